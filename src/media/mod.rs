@@ -1,0 +1,9 @@
+//! The pipeline from messages to segments: synchronous, borrows messages, reads no clock.
+
+pub mod annexb;
+pub mod demux;
+pub mod mux;
+pub mod playlist;
+pub mod segmenter;
+pub mod testcard;
+pub mod timeline;

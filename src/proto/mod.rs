@@ -1,0 +1,4 @@
+//! Machines without I/O: bytes and `now` in; bytes and events out.
+
+pub mod http;
+pub mod rtmp;

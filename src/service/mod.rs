@@ -1,0 +1,6 @@
+//! I/O: the only async code; one file per port.
+
+pub mod http;
+pub mod ingest;
+pub mod store;
+pub mod web;

@@ -1,0 +1,141 @@
+//! Counters and gauges that services write and every face reads.
+//!
+//! One thread owns them; they are plain cells. Nothing here formats or logs.
+
+use core::cell::Cell;
+
+/// Declares the counters once: variant, stable name, help.
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $variant:ident = $name:literal,)*) => {
+        /// What is counted; each has a stable name that logs, page and API share.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[doc = $help])+ $variant,)* }
+
+        impl Counter {
+            /// All counters, in the order they are shown.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Stable name, lower case with underscores.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    // RTMP
+    /// Connections accepted on the RTMP port.
+    RtmpAccepted = "rtmp_accepted",
+    /// Connections refused because every publisher place was taken.
+    RtmpRefused = "rtmp_refused",
+    /// Connections closed because the peer broke a rule.
+    RtmpErrors = "rtmp_errors",
+    /// Media and control bytes received from publishers.
+    RtmpBytesIn = "rtmp_bytes_in",
+    /// Complete messages received.
+    RtmpMessagesIn = "rtmp_messages_in",
+    /// Messages of a type, command or event that is unknown here, ignored.
+    RtmpUnknown = "rtmp_unknown",
+    /// Partial messages dropped by abort, restart or overrun.
+    RtmpPartialsDropped = "rtmp_partials_dropped",
+    /// Media messages dropped because nothing was being published on their stream.
+    RtmpStrayMedia = "rtmp_stray_media",
+    // Media
+    /// Messages whose codec MPEG-TS cannot carry here, dropped.
+    MediaUnsupported = "media_unsupported",
+    /// Messages that did not parse as their codec says, dropped.
+    MediaMalformed = "media_malformed",
+    /// Jumps of media time that started a new timeline.
+    MediaJumps = "media_jumps",
+    // HLS
+    /// Segments closed and listed.
+    Segments = "segments",
+    /// Segments cut at the hard limit, without a keyframe.
+    SegmentsForced = "segments_forced",
+    /// Segments cut early because their slot was full.
+    SlotsFull = "slots_full",
+    /// Slots used again before their retention had passed, for lack of another.
+    RetentionCut = "retention_cut",
+    /// Playlist updates made earlier than half a target duration after the last.
+    UpdatesEarly = "updates_early",
+    // HTTP
+    /// HTTP connections accepted.
+    HttpAccepted = "http_accepted",
+    /// HTTP connections refused because every viewer place was taken.
+    HttpRefused = "http_refused",
+    /// HTTP requests answered, any status.
+    HttpRequests = "http_requests",
+    /// HTTP requests answered 4xx or 5xx.
+    HttpErrors = "http_errors",
+    /// HTTP connections closed because a deadline passed.
+    HttpTimeouts = "http_timeouts",
+    /// HTTP responses reset because their slot was needed and would not drain.
+    HttpResets = "http_resets",
+    /// Body bytes sent over HTTP.
+    HttpBytesOut = "http_bytes_out",
+}
+
+/// All counters of the process, zero at start.
+#[derive(Debug)]
+pub struct Status {
+    counts: [Cell<u64>; Counter::ALL.len()],
+}
+
+impl Status {
+    /// Every counter at zero.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "zero is only meaningful at process start"
+    )]
+    pub const fn new() -> Self {
+        Self {
+            counts: [const { Cell::new(0) }; Counter::ALL.len()],
+        }
+    }
+
+    /// Adds `n` to a counter; wraps after 2^64.
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminant of a fieldless enum"
+    )]
+    pub fn add(&self, counter: Counter, n: u64) {
+        if let Some(cell) = self.counts.get(counter as usize) {
+            cell.set(cell.get().wrapping_add(n));
+        }
+    }
+
+    /// Current value of a counter.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminant of a fieldless enum"
+    )]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counts.get(counter as usize).map_or(0, Cell::get)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_apart_and_names_unique() {
+        let status = Status::new();
+        status.add(Counter::Segments, 2);
+        assert_eq!(status.get(Counter::Segments), 2);
+        assert_eq!(status.get(Counter::SegmentsForced), 0);
+        for (i, a) in Counter::ALL.iter().enumerate() {
+            assert!(
+                Counter::ALL
+                    .iter()
+                    .skip(i + 1)
+                    .all(|b| b.name() != a.name())
+            );
+        }
+    }
+}
