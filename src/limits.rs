@@ -46,6 +46,29 @@ pub const CHUNK_BYTES_OUT: u32 = 64 << 10;
 /// Chunk size of both directions until a Set Chunk Size arrives (RTMP 1.0 §5.4.1).
 pub const CHUNK_BYTES_DEFAULT: u32 = 128;
 
+/// A chunk with at least this much payload still to come is received straight into its message's
+/// place; below, one copy is cheaper than a second I/O vector.
+pub const DIRECT_BYTES_MIN: u32 = 2 << 10;
+
+/// Streams that one connection may publish at once. FMLE publishes its renditions on one.
+pub const PUBLISHES_PER_CONNECTION_MAX: usize = 4;
+
+// ---- Storage --------------------------------------------------------------------------------
+
+/// Messages being assembled at once in one ring. Audio, video and data interleave: three; FMLE
+/// with several streams on one connection: seven.
+pub const RESERVATIONS_MAX: usize = 16;
+
+/// Keyframes a ring remembers, for readers that join or were overrun.
+pub const KEYFRAMES_INDEXED: usize = 32;
+
+/// Bytes of one sequence header or metadata kept aside. ffmpeg's HEVC configuration with its SEI
+/// is 2.4 KiB, OBS metadata 1 KiB.
+pub const ASIDE_BYTES_MAX: usize = 16 << 10;
+
+/// Messages a stream's ring lists: 30 s at 30 frames and 47 audio frames a second, and then some.
+pub const RING_MESSAGES: usize = 4096;
+
 // ---- RTMP: commands -------------------------------------------------------------------------
 
 // ---- Media ----------------------------------------------------------------------------------
