@@ -9,10 +9,7 @@
 /// header can always arrive, and a large read amortises the system call.
 pub const RX_BYTES: usize = 64 << 10;
 const _: () = assert!(RX_BYTES.is_power_of_two());
-const _: () = assert!(
-    RX_BYTES > 2 * HANDSHAKE_BYTES,
-    "C2 and the first commands arrive together"
-);
+const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands arrive together");
 
 /// Bytes of C1, S1, C2 and S2 each (RTMP 1.0 §5.2.3).
 pub const HANDSHAKE_BYTES: usize = 1536;
@@ -20,10 +17,7 @@ pub const HANDSHAKE_BYTES: usize = 1536;
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
-const _: () = assert!(
-    MESSAGE_BYTES_MAX < 1 << 24,
-    "message length is a u24 on the wire"
-);
+const _: () = assert!(MESSAGE_BYTES_MAX < 1 << 24, "message length is a u24 on the wire");
 
 /// Payload bytes of a command or data message before publishing: a large connect is under 2 KiB,
 /// metadata under 16 KiB.

@@ -87,21 +87,13 @@ pub struct Status {
 impl Status {
     /// Every counter at zero.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "zero is only meaningful at process start"
-    )]
+    #[expect(clippy::new_without_default, reason = "zero is only meaningful at process start")]
     pub const fn new() -> Self {
-        Self {
-            counts: [const { Cell::new(0) }; Counter::ALL.len()],
-        }
+        Self { counts: [const { Cell::new(0) }; Counter::ALL.len()] }
     }
 
     /// Adds `n` to a counter; wraps after 2^64.
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a fieldless enum")]
     pub fn add(&self, counter: Counter, n: u64) {
         if let Some(cell) = self.counts.get(counter as usize) {
             cell.set(cell.get().wrapping_add(n));
@@ -110,10 +102,7 @@ impl Status {
 
     /// Current value of a counter.
     #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a fieldless enum")]
     pub fn get(&self, counter: Counter) -> u64 {
         self.counts.get(counter as usize).map_or(0, Cell::get)
     }
@@ -130,12 +119,7 @@ mod tests {
         assert_eq!(status.get(Counter::Segments), 2);
         assert_eq!(status.get(Counter::SegmentsForced), 0);
         for (i, a) in Counter::ALL.iter().enumerate() {
-            assert!(
-                Counter::ALL
-                    .iter()
-                    .skip(i + 1)
-                    .all(|b| b.name() != a.name())
-            );
+            assert!(Counter::ALL.iter().skip(i + 1).all(|b| b.name() != a.name()));
         }
     }
 }

@@ -16,11 +16,7 @@ impl ByteRing {
     /// Allocates `capacity` bytes, once.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self {
-            bytes: vec![0; capacity].into_boxed_slice(),
-            read: 0,
-            write: 0,
-        }
+        Self { bytes: vec![0; capacity].into_boxed_slice(), read: 0, write: 0 }
     }
 
     /// Room for the next read, contiguous. Empty only when the ring is full of unconsumed bytes.
@@ -42,10 +38,7 @@ impl ByteRing {
     /// # Panics
     /// If `n` is longer than that window: the caller would read bytes nobody wrote.
     pub fn filled(&mut self, n: usize) {
-        assert!(
-            n <= self.bytes.len() - self.write,
-            "more filled than the window holds"
-        );
+        assert!(n <= self.bytes.len() - self.write, "more filled than the window holds");
         self.write += n;
     }
 

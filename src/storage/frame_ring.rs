@@ -47,11 +47,7 @@ impl Place {
     pub fn part(&self, from: usize, bytes: usize) -> Option<Self> {
         let end = from.checked_add(bytes)?;
         let start = self.start.checked_add(u64::try_from(from).ok()?)?;
-        (end <= self.bytes).then_some(Self {
-            start,
-            offset: self.offset + from,
-            bytes,
-        })
+        (end <= self.bytes).then_some(Self { start, offset: self.offset + from, bytes })
     }
 }
 
@@ -150,21 +146,10 @@ impl FrameRing {
     #[must_use]
     pub fn new(bytes: usize, entries: usize) -> Self {
         let empty = Entry {
-            place: Place {
-                start: 0,
-                offset: 0,
-                bytes: 0,
-            },
-            label: Label {
-                kind: 0,
-                at: Millis(0),
-                keyframe: false,
-            },
+            place: Place { start: 0, offset: 0, bytes: 0 },
+            label: Label { kind: 0, at: Millis(0), keyframe: false },
         };
-        let aside = || AsideBytes {
-            bytes: vec![0; ASIDE_BYTES_MAX].into_boxed_slice(),
-            len: None,
-        };
+        let aside = || AsideBytes { bytes: vec![0; ASIDE_BYTES_MAX].into_boxed_slice(), len: None };
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
             head: 0,
@@ -190,10 +175,7 @@ impl FrameRing {
     pub fn reserve(&mut self, bytes: usize) -> Result<Place, RingError> {
         let capacity = self.bytes.len();
         if bytes > capacity / 2 {
-            return Err(RingError::TooLong {
-                bytes,
-                max: capacity / 2,
-            });
+            return Err(RingError::TooLong { bytes, max: capacity / 2 });
         }
         let mut start = self.head;
         let mut offset = self.offset_of(start);
@@ -205,19 +187,11 @@ impl FrameRing {
         if let Some(oldest) = self.open.iter().map(|place| place.start).min()
             && oldest + widen(capacity) < head
         {
-            return Err(RingError::Overtaken {
-                bytes: head - oldest,
-            });
+            return Err(RingError::Overtaken { bytes: head - oldest });
         }
-        let place = Place {
-            start,
-            offset,
-            bytes,
-        };
+        let place = Place { start, offset, bytes };
         if self.open.push(place).is_err() {
-            return Err(RingError::TooMany {
-                max: RESERVATIONS_MAX,
-            });
+            return Err(RingError::TooMany { max: RESERVATIONS_MAX });
         }
         self.head = head;
         Ok(place)
@@ -226,9 +200,7 @@ impl FrameRing {
     /// The bytes of an open reservation, to be filled.
     pub fn window(&mut self, place: Place) -> &mut [u8] {
         debug_assert!(self.open.contains(&place));
-        self.bytes
-            .get_mut(place.offset..place.offset + place.bytes)
-            .unwrap_or_default()
+        self.bytes.get_mut(place.offset..place.offset + place.bytes).unwrap_or_default()
     }
 
     /// Ends a reservation. Its bytes stay readable until they are overwritten.
@@ -290,9 +262,7 @@ impl FrameRing {
             .copied()
             .find(|k| *k > from && self.entry(*k).is_some())
             .unwrap_or(self.next);
-        Read::Overrun {
-            lost: cursor.0 - from,
-        }
+        Read::Overrun { lost: cursor.0 - from }
     }
 
     /// What was kept aside, if anything.
@@ -319,12 +289,7 @@ impl FrameRing {
     /// A cursor at the newest keyframe still held, or at the next message.
     #[must_use]
     pub fn join(&self) -> Cursor {
-        let keyframe = self
-            .keyframes
-            .iter()
-            .rev()
-            .copied()
-            .find(|k| self.entry(*k).is_some());
+        let keyframe = self.keyframes.iter().rev().copied().find(|k| self.entry(*k).is_some());
         Cursor(keyframe.unwrap_or(self.next))
     }
 
@@ -392,14 +357,8 @@ const fn widen(n: usize) -> u64 {
     n as u64
 }
 
-#[expect(
-    clippy::as_conversions,
-    reason = "a remainder is below its usize divisor"
-)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a remainder is below its usize divisor"
-)]
+#[expect(clippy::as_conversions, reason = "a remainder is below its usize divisor")]
+#[expect(clippy::cast_possible_truncation, reason = "a remainder is below its usize divisor")]
 const fn remainder(position: u64, divisor: usize) -> usize {
     (position % (if divisor == 0 { 1 } else { divisor }) as u64) as usize
 }
@@ -409,16 +368,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const VIDEO: Label = Label {
-        kind: 9,
-        at: Millis(0),
-        keyframe: false,
-    };
-    const KEY: Label = Label {
-        kind: 9,
-        at: Millis(0),
-        keyframe: true,
-    };
+    const VIDEO: Label = Label { kind: 9, at: Millis(0), keyframe: false };
+    const KEY: Label = Label { kind: 9, at: Millis(0), keyframe: true };
 
     fn put(ring: &mut FrameRing, label: Label, bytes: &[u8]) {
         let place = ring.reserve(bytes.len()).unwrap();
@@ -441,10 +392,7 @@ mod tests {
         ring.window(video)[3..].copy_from_slice(b"eo!");
         ring.close(video);
         ring.push(video, VIDEO);
-        assert_eq!(
-            ring.read(&mut cursor),
-            Read::Message(Label { kind: 8, ..VIDEO }, b"aud")
-        );
+        assert_eq!(ring.read(&mut cursor), Read::Message(Label { kind: 8, ..VIDEO }, b"aud"));
         assert_eq!(ring.read(&mut cursor), Read::Message(VIDEO, b"video!"));
         assert_eq!(ring.read(&mut cursor), Read::Empty);
     }
@@ -498,22 +446,11 @@ mod tests {
     #[test]
     fn frame_ring_bounds_length_and_interleaving() {
         let mut ring = FrameRing::new(1 << 10, 8);
-        assert_eq!(
-            ring.reserve(513),
-            Err(RingError::TooLong {
-                bytes: 513,
-                max: 512
-            })
-        );
+        assert_eq!(ring.reserve(513), Err(RingError::TooLong { bytes: 513, max: 512 }));
         for _ in 0..RESERVATIONS_MAX {
             ring.reserve(1).unwrap();
         }
-        assert_eq!(
-            ring.reserve(1),
-            Err(RingError::TooMany {
-                max: RESERVATIONS_MAX
-            })
-        );
+        assert_eq!(ring.reserve(1), Err(RingError::TooMany { max: RESERVATIONS_MAX }));
     }
 
     #[test]
@@ -532,10 +469,7 @@ mod tests {
         let mut ring = FrameRing::new(64, 8);
         assert!(ring.set_aside(Aside::AudioHeader, &[0xaf, 0, 0x12, 0x10]));
         assert!(!ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX + 1]));
-        assert_eq!(
-            ring.aside(Aside::AudioHeader),
-            Some(&[0xaf, 0, 0x12, 0x10][..])
-        );
+        assert_eq!(ring.aside(Aside::AudioHeader), Some(&[0xaf, 0, 0x12, 0x10][..]));
         assert_eq!(ring.aside(Aside::VideoHeader), None);
         ring.clear_asides();
         assert_eq!(ring.aside(Aside::AudioHeader), None);

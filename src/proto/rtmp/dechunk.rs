@@ -29,7 +29,7 @@ pub struct Rings<'a> {
     /// Commands, controls and data messages.
     pub scratch: &'a mut FrameRing,
     /// Media of the streams being published here, by message stream id.
-    pub media: heapless::Vec<(u32, &'a mut FrameRing), PUBLISHES_PER_CONNECTION_MAX>,
+    pub media: [Option<(u32, &'a mut FrameRing)>; PUBLISHES_PER_CONNECTION_MAX],
 }
 
 /// Where a message is being assembled.
@@ -208,7 +208,7 @@ impl Dechunker {
             };
             consumed += used;
             self.position += widen(used);
-            if let Some(arrival) = self.finish(rings)? {
+            if let Some(arrival) = self.finish(rings) {
                 let arrival = self.obey(arrival, rings, status)?;
                 if arrival.is_some() {
                     return Ok(Progress { consumed, arrival });
@@ -400,17 +400,15 @@ impl Dechunker {
     }
 
     /// At the end of a chunk: the message if it is complete.
-    fn finish(&mut self, rings: &mut Rings<'_>) -> Result<Option<Arrival>, ChunkError> {
-        let State::Payload { index, left: 0 } = self.state else { return Ok(None) };
+    fn finish(&mut self, rings: &mut Rings<'_>) -> Option<Arrival> {
+        let State::Payload { index, left: 0 } = self.state else { return None };
         self.state = State::Header;
-        let Some(stream) = self.streams.get_mut(index) else { return Ok(None) };
-        let Some(partial) = stream.partial.take_if(|p| p.filled == stream.length) else {
-            return Ok(None);
-        };
+        let stream = self.streams.get_mut(index)?;
+        let partial = stream.partial.take_if(|partial| partial.filled == stream.length)?;
         if let Some(ring) = ring(partial.bin, rings) {
             ring.close(partial.place);
         }
-        Ok(Some(Arrival {
+        Some(Arrival {
             bin: partial.bin,
             place: partial.place,
             kind: MessageType::from(stream.kind),
@@ -418,7 +416,7 @@ impl Dechunker {
             at: Millis(stream.at),
             csid: stream.csid,
             bytes: stream.length,
-        }))
+        })
     }
 
     /// Obeys Set Chunk Size and Abort; hands every other message on.
@@ -460,16 +458,7 @@ impl Dechunker {
 
 impl ChunkStream {
     const fn new(csid: u32) -> Self {
-        Self {
-            csid,
-            at: 0,
-            delta: 0,
-            length: 0,
-            kind: 0,
-            stream: 0,
-            extended: None,
-            partial: None,
-        }
+        Self { csid, at: 0, delta: 0, length: 0, kind: 0, stream: 0, extended: None, partial: None }
     }
 
     /// Takes over what the first header of a message says and keeps the rest (RTMP 1.0 §5.3.1.2).
@@ -535,7 +524,7 @@ fn begin(stream: &ChunkStream, rings: &mut Rings<'_>) -> Result<Partial, ChunkEr
 fn route(stream: &ChunkStream, rings: &Rings<'_>) -> (Bin, u32) {
     match MessageType::from(stream.kind) {
         MessageType::Audio | MessageType::Video | MessageType::Aggregate => {
-            let published = rings.media.iter().any(|(id, _)| *id == stream.stream);
+            let published = rings.media.iter().flatten().any(|(id, _)| *id == stream.stream);
             let bin = if published { Bin::Media(stream.stream) } else { Bin::Nowhere };
             (bin, MESSAGE_BYTES_MAX)
         }
@@ -558,9 +547,12 @@ fn route(stream: &ChunkStream, rings: &Rings<'_>) -> (Bin, u32) {
 fn ring<'r>(bin: Bin, rings: &'r mut Rings<'_>) -> Option<&'r mut FrameRing> {
     match bin {
         Bin::Scratch => Some(&mut *rings.scratch),
-        Bin::Media(id) => {
-            rings.media.iter_mut().find(|(stream, _)| *stream == id).map(|(_, ring)| &mut **ring)
-        }
+        Bin::Media(id) => rings
+            .media
+            .iter_mut()
+            .flatten()
+            .find(|(stream, _)| *stream == id)
+            .map(|(_, ring)| &mut **ring),
         Bin::Nowhere => None,
     }
 }

@@ -44,12 +44,7 @@ impl<'a> Aggregate<'a> {
     /// Starts at the first message of an aggregate with this time.
     #[must_use]
     pub const fn new(timestamp: Millis, payload: &'a [u8]) -> Self {
-        Self {
-            r: Reader::new(payload),
-            timestamp,
-            offset: None,
-            failed: false,
-        }
+        Self { r: Reader::new(payload), timestamp, offset: None, failed: false }
     }
 
     // | type (8) | length (24) | time low (24) | time high (8) | stream id (24) | payload | back (32) |
@@ -70,11 +65,7 @@ impl<'a> Aggregate<'a> {
         let time = u32::from(high) << 24 | low;
         let first = self.timestamp.0.wrapping_sub(time);
         let offset = *self.offset.get_or_insert(first);
-        Ok(SubMessage {
-            kind,
-            timestamp: Millis(time).wrapping_add(offset),
-            payload,
-        })
+        Ok(SubMessage { kind, timestamp: Millis(time).wrapping_add(offset), payload })
     }
 }
 
@@ -110,9 +101,7 @@ mod tests {
         let mut bytes = sub(8, 0xffff_fff0, &[1]);
         bytes.extend([0xde, 0xad, 0xbe, 0xef]);
         bytes.extend(sub(9, 0x0000_0010, &[]));
-        let got: Vec<_> = Aggregate::new(Millis(100), &bytes)
-            .map(Result::unwrap)
-            .collect();
+        let got: Vec<_> = Aggregate::new(Millis(100), &bytes).map(Result::unwrap).collect();
         assert_eq!(got[0].timestamp, Millis(100));
         assert_eq!(got[1].timestamp, Millis(132));
         assert_eq!(got[1].kind, MessageType::Video);

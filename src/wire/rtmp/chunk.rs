@@ -132,12 +132,7 @@ impl MessageHeader {
                 let kind = r.u8("message type")?;
                 let stream = r.u32_le("message stream id")?;
                 let (timestamp, extended) = extend(time, r)?;
-                let header = Self::Full {
-                    timestamp,
-                    length,
-                    kind,
-                    stream,
-                };
+                let header = Self::Full { timestamp, length, kind, stream };
                 (header, extended)
             }
             1 => {
@@ -145,11 +140,7 @@ impl MessageHeader {
                 let length = r.u24("message length")?;
                 let kind = r.u8("message type")?;
                 let (delta, extended) = extend(time, r)?;
-                let header = Self::SameStream {
-                    delta,
-                    length,
-                    kind,
-                };
+                let header = Self::SameStream { delta, length, kind };
                 (header, extended)
             }
             2 => {
@@ -172,12 +163,7 @@ impl MessageHeader {
         };
         w.u24(time.min(EXTENDED_FROM))?;
         match *self {
-            Self::Full {
-                length,
-                kind,
-                stream,
-                ..
-            } => {
+            Self::Full { length, kind, stream, .. } => {
                 w.u24(length)?;
                 w.u8(kind)?;
                 w.u32_le(stream)?;
@@ -252,10 +238,7 @@ mod tests {
     fn emitted(csid: u32, header: MessageHeader) -> Vec<u8> {
         let mut buffer = [0; 18];
         let mut w = Writer::new(&mut buffer);
-        let basic = BasicHeader {
-            fmt: header.fmt(),
-            csid,
-        };
+        let basic = BasicHeader { fmt: header.fmt(), csid };
         basic.emit(&mut w).unwrap();
         header.emit(&mut w).unwrap();
         assert_eq!(w.position(), basic.encoded_len() + header.encoded_len());
@@ -270,25 +253,11 @@ mod tests {
     }
 
     fn headers() -> impl Strategy<Value = MessageHeader> {
-        let time = prop_oneof![
-            any::<u32>(),
-            0xff_fffd..=0x100_0001u32,
-            Just(u32::MAX),
-            0..9u32
-        ];
+        let time = prop_oneof![any::<u32>(), 0xff_fffd..=0x100_0001u32, Just(u32::MAX), 0..9u32];
         (time, 0..1u32 << 24, any::<u8>(), any::<u32>(), 0..4u8).prop_map(
             |(time, length, kind, stream, fmt)| match fmt {
-                0 => MessageHeader::Full {
-                    timestamp: time,
-                    length,
-                    kind,
-                    stream,
-                },
-                1 => MessageHeader::SameStream {
-                    delta: time,
-                    length,
-                    kind,
-                },
+                0 => MessageHeader::Full { timestamp: time, length, kind, stream },
+                1 => MessageHeader::SameStream { delta: time, length, kind },
                 2 => MessageHeader::SameLength { delta: time },
                 _ => MessageHeader::Same,
             },
@@ -306,12 +275,7 @@ mod tests {
 
     #[test]
     fn header_is_short_at_every_proper_prefix() {
-        let header = MessageHeader::Full {
-            timestamp: 16_777_216,
-            length: 5,
-            kind: 9,
-            stream: 1,
-        };
+        let header = MessageHeader::Full { timestamp: 16_777_216, length: 5, kind: 9, stream: 1 };
         let bytes = emitted(365, header);
         assert_eq!(bytes.len(), 18);
         for n in 0..bytes.len() {

@@ -123,9 +123,7 @@ impl SetChunkSize {
         if size == 0 || size >> 31 != 0 {
             return Err(ControlError::ChunkSize { size });
         }
-        Ok(Self {
-            bytes: size.min(limits::CHUNK_BYTES_MAX),
-        })
+        Ok(Self { bytes: size.min(limits::CHUNK_BYTES_MAX) })
     }
 
     /// Writes the payload, 4 bytes.
@@ -267,10 +265,7 @@ impl SetPeerBandwidth {
     /// `Short` below 5 bytes.
     pub fn parse(payload: &[u8]) -> Result<Self, ControlError> {
         let mut r = Reader::new(payload);
-        Ok(Self {
-            window: r.u32("peer bandwidth")?,
-            limit: r.u8("peer bandwidth limit")?.into(),
-        })
+        Ok(Self { window: r.u32("peer bandwidth")?, limit: r.u8("peer bandwidth limit")?.into() })
     }
 
     /// Writes the payload, 5 bytes.
@@ -308,10 +303,7 @@ mod tests {
     #[test]
     fn control_payload_is_read_when_longer_and_refused_when_shorter() {
         let spb = [0, 0x26, 0x25, 0xa0, 2, 0xee, 0xee];
-        let want = SetPeerBandwidth {
-            window: 2_500_000,
-            limit: BandwidthLimit::Dynamic,
-        };
+        let want = SetPeerBandwidth { window: 2_500_000, limit: BandwidthLimit::Dynamic };
         assert_eq!(SetPeerBandwidth::parse(&spb), Ok(want));
         assert!(SetPeerBandwidth::parse(&spb[..4]).is_err());
         assert!(WindowAckSize::parse(&spb).is_ok());

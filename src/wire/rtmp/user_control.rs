@@ -68,10 +68,7 @@ impl<'a> UserControl<'a> {
             27 => Self::SwfResponse(r.rest()),
             31 => Self::BufferEmpty(r.u32("buffer empty id")?),
             32 => Self::BufferReady(r.u32("buffer ready id")?),
-            event => Self::Unknown {
-                event,
-                data: r.rest(),
-            },
+            event => Self::Unknown { event, data: r.rest() },
         })
     }
 
@@ -146,10 +143,7 @@ mod tests {
 
     #[test]
     fn user_control_keeps_unknown_events_and_ignores_surplus() {
-        let unknown = UserControl::Unknown {
-            event: 5,
-            data: &[9, 9],
-        };
+        let unknown = UserControl::Unknown { event: 5, data: &[9, 9] };
         assert_eq!(UserControl::parse(&[0, 5, 9, 9]), Ok(unknown));
         let begin = UserControl::parse(&[0, 0, 0, 0, 0, 1, 0xee]);
         assert_eq!(begin, Ok(UserControl::StreamBegin(1)));
