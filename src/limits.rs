@@ -3,6 +3,8 @@
 //! A peer-chosen length, count, depth, time or queue is compared with its bound here before it is
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
+use crate::time::Ticks;
+
 // ---- RTMP: chunk stream ---------------------------------------------------------------------
 
 /// Bytes held per ingest connection between two reads: one whole default-size chunk and its
@@ -66,6 +68,41 @@ pub const RING_MESSAGES: usize = 4096;
 // ---- RTMP: commands -------------------------------------------------------------------------
 
 // ---- Media ----------------------------------------------------------------------------------
+
+/// Program clock ahead of decode time: a player may buffer this much before it must decode.
+pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
+
+/// Distance of two clock references; H.222.0 §2.7.2 asks for at most 100 ms.
+pub const PCR_INTERVAL_TICKS_MAX: Ticks = Ticks::from_millis(99);
+
+/// Audio frames held back: until the first keyframe tells where the first segment starts, and
+/// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
+pub const AUDIO_FRAMES_HELD: usize = 64;
+
+/// Audio in one PES packet. Several frames share its overhead; 100 ms also keeps the clock due.
+pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
+
+/// Payload bytes of one audio PES packet: its length field has 16 bits, its header takes 8.
+pub const AUDIO_PES_BYTES_MAX: usize = 65_535 - 8;
+
+/// NAL units in one access unit. Encoders cut a picture into at most a few dozen slices.
+pub const NAL_UNITS_MAX: usize = 256;
+
+/// Bytes of SPS and PPS kept of one track; real ones take under 200.
+pub const PARAMETER_BYTES_MAX: usize = 4 << 10;
+
+/// A keyframe this much before the target still ends the segment: millisecond timestamps put a
+/// keyframe that is due at 2.000 s at 1.999 s as often as not.
+pub const CUT_SLACK_TICKS: Ticks = Ticks::from_millis(60);
+
+/// A track that has had no packet for so long is no longer named in the PMT.
+pub const TRACK_GONE_TICKS: Ticks = Ticks::from_millis(5_000);
+
+/// Media time to wait for a first keyframe before starting without one.
+pub const FIRST_KEYFRAME_TICKS_MAX: Ticks = Ticks::from_millis(10_000);
+
+/// Longest segment while the target duration is not settled.
+pub const SEGMENT_TICKS_MAX: Ticks = Ticks::from_millis(20_000);
 
 // ---- HLS ------------------------------------------------------------------------------------
 
