@@ -202,12 +202,12 @@ pub const fn packet_bytes_for(bytes: usize) -> usize {
 }
 
 /// What is still to be copied into packets.
-struct Source<'a, I> {
-    now: &'a [u8],
+struct Source<'s, I> {
+    now: &'s [u8],
     later: I,
 }
 
-impl<'a, I: Iterator<Item = &'a [u8]>> Source<'a, I> {
+impl<'s, 'a: 's, I: Iterator<Item = &'a [u8]>> Source<'s, I> {
     /// Copies as many whole packets as the current slice fills, at most `most`. This loop is where
     /// nearly every byte passes.
     fn whole_packets(
