@@ -50,6 +50,11 @@ pub const CHUNK_BYTES_DEFAULT: u32 = 128;
 
 // ---- Media ----------------------------------------------------------------------------------
 
+/// Pixels along one side of a picture that are believed: level 6.2 allows no more (H.264 table
+/// A-1, the square root of 8 · `MaxFS` macroblocks), and no player here shows more.
+pub const VIDEO_SIDE_PIXELS_MAX: u32 = 16_896;
+const _: () = assert!(VIDEO_SIDE_PIXELS_MAX.is_multiple_of(16));
+
 // ---- HLS ------------------------------------------------------------------------------------
 
 // ---- HTTP -----------------------------------------------------------------------------------
