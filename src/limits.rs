@@ -103,6 +103,10 @@ pub const FIRST_KEYFRAME_TICKS_MAX: Ticks = Ticks::from_millis(10_000);
 
 /// Longest segment while the target duration is not settled.
 pub const SEGMENT_TICKS_MAX: Ticks = Ticks::from_millis(20_000);
+/// Pixels along one side of a picture that are believed: level 6.2 allows no more (H.264 table
+/// A-1, the square root of 8 · `MaxFS` macroblocks), and no player here shows more.
+pub const VIDEO_SIDE_PIXELS_MAX: u32 = 16_896;
+const _: () = assert!(VIDEO_SIDE_PIXELS_MAX.is_multiple_of(16));
 
 // ---- HLS ------------------------------------------------------------------------------------
 

@@ -48,6 +48,14 @@ counters! {
     MediaUnsupported = "media_unsupported",
     /// Messages that did not parse as their codec says, dropped.
     MediaMalformed = "media_malformed",
+    /// Pictures and audio frames dropped because no keyframe had come yet.
+    MediaBeforeKeyframe = "media_before_keyframe",
+    /// Pictures and audio packets dropped because no slot was free for their segment.
+    MediaWithoutSlot = "media_without_slot",
+    /// Pictures and audio packets dropped because a whole slot cannot take them.
+    MediaTooLarge = "media_too_large",
+    /// Audio packets dropped because the ring was overwritten before they were due.
+    MediaOverrun = "media_overrun",
     /// Jumps of media time that started a new timeline.
     MediaJumps = "media_jumps",
     // HLS

@@ -3,8 +3,8 @@
 pub mod annexb;
 pub mod demux;
 pub mod mux;
-pub mod playlist;
 pub mod pipeline;
+pub mod playlist;
 pub mod segmenter;
 pub mod sink;
 pub mod testcard;

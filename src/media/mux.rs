@@ -109,9 +109,7 @@ impl Mux {
             let header = Header { pid, start: false, adaptation: true, payload: false, counter };
             let mut packet = [0; PACKET_BYTES];
             let mut w = Writer::new(&mut packet);
-            let written = w
-                .bytes(&header.bytes())
-                .and_then(|()| field.emit(&mut w, PAYLOAD_BYTES));
+            let written = w.bytes(&header.bytes()).and_then(|()| field.emit(&mut w, PAYLOAD_BYTES));
             debug_assert!(written.is_ok());
             put(sink, &packet);
             self.clock = Some(clock);

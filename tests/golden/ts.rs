@@ -12,9 +12,7 @@ use rillcast::wire::ts::psi::{self, Pat, Pmt, PmtSection, PmtStream, crc32};
 use rillcast::wire::writer::Writer;
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2)
-        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-        .collect()
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
@@ -26,13 +24,8 @@ fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 
 #[test]
 fn packet_headers_are_those_of_13818() {
-    let header = |pid, start, adaptation, counter| Header {
-        pid,
-        start,
-        adaptation,
-        payload: true,
-        counter,
-    };
+    let header =
+        |pid, start, adaptation, counter| Header { pid, start, adaptation, payload: true, counter };
     for (want, header) in [
         ("47410030", header(0x100, true, true, 0)),
         ("47410110", header(0x101, true, false, 0)),
@@ -56,10 +49,7 @@ fn clock_references_are_those_of_13818() {
         assert_eq!(pcr.bytes().to_vec(), hex(want));
         assert_eq!(Pcr::parse(hex(want).try_into().unwrap()), pcr);
     }
-    assert_eq!(
-        Pcr::from_ticks(Ticks((1 << 33) + 90_000)).bytes().to_vec(),
-        hex("0000afc87e00")
-    );
+    assert_eq!(Pcr::from_ticks(Ticks((1 << 33) + 90_000)).bytes().to_vec(), hex("0000afc87e00"));
 }
 
 #[test]
@@ -87,14 +77,10 @@ fn adaptation_fields_are_those_of_13818() {
 
 #[test]
 fn association_tables_are_those_of_13818() {
-    for (pmt_pid, want) in [
-        (0x1000, "00b00d0001c100000001f0002ab104b2"),
-        (0x100, "00b00d0001c100000001e100e8f95e7d"),
-    ] {
-        let pat = Pat {
-            pmt_pid,
-            ..Pat::OURS
-        };
+    for (pmt_pid, want) in
+        [(0x1000, "00b00d0001c100000001f0002ab104b2"), (0x100, "00b00d0001c100000001e100e8f95e7d")]
+    {
+        let pat = Pat { pmt_pid, ..Pat::OURS };
         assert_eq!(written(|w| pat.emit(w).unwrap()), hex(want));
         assert_eq!(Pat::parse(&hex(want)), Ok(pat));
         assert_eq!(crc32(&hex(want)), 0);
@@ -104,10 +90,7 @@ fn association_tables_are_those_of_13818() {
 #[test]
 fn association_packet_is_padded_behind_its_section() {
     let packet = written(|w| psi::emit_pat(w, 5).unwrap());
-    assert_eq!(
-        packet[..21].to_vec(),
-        hex("474000150000b00d0001c100000001f0002ab104b2")
-    );
+    assert_eq!(packet[..21].to_vec(), hex("474000150000b00d0001c100000001f0002ab104b2"));
     assert_eq!(packet.len(), 188);
     assert!(packet[21..].iter().all(|byte| *byte == 0xff));
 }
@@ -150,18 +133,8 @@ fn map_tables_of_video_and_audio_are_those_of_13818() {
         "",
         &[(0x1b, 0x100, ""), (0x0f, 0x101, "")],
     );
-    map_table(
-        "02b0120001c10000e100f0001be100f00015bd4d56",
-        0x100,
-        "",
-        &[(0x1b, 0x100, "")],
-    );
-    map_table(
-        "02b0120001c10000e101f0000fe101f000ece2b094",
-        0x101,
-        "",
-        &[(0x0f, 0x101, "")],
-    );
+    map_table("02b0120001c10000e100f0001be100f00015bd4d56", 0x100, "", &[(0x1b, 0x100, "")]);
+    map_table("02b0120001c10000e101f0000fe101f000ece2b094", 0x101, "", &[(0x0f, 0x101, "")]);
     map_table(
         "02b0170001c10000e100f0001be100f00003e101f0004e593d1e",
         0x100,
@@ -183,11 +156,7 @@ fn map_tables_with_descriptors_are_those_of_13818() {
          260dffff49443320ff49443320000f22bb5b1a",
         0x100,
         "250fffff49443320ff49443320001f0001",
-        &[
-            (0x1b, 0x100, ""),
-            (0x0f, 0x101, ""),
-            (0x15, 0x102, "260dffff49443320ff49443320000f"),
-        ],
+        &[(0x1b, 0x100, ""), (0x0f, 0x101, ""), (0x15, 0x102, "260dffff49443320ff49443320000f")],
     );
     map_table(
         "02b01c0001c10000e100f00006e100f00a05044f7075737f028002a5e2bd28",

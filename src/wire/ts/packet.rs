@@ -97,12 +97,7 @@ impl Header {
         let start = if self.start { 0x40 } else { 0 };
         let adaptation = if self.adaptation { 0x20 } else { 0 };
         let payload = if self.payload { 0x10 } else { 0 };
-        [
-            SYNC,
-            start | high,
-            low,
-            adaptation | payload | self.counter & 0x0f,
-        ]
+        [SYNC, start | high, low, adaptation | payload | self.counter & 0x0f]
     }
 }
 
@@ -124,10 +119,7 @@ impl Pcr {
     /// The reference of a media time; keeps the low 33 bits.
     #[must_use]
     pub const fn from_ticks(at: Ticks) -> Self {
-        Self {
-            base: at.wire(),
-            extension: 0,
-        }
+        Self { base: at.wire(), extension: 0 }
     }
 
     /// Reads the six bytes. Every value has a meaning; an extension above 299 is kept.
@@ -135,10 +127,7 @@ impl Pcr {
     pub const fn parse(bytes: [u8; Self::BYTES]) -> Self {
         let [b0, b1, b2, b3, b4, b5] = bytes;
         let all = u64::from_be_bytes([0, 0, b0, b1, b2, b3, b4, b5]);
-        Self {
-            base: all >> 15,
-            extension: u16::from_be_bytes([b4 & 0x01, b5]),
-        }
+        Self { base: all >> 15, extension: u16::from_be_bytes([b4 & 0x01, b5]) }
     }
 
     /// The reference as it goes on the wire.
@@ -167,11 +156,7 @@ pub struct AdaptationField {
 
 impl AdaptationField {
     /// A field that only stuffs.
-    pub const STUFFING: Self = Self {
-        discontinuity: false,
-        random_access: false,
-        pcr: None,
-    };
+    pub const STUFFING: Self = Self { discontinuity: false, random_access: false, pcr: None };
 
     // | length (8), of what follows | discontinuity, random access, priority, PCR, OPCR, splice,
     //   private, extension (1 each) | PCR (48) … | stuffing 0xff |
@@ -189,16 +174,10 @@ impl AdaptationField {
         }
         let mut body = Reader::new(body);
         let flags = body.u8("adaptation flags")?;
-        let pcr = if flags & 0x10 != 0 {
-            Some(Pcr::parse(body.array("clock reference")?))
-        } else {
-            None
-        };
-        let field = Self {
-            discontinuity: flags & 0x80 != 0,
-            random_access: flags & 0x40 != 0,
-            pcr,
-        };
+        let pcr =
+            if flags & 0x10 != 0 { Some(Pcr::parse(body.array("clock reference")?)) } else { None };
+        let field =
+            Self { discontinuity: flags & 0x80 != 0, random_access: flags & 0x40 != 0, pcr };
         Ok((field, length + 1))
     }
 
@@ -219,19 +198,11 @@ impl AdaptationField {
     /// `Full` if `total` is less than `encoded_len`, more than a packet has, or does not fit.
     pub fn emit(&self, w: &mut Writer<'_>, total: usize) -> Result<(), Full> {
         if total < self.encoded_len() {
-            return Err(Full {
-                need: self.encoded_len(),
-                have: total,
-            });
+            return Err(Full { need: self.encoded_len(), have: total });
         }
-        let (Ok(length), true) = (
-            u8::try_from(total.saturating_sub(1)),
-            total <= PAYLOAD_BYTES,
-        ) else {
-            return Err(Full {
-                need: total,
-                have: PAYLOAD_BYTES,
-            });
+        let (Ok(length), true) = (u8::try_from(total.saturating_sub(1)), total <= PAYLOAD_BYTES)
+        else {
+            return Err(Full { need: total, have: PAYLOAD_BYTES });
         };
         let mut w = Writer::new(w.take(total)?);
         if total == 0 {
@@ -280,11 +251,7 @@ impl<'a> Packet<'a> {
         } else {
             None
         };
-        Ok(Self {
-            header,
-            adaptation,
-            payload: if header.payload { r.rest() } else { &[] },
-        })
+        Ok(Self { header, adaptation, payload: if header.payload { r.rest() } else { &[] } })
     }
 }
 
@@ -318,19 +285,10 @@ mod tests {
     #[test]
     fn adaptation_field_refuses_less_room_than_it_needs() {
         let mut buffer = [0; 400];
-        let field = AdaptationField {
-            random_access: true,
-            ..AdaptationField::STUFFING
-        };
+        let field = AdaptationField { random_access: true, ..AdaptationField::STUFFING };
         let mut w = Writer::new(&mut buffer);
         assert_eq!(field.emit(&mut w, 1), Err(Full { need: 2, have: 1 }));
-        assert_eq!(
-            field.emit(&mut w, 185),
-            Err(Full {
-                need: 185,
-                have: 184
-            })
-        );
+        assert_eq!(field.emit(&mut w, 185), Err(Full { need: 185, have: 184 }));
         assert_eq!(w.position(), 0);
     }
 
@@ -349,22 +307,10 @@ mod tests {
 
     #[test]
     fn header_refuses_what_a_player_could_not_use() {
-        assert_eq!(
-            Header::parse(&[0x48, 0, 0, 0x10]),
-            Err(PacketError::NoSync(0x48))
-        );
-        assert_eq!(
-            Header::parse(&[0x47, 0x81, 0, 0x10]),
-            Err(PacketError::Damaged(0x100))
-        );
-        assert_eq!(
-            Header::parse(&[0x47, 1, 0, 0x90]),
-            Err(PacketError::Scrambled(0x100))
-        );
-        assert_eq!(
-            Header::parse(&[0x47, 1, 0, 0x0f]),
-            Err(PacketError::Reserved(0x100))
-        );
+        assert_eq!(Header::parse(&[0x48, 0, 0, 0x10]), Err(PacketError::NoSync(0x48)));
+        assert_eq!(Header::parse(&[0x47, 0x81, 0, 0x10]), Err(PacketError::Damaged(0x100)));
+        assert_eq!(Header::parse(&[0x47, 1, 0, 0x90]), Err(PacketError::Scrambled(0x100)));
+        assert_eq!(Header::parse(&[0x47, 1, 0, 0x0f]), Err(PacketError::Reserved(0x100)));
         assert!(Header::parse(&[0x47, 1, 0]).is_err());
     }
 
@@ -388,11 +334,8 @@ mod tests {
         let mut packets = 0;
         loop {
             packets += 1;
-            let mut room = if packets == 1 {
-                PAYLOAD_BYTES - adaptation_bytes
-            } else {
-                PAYLOAD_BYTES
-            };
+            let mut room =
+                if packets == 1 { PAYLOAD_BYTES - adaptation_bytes } else { PAYLOAD_BYTES };
             while room > 0 && left > 0 {
                 room -= 1;
                 left -= 1;

@@ -107,13 +107,7 @@ impl PesHeader {
                     .ok_or(PesError::Length(length))?,
             ),
         };
-        let header = Self {
-            stream_id,
-            length,
-            alignment: flags & 0x04 != 0,
-            pts,
-            dts,
-        };
+        let header = Self { stream_id, length, alignment: flags & 0x04 != 0, pts, dts };
         Ok((header, r.position()))
     }
 
@@ -130,11 +124,7 @@ impl PesHeader {
     /// nothing is written then.
     pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), PesError> {
         debug_assert!(self.length.is_some() || self.stream_id & 0xf0 == 0xe0);
-        let (flag, rest) = if self.dts.is_some() {
-            (0xc0, 10u8)
-        } else {
-            (0x80, 5)
-        };
+        let (flag, rest) = if self.dts.is_some() { (0xc0, 10u8) } else { (0x80, 5) };
         let length = match self.length {
             None => 0,
             Some(payload) => payload
@@ -206,25 +196,16 @@ mod tests {
     fn pes_header_refuses_payload_beyond_its_length_field() {
         let mut buffer = [0; HEADER_BYTES_MAX];
         let mut w = Writer::new(&mut buffer);
-        let long = PesHeader {
-            length: Some(65_528),
-            ..AUDIO
-        };
+        let long = PesHeader { length: Some(65_528), ..AUDIO };
         assert_eq!(long.emit(&mut w), Err(PesError::TooLong(65_528)));
         assert_eq!(w.position(), 0);
-        let fits = PesHeader {
-            length: Some(65_527),
-            ..AUDIO
-        };
+        let fits = PesHeader { length: Some(65_527), ..AUDIO };
         assert_eq!(PesHeader::parse(&emitted(fits)), Ok((fits, 14)));
     }
 
     #[test]
     fn pes_header_refuses_every_truncation_and_wrong_markers() {
-        let good = emitted(PesHeader {
-            dts: Some(Ticks(1)),
-            ..AUDIO
-        });
+        let good = emitted(PesHeader { dts: Some(Ticks(1)), ..AUDIO });
         for end in 0..good.len() {
             assert!(PesHeader::parse(&good[..end]).is_err(), "{end} bytes");
         }

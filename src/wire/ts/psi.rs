@@ -128,12 +128,8 @@ pub struct Pat {
 
 impl Pat {
     /// The table that every one of our segments starts with.
-    pub const OURS: Self = Self {
-        transport_stream: TRANSPORT_STREAM,
-        version: 0,
-        program: PROGRAM,
-        pmt_pid: PID_PMT,
-    };
+    pub const OURS: Self =
+        Self { transport_stream: TRANSPORT_STREAM, version: 0, program: PROGRAM, pmt_pid: PID_PMT };
 
     /// Reads a section.
     ///
@@ -146,12 +142,7 @@ impl Pat {
         if !body.is_empty() || program == 0 {
             return Err(SectionError::NotAlone);
         }
-        Ok(Self {
-            transport_stream: head.id,
-            version: head.version,
-            program,
-            pmt_pid,
-        })
+        Ok(Self { transport_stream: head.id, version: head.version, program, pmt_pid })
     }
 
     /// Writes the section.
@@ -159,11 +150,7 @@ impl Pat {
     /// # Errors
     /// `Full` if it does not fit.
     pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let head = Head {
-            table: TABLE_PAT,
-            id: self.transport_stream,
-            version: self.version,
-        };
+        let head = Head { table: TABLE_PAT, id: self.transport_stream, version: self.version };
         head.emit(w, 4, |w| {
             w.u16(self.program)?;
             w.u16(0xe000 | self.pmt_pid & 0x1fff)
@@ -203,11 +190,7 @@ impl Pmt<'_> {
     pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         let streams: usize = self.streams.iter().map(|s| 5 + s.descriptors.len()).sum();
         let body = 4 + self.program_descriptors.len() + streams;
-        let head = Head {
-            table: TABLE_PMT,
-            id: PROGRAM,
-            version: self.version,
-        };
+        let head = Head { table: TABLE_PMT, id: PROGRAM, version: self.version };
         head.emit(w, body, |w| {
             w.u16(0xe000 | self.pcr_pid & 0x1fff)?;
             descriptors(w, self.program_descriptors)?;
@@ -313,10 +296,7 @@ impl Head {
     ) -> Result<(), Full> {
         let total = SECTION_HEAD_BYTES + body_bytes + CRC_BYTES;
         let (Ok(length), true) = (u16::try_from(total - 3), total <= SECTION_BYTES_MAX) else {
-            return Err(Full {
-                need: total,
-                have: SECTION_BYTES_MAX,
-            });
+            return Err(Full { need: total, have: SECTION_BYTES_MAX });
         };
         let mut w = Writer::new(w.take(total)?);
         w.u8(self.table)?;
@@ -354,11 +334,7 @@ fn open(section: &[u8], want: u8) -> Result<(Head, Reader<'_>), SectionError> {
     if version & 1 == 0 || number != 0 || last != 0 {
         return Err(SectionError::NotAlone);
     }
-    let head = Head {
-        table,
-        id,
-        version: version >> 1 & 0x1f,
-    };
+    let head = Head { table, id, version: version >> 1 & 0x1f };
     Ok((head, r))
 }
 
@@ -375,10 +351,7 @@ fn stream<'a>(r: &mut Reader<'a>) -> Result<PmtStream<'a>, Short> {
 
 fn descriptors(w: &mut Writer<'_>, bytes: &[u8]) -> Result<(), Full> {
     let Ok(length @ 0..=1023) = u16::try_from(bytes.len()) else {
-        return Err(Full {
-            need: bytes.len(),
-            have: 1023,
-        });
+        return Err(Full { need: bytes.len(), have: 1023 });
     };
     w.u16(0xf000 | length)?;
     w.bytes(bytes)
@@ -390,13 +363,7 @@ fn packet(
     counter: u8,
     section: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Result<(), Full> {
-    let header = Header {
-        pid,
-        start: true,
-        adaptation: false,
-        payload: true,
-        counter,
-    };
+    let header = Header { pid, start: true, adaptation: false, payload: true, counter };
     let mut w = Writer::new(w.take(PACKET_BYTES)?);
     w.bytes(&header.bytes())?;
     w.u8(0)?;
@@ -419,19 +386,11 @@ mod tests {
 
     #[test]
     fn pmt_refuses_more_than_one_packet_holds() {
-        let pmt = Pmt {
-            pcr_pid: 0x100,
-            version: 0,
-            program_descriptors: &[0; 168],
-            streams: &[],
-        };
+        let pmt = Pmt { pcr_pid: 0x100, version: 0, program_descriptors: &[0; 168], streams: &[] };
         let mut buffer = [0; PACKET_BYTES];
         assert_eq!(
             emit_pmt(&mut Writer::new(&mut buffer), &pmt, 0),
-            Err(Full {
-                need: 184,
-                have: 183
-            })
+            Err(Full { need: 184, have: 183 })
         );
     }
 
@@ -439,9 +398,7 @@ mod tests {
     fn section_refuses_any_flipped_bit_and_any_truncation() {
         let mut buffer = [0; PACKET_BYTES];
         emit_pat(&mut Writer::new(&mut buffer), 0).unwrap();
-        let good = section(Packet::parse(&buffer).unwrap().payload)
-            .unwrap()
-            .to_vec();
+        let good = section(Packet::parse(&buffer).unwrap().payload).unwrap().to_vec();
         assert_eq!(Pat::parse(&good), Ok(Pat::OURS));
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
