@@ -55,7 +55,7 @@ pub fn config(text: &str) -> Result<Config, DocumentError> {
 }
 
 /// The text with one setting changed; every comment and all other lines stay as they are. The
-/// result is a configuration that passes its checks.
+/// result is a configuration that passes its checks; so one wrong value can be put right.
 ///
 /// # Errors
 /// The text, the new value, or both together are not right.
@@ -64,7 +64,6 @@ pub fn edit(text: &str, key: &str, value: &str) -> Result<String, DocumentError>
         return Err(DocumentError::Together(SettingError::unknown(key)));
     };
     let value = setting.parse(value).map_err(DocumentError::Together)?;
-    read(text, &mut Draft::new())?;
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error| DocumentError::syntax(text, &error))?;
@@ -74,7 +73,6 @@ pub fn edit(text: &str, key: &str, value: &str) -> Result<String, DocumentError>
         .entry(group)
         .or_insert_with(|| Item::Table(Table::new()));
     let Some(group) = group.as_table_like_mut() else {
-        // `read` has refused a group that is no table.
         return Err(DocumentError::Together(SettingError::unknown(key)));
     };
     put(group, name, toml(&value));
@@ -286,6 +284,14 @@ mod tests {
         assert!(edit(TEXT, "hls.target_duration_s", "30").is_err());
         assert!(edit(TEXT, "hls.segment", "1000").is_err());
         assert!(edit("hls = 5", "hls.segment_ms", "1000").is_err());
+    }
+
+    #[test]
+    fn edit_puts_a_wrong_value_right() {
+        let wrong = "[hls]\nsegment_ms = \"fast\"\n";
+        assert!(config(wrong).is_err());
+        let edited = edit(wrong, "hls.segment_ms", "1000").unwrap();
+        assert_eq!(edited, "[hls]\nsegment_ms = 1000\n");
     }
 
     #[test]
