@@ -126,30 +126,30 @@ pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
 
 /// Files and folders that one clearing of left-over files looks at; more means that the folder
 /// is not ours.
-pub const LEFTOVERS_MAX: usize = 16_384;
+pub const LEFTOVERS_MAX: u32 = 16_384;
+const _: () = assert!(
+    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
+    "all slots of the largest configuration are ours"
+);
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 3;
 
-/// Bytes of one publisher's scratch: the largest command or data message, made whole.
-pub const BUDGET_SCRATCH_BYTES: usize = 64 << 10;
-
-/// Bytes of answers that one publisher can owe us a read of: the handshake's answer and the
-/// answers to its commands.
-pub const BUDGET_OUTBOX_BYTES: usize = 8 << 10;
+/// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
+pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
 const _: () = assert!(
-    BUDGET_OUTBOX_BYTES > 1 + 2 * HANDSHAKE_BYTES,
+    BUDGET_OUTBOX_BYTES > 4 << 10,
     "S0, S1 and S2 go out together"
 );
 
 /// Bytes of one viewer's place: its request head, its response head and its state.
-pub const BUDGET_VIEWER_BYTES: usize = 10 << 10;
+pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
 
 /// Bytes of one stream's segmenter, timelines, parameter sets and tables.
-pub const BUDGET_STREAM_BYTES: usize = 16 << 10;
+pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
 
 /// Bytes of one media playlist: 60 segments with their durations, dates and names.
-pub const BUDGET_PLAYLIST_BYTES: usize = 16 << 10;
+pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
 
 /// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
-pub const BUDGET_SLOT_ROW_BYTES: usize = 128;
+pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;

@@ -39,6 +39,13 @@ impl Line {
     }
 }
 
+#[expect(clippy::as_conversions, reason = "a usize is never wider than 64 bits")]
+const RX_BYTES: u64 = limits::RX_BYTES as u64;
+
+/// The largest command or data message, made whole.
+#[expect(clippy::as_conversions, reason = "a u32 always fits")]
+const SCRATCH_BYTES: u64 = limits::COMMAND_BYTES_MAX as u64;
+
 /// Lines of the budget.
 const LINES: usize = 9;
 
@@ -56,53 +63,43 @@ impl Budget {
         let publishers = u64::from(config.limits_publishers);
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
-        let private = |owner, count, bytes_each: usize| Line {
+        let ring = u64::from(config.limits_ring_bytes);
+        let slot = u64::from(config.limits_slot_bytes);
+        let line = |owner, count, bytes_each| Line {
             owner,
             count,
-            // A size of this program's own; it fits on every target.
-            bytes_each: u64::try_from(bytes_each).unwrap_or(u64::MAX),
+            bytes_each,
             kind: Kind::Private,
         };
         Self {
             lines: [
-                Line {
-                    owner: "stream: ring of recent messages",
-                    count: streams,
-                    bytes_each: u64::from(config.limits_ring_bytes),
-                    kind: Kind::Private,
-                },
-                private(
-                    "stream: segmenter and tables",
+                line("stream: ring of recent messages", streams, ring),
+                line(
+                    "stream: segmenter, tables",
                     streams,
                     limits::BUDGET_STREAM_BYTES,
                 ),
-                private(
+                line(
                     "stream: playlist text",
                     streams,
                     limits::BUDGET_PLAYLIST_BYTES,
                 ),
-                private(
+                line(
                     "slot: its row in the store",
                     slots,
                     limits::BUDGET_SLOT_ROW_BYTES,
                 ),
-                private("publisher: socket bytes in", publishers, limits::RX_BYTES),
-                private(
-                    "publisher: command scratch",
-                    publishers,
-                    limits::BUDGET_SCRATCH_BYTES,
-                ),
-                private(
-                    "publisher: bytes out",
+                line("publisher: socket bytes in", publishers, RX_BYTES),
+                line("publisher: command scratch", publishers, SCRATCH_BYTES),
+                line(
+                    "publisher: answers",
                     publishers,
                     limits::BUDGET_OUTBOX_BYTES,
                 ),
-                private("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
+                line("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
                 Line {
-                    owner: "slot: one segment",
-                    count: slots,
-                    bytes_each: u64::from(config.limits_slot_bytes),
                     kind: Kind::Tmpfs,
+                    ..line("slot: one segment", slots, slot)
                 },
             ],
         }
@@ -191,16 +188,9 @@ mod tests {
     fn private_sum_grows_by_what_a_setting_adds() {
         let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
-        let publisher =
-            limits::RX_BYTES + limits::BUDGET_SCRATCH_BYTES + limits::BUDGET_OUTBOX_BYTES;
-        assert_eq!(
-            grown("limits.publishers=9"),
-            u64::try_from(publisher).unwrap()
-        );
-        assert_eq!(
-            grown("limits.viewers=257"),
-            u64::try_from(limits::BUDGET_VIEWER_BYTES).unwrap()
-        );
+        let publisher = RX_BYTES + SCRATCH_BYTES + limits::BUDGET_OUTBOX_BYTES;
+        assert_eq!(grown("limits.publishers=9"), publisher);
+        assert_eq!(grown("limits.viewers=257"), limits::BUDGET_VIEWER_BYTES);
     }
 
     #[test]

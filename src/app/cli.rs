@@ -277,7 +277,7 @@ impl Given {
                     given.file = Some(parser.value()?.into());
                 }
                 Arg::Long("set") if page.has_settings() => {
-                    given.sets.push(parser.value()?.string()?)
+                    given.sets.push(parser.value()?.string()?);
                 }
                 Arg::Long("testcard") if page == Page::Serve => given.testcard = true,
                 Arg::Long("seconds") if page == Page::Testcard => {
