@@ -113,3 +113,101 @@ const _: () = assert!(VIDEO_SIDE_PIXELS_MAX.is_multiple_of(16));
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------
+
+/// Names on the air at once. Each costs a ring and its slots; 32 fill the largest board.
+pub const STREAMS_MAX: u32 = 32;
+
+/// Connections that may publish at once, those still shaking hands included.
+pub const PUBLISHERS_MAX: u32 = 64;
+
+/// HTTP connections at once. Beyond this one thread on a small core cannot keep its deadlines.
+pub const VIEWERS_MAX: u32 = 4096;
+
+/// Bytes of one stream's ring at least: a 720p keyframe with its audio fits.
+pub const RING_BYTES_MIN: u32 = 256 << 10;
+
+/// Bytes of one stream's ring at most: 8 s at 64 Mbit/s, far beyond what the boards carry.
+pub const RING_BYTES_MAX: u32 = 64 << 20;
+const _: () = assert!(
+    RING_BYTES_MAX >= 2 * MESSAGE_BYTES_MAX,
+    "the largest message fits the largest ring beside another"
+);
+
+/// Bytes of one segment's slot at least: one second at 2 Mbit/s.
+pub const SLOT_BYTES_MIN: u32 = 256 << 10;
+
+/// Bytes of one segment's slot at most: eight seconds at 64 Mbit/s.
+pub const SLOT_BYTES_MAX: u32 = 64 << 20;
+
+/// Wanted segment duration at least. Shorter ones cost a playlist request each half second from
+/// every player, and `EXTINF` rounds below half a second to nothing (RFC 8216 §4.3.3.1).
+pub const SEGMENT_MS_MIN: u32 = 500;
+
+/// Wanted segment duration at most: a player starts three of them behind (RFC 8216 §6.3.3).
+pub const SEGMENT_MS_MAX: u32 = 20_000;
+
+/// `EXT-X-TARGETDURATION` at most, in seconds: the longest segment and a late keyframe.
+pub const TARGET_DURATION_S_MAX: u32 = 30;
+const _: () = assert!(TARGET_DURATION_S_MAX * 1000 >= SEGMENT_MS_MAX);
+
+/// Segments a playlist lists at least: it may not become shorter than three target durations
+/// (RFC 8216 §6.2.2).
+pub const WINDOW_SEGMENTS_MIN: u32 = 3;
+
+/// Segments a playlist lists at most: a minute of one-second segments to scroll back.
+pub const WINDOW_SEGMENTS_MAX: u32 = 60;
+
+/// Slots of a stream beside its window and what players may still be fetching: the one being
+/// written, and one so that a slow response does not hold up the next segment.
+pub const SLOTS_SPARE: u32 = 2;
+
+/// Bytes of rings and mapped slots together. A 32-bit process has 3 GiB of addresses at best and
+/// libraries, stacks and fragments need some of them; a 64-bit one is held by its memory only.
+pub const MEDIA_BYTES_MAX: u64 = if cfg!(target_pointer_width = "32") {
+    2 << 30
+} else {
+    64 << 30
+};
+
+/// Bytes of a settings file: the default one with all its comments is under 4 KiB.
+pub const SETTINGS_TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of a wrong value or name that an error message repeats.
+pub const SEEN_CHARS_MAX: usize = 48;
+
+/// Bytes of a folder's path. Leaves room for our file names below it within the kernel's 4096
+/// and keeps paths in log lines readable.
+pub const FOLDER_BYTES_MAX: usize = 240;
+
+/// Seconds of test card that can be made into a file: a day, past the 24-bit timestamp wrap.
+pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
+
+/// Files and folders that one clearing of left-over files looks at; more means that the folder
+/// is not ours.
+pub const LEFTOVERS_MAX: u32 = 16_384;
+const _: () = assert!(
+    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
+    "all slots of the largest configuration are ours"
+);
+
+/// Depth of folders below `hls.dir`: application, then stream.
+pub const LEFTOVER_DEPTH_MAX: usize = 3;
+
+/// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
+pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
+const _: () = assert!(
+    BUDGET_OUTBOX_BYTES > 4 << 10,
+    "S0, S1 and S2 go out together"
+);
+
+/// Bytes of one viewer's place: its request head, its response head and its state.
+pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
+
+/// Bytes of one stream's segmenter, timelines, parameter sets and tables.
+pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
+
+/// Bytes of one media playlist: 60 segments with their durations, dates and names.
+pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
+
+/// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
+pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;
