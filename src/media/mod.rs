@@ -4,6 +4,7 @@ pub mod annexb;
 pub mod demux;
 pub mod mux;
 pub mod playlist;
+mod sample_count;
 pub mod segmenter;
 pub mod testcard;
 pub mod timeline;
