@@ -107,6 +107,40 @@ pub const SEGMENT_TICKS_MAX: Ticks = Ticks::from_millis(20_000);
 /// A-1, the square root of 8 · `MaxFS` macroblocks), and no player here shows more.
 pub const VIDEO_SIDE_PIXELS_MAX: u32 = 16_896;
 const _: () = assert!(VIDEO_SIDE_PIXELS_MAX.is_multiple_of(16));
+/// A forward step of one track's time beyond this is a jump, not a gap, unless the other track
+/// made the same way without one. Milliseconds.
+pub const TIME_GAP_MS_MAX: i64 = 10_000;
+
+/// A step back of one track's time up to this is clamped; beyond it is a jump. Milliseconds.
+pub const TIME_REGRESS_MS_MAX: i64 = 1_000;
+
+/// Two tracks whose times are further apart than this do not share a clock. Milliseconds.
+pub const TRACKS_APART_MS_MAX: i64 = 10_000;
+
+/// A track that jumps within this much media time after the other shares its discontinuity.
+/// Senders interleave within a second; a slow one may hold a track for a few. Milliseconds.
+pub const JUMP_FOLLOW_MS_MAX: i64 = 5_000;
+
+/// Composition times outside these bounds are taken as 0. Milliseconds.
+pub const COMPOSITION_MS_MIN: i64 = -1_000;
+/// See `COMPOSITION_MS_MIN`.
+pub const COMPOSITION_MS_MAX: i64 = 10_000;
+
+/// Constant distance from a track's decode time to its presentation time at composition time 0,
+/// so that no accepted negative composition time ever presents before it decodes. Milliseconds.
+pub const COMPOSITION_LEAD_MS: i64 = 1_000;
+const _: () = assert!(COMPOSITION_LEAD_MS + COMPOSITION_MS_MIN >= 0);
+
+/// Audio time is counted in samples until the wire's time is further away than this; RTMP's
+/// rounding to milliseconds and bursty senders stay below. Milliseconds.
+pub const AUDIO_DRIFT_MS_MAX: i64 = 50;
+
+/// The wire's audio time must stay behind the counted time for this long before the count steps
+/// back to it: senders that stamp bursts alike fall behind and catch up again. Milliseconds.
+pub const AUDIO_BEHIND_MS_MAX: i64 = 500;
+
+/// One video frame while no two have been seen. Milliseconds.
+pub const FRAME_MS_DEFAULT: i64 = 40;
 
 // ---- HLS ------------------------------------------------------------------------------------
 

@@ -58,6 +58,14 @@ counters! {
     MediaOverrun = "media_overrun",
     /// Jumps of media time that started a new timeline.
     MediaJumps = "media_jumps",
+    /// Wraps of a sender's clock that passed unseen.
+    MediaWraps = "media_wraps",
+    /// Samples moved 1 ms behind the one before, because their time repeated or went back.
+    MediaClamped = "media_clamped",
+    /// Composition times out of bounds, taken as 0.
+    MediaCompositionRefused = "media_composition_refused",
+    /// Corrections of the audio sample count to the sender's clock.
+    MediaReanchored = "media_reanchored",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",

@@ -5,6 +5,7 @@ pub mod demux;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;
+mod sample_count;
 pub mod segmenter;
 pub mod sink;
 pub mod testcard;
