@@ -197,11 +197,7 @@ pub const SLOTS_SPARE: u32 = 2;
 
 /// Bytes of rings and mapped slots together. A 32-bit process has 3 GiB of addresses at best and
 /// libraries, stacks and fragments need some of them; a 64-bit one is held by its memory only.
-pub const MEDIA_BYTES_MAX: u64 = if cfg!(target_pointer_width = "32") {
-    2 << 30
-} else {
-    64 << 30
-};
+pub const MEDIA_BYTES_MAX: u64 = if cfg!(target_pointer_width = "32") { 2 << 30 } else { 64 << 30 };
 
 /// Bytes of a settings file: the default one with all its comments is under 4 KiB.
 pub const SETTINGS_TEXT_BYTES_MAX: usize = 64 << 10;
@@ -229,10 +225,7 @@ pub const LEFTOVER_DEPTH_MAX: usize = 3;
 
 /// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
 pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
-const _: () = assert!(
-    BUDGET_OUTBOX_BYTES > 4 << 10,
-    "S0, S1 and S2 go out together"
-);
+const _: () = assert!(BUDGET_OUTBOX_BYTES > 4 << 10, "S0, S1 and S2 go out together");
 
 /// Bytes of one viewer's place: its request head, its response head and its state.
 pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;

@@ -24,26 +24,11 @@ struct Wrap {
 }
 
 const WRAPS: [Wrap; 5] = [
-    Wrap {
-        name: "24-bit ms, 4.66 h",
-        period: (1 << 24) * 90,
-    },
-    Wrap {
-        name: "32-bit 90 kHz, 13.26 h",
-        period: 1 << 32,
-    },
-    Wrap {
-        name: "31-bit ms, 24.86 d",
-        period: (1 << 31) * 90,
-    },
-    Wrap {
-        name: "33-bit 90 kHz, 26.51 h",
-        period: 1 << 33,
-    },
-    Wrap {
-        name: "32-bit ms, 49.71 d",
-        period: (1 << 32) * 90,
-    },
+    Wrap { name: "24-bit ms, 4.66 h", period: (1 << 24) * 90 },
+    Wrap { name: "32-bit 90 kHz, 13.26 h", period: 1 << 32 },
+    Wrap { name: "31-bit ms, 24.86 d", period: (1 << 31) * 90 },
+    Wrap { name: "33-bit 90 kHz, 26.51 h", period: 1 << 33 },
+    Wrap { name: "32-bit ms, 49.71 d", period: (1 << 32) * 90 },
 ];
 
 impl Wrap {
@@ -76,19 +61,11 @@ fn passes_unseen(wrap: Wrap, tracks: Tracks) {
         let near = (now + 10 * 90_000).rem_euclid(wrap.period) < 20 * 90_000;
         let origin = *origin.get_or_insert(if tracks.video { now } else { audio_at });
         if tracks.video {
-            let cts = if tracks.b_frames {
-                [80, 160, -40, -40][frame % 4]
-            } else {
-                0
-            };
+            let cts = if tracks.b_frames { [80, 160, -40, -40][frame % 4] } else { 0 };
             let v = t.video(wrap.stamp(now), cts);
             assert!(!v.jump, "{context}");
             assert!(v.dts.0 > last_video && v.pts >= v.dts, "{context}");
-            assert!(
-                (v.dts.0 - (now - origin)).abs() <= 90,
-                "{context}: {} at {now}",
-                v.dts.0
-            );
+            assert!((v.dts.0 - (now - origin)).abs() <= 90, "{context}: {} at {now}", v.dts.0);
             assert_eq!(v.pts.0, v.dts.0 + LEAD + i64::from(cts) * 90, "{context}");
             last_video = v.dts.0;
         }
@@ -99,10 +76,7 @@ fn passes_unseen(wrap: Wrap, tracks: Tracks) {
                 assert!(!a.jump, "{context}");
                 assert!(a.pts.0 > last_audio, "{context}");
                 let off = a.pts.0 - LEAD - (audio_at - origin);
-                assert!(
-                    off.abs() <= 180,
-                    "{context}: audio off by {off} at {audio_at}"
-                );
+                assert!(off.abs() <= 180, "{context}: audio off by {off} at {audio_at}");
                 last_audio = a.pts.0;
                 audio_at += 1_920;
             }
@@ -126,15 +100,7 @@ fn passes_unseen(wrap: Wrap, tracks: Tracks) {
 fn five_wraps_pass_unseen_in_video_alone() {
     for wrap in WRAPS {
         for b_frames in [false, true] {
-            passes_unseen(
-                wrap,
-                Tracks {
-                    video: true,
-                    audio: false,
-                    audio_behind: 0,
-                    b_frames,
-                },
-            );
+            passes_unseen(wrap, Tracks { video: true, audio: false, audio_behind: 0, b_frames });
         }
     }
 }
@@ -142,12 +108,7 @@ fn five_wraps_pass_unseen_in_video_alone() {
 #[test]
 fn five_wraps_pass_unseen_in_audio_alone() {
     for wrap in WRAPS {
-        let tracks = Tracks {
-            video: false,
-            audio: true,
-            audio_behind: 0,
-            b_frames: false,
-        };
+        let tracks = Tracks { video: false, audio: true, audio_behind: 0, b_frames: false };
         passes_unseen(wrap, tracks);
     }
 }
@@ -156,12 +117,7 @@ fn five_wraps_pass_unseen_in_audio_alone() {
 fn five_wraps_pass_unseen_when_tracks_wrap_at_different_messages() {
     for wrap in WRAPS {
         for audio_behind in [-90_000, -1_000, 0, 1_000, 90_000] {
-            let tracks = Tracks {
-                video: true,
-                audio: true,
-                audio_behind,
-                b_frames: true,
-            };
+            let tracks = Tracks { video: true, audio: true, audio_behind, b_frames: true };
             passes_unseen(wrap, tracks);
         }
     }
@@ -222,11 +178,7 @@ fn a_gap_across_a_wrap_is_still_a_gap() {
 
 #[test]
 fn a_drop_that_is_no_wrap_is_a_jump() {
-    for (from, to) in [
-        (16_000_000u32, 1_100_000u32),
-        (8_000_000, 0),
-        (47_721_858, 30_000),
-    ] {
+    for (from, to) in [(16_000_000u32, 1_100_000u32), (8_000_000, 0), (47_721_858, 30_000)] {
         let mut t = Timeline::new(Ticks(0));
         t.video(Millis(from), 0);
         assert!(t.video(Millis(to), 0).jump, "{from} to {to}");

@@ -65,42 +65,19 @@ impl Budget {
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
         let slot = u64::from(config.limits_slot_bytes);
-        let line = |owner, count, bytes_each| Line {
-            owner,
-            count,
-            bytes_each,
-            kind: Kind::Private,
-        };
+        let line =
+            |owner, count, bytes_each| Line { owner, count, bytes_each, kind: Kind::Private };
         Self {
             lines: [
                 line("stream: ring of recent messages", streams, ring),
-                line(
-                    "stream: segmenter, tables",
-                    streams,
-                    limits::BUDGET_STREAM_BYTES,
-                ),
-                line(
-                    "stream: playlist text",
-                    streams,
-                    limits::BUDGET_PLAYLIST_BYTES,
-                ),
-                line(
-                    "slot: its row in the store",
-                    slots,
-                    limits::BUDGET_SLOT_ROW_BYTES,
-                ),
+                line("stream: segmenter, tables", streams, limits::BUDGET_STREAM_BYTES),
+                line("stream: playlist text", streams, limits::BUDGET_PLAYLIST_BYTES),
+                line("slot: its row in the store", slots, limits::BUDGET_SLOT_ROW_BYTES),
                 line("publisher: socket bytes in", publishers, RX_BYTES),
                 line("publisher: command scratch", publishers, SCRATCH_BYTES),
-                line(
-                    "publisher: answers",
-                    publishers,
-                    limits::BUDGET_OUTBOX_BYTES,
-                ),
+                line("publisher: answers", publishers, limits::BUDGET_OUTBOX_BYTES),
                 line("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
-                Line {
-                    kind: Kind::Tmpfs,
-                    ..line("slot: one segment", slots, slot)
-                },
+                Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
         }
     }
@@ -122,11 +99,7 @@ impl Budget {
 /// The table that a person reads: sizes in KiB, so that columns can be compared and added.
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<34} {:>6} {:>11} {:>12}  where",
-            "owner", "count", "KiB each", "KiB"
-        )?;
+        writeln!(f, "{:<34} {:>6} {:>11} {:>12}  where", "owner", "count", "KiB each", "KiB")?;
         for line in &self.lines {
             let place = match line.kind {
                 Kind::Private => "private",
@@ -141,12 +114,7 @@ impl fmt::Display for Budget {
                 Kib(line.bytes())
             )?;
         }
-        writeln!(
-            f,
-            "{:<53} {:>12}",
-            "private memory",
-            Kib(self.sum(Kind::Private))
-        )?;
+        writeln!(f, "{:<53} {:>12}", "private memory", Kib(self.sum(Kind::Private)))?;
         writeln!(f, "{:<53} {:>12}", "tmpfs", Kib(self.sum(Kind::Tmpfs)))
     }
 }
@@ -176,11 +144,8 @@ mod tests {
 
     #[test]
     fn tmpfs_sum_is_streams_times_slots_times_bytes() {
-        let budget = budget(&[
-            "limits.streams=2",
-            "hls.window_segments=5",
-            "limits.slot_bytes=1MiB",
-        ]);
+        let budget =
+            budget(&["limits.streams=2", "hls.window_segments=5", "limits.slot_bytes=1MiB"]);
         assert_eq!(budget.sum(Kind::Tmpfs), 2 * (5 + 6 + 2) * (1 << 20));
     }
 

@@ -95,9 +95,7 @@ impl Page {
 
     fn of(name: &OsStr) -> Result<Self, CliError> {
         let known = Self::COMMANDS.into_iter().find(|page| page.name() == name);
-        known.ok_or_else(|| CliError::UnknownCommand {
-            seen: Seen::new(&name.to_string_lossy()),
-        })
+        known.ok_or_else(|| CliError::UnknownCommand { seen: Seen::new(&name.to_string_lossy()) })
     }
 
     /// The command's name; empty for the program's page.
@@ -149,11 +147,7 @@ impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, arguments) = (self.name(), self.arguments());
         let gap = if name.is_empty() { "" } else { " " };
-        writeln!(
-            f,
-            "{}\n\nusage: rillcast{gap}{name} {arguments}\n",
-            self.purpose()
-        )?;
+        writeln!(f, "{}\n\nusage: rillcast{gap}{name} {arguments}\n", self.purpose())?;
         if *self == Self::Program {
             writeln!(f, "commands (`rillcast COMMAND --help` tells more):")?;
             for page in Self::COMMANDS {
@@ -164,18 +158,14 @@ impl fmt::Display for Page {
         writeln!(f, "options:")?;
         if self.has_settings() {
             writeln!(f, "  --config FILE    read settings from this TOML file")?;
-            writeln!(
-                f,
-                "  --set KEY=VALUE  change one setting; wins over the file"
-            )?;
+            writeln!(f, "  --set KEY=VALUE  change one setting; wins over the file")?;
         }
         match self {
             Self::Program => writeln!(f, "  -V, --version    print name and version")?,
             Self::Serve => writeln!(f, "  --testcard       put a test card on the air")?,
-            Self::Testcard => writeln!(
-                f,
-                "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}"
-            )?,
+            Self::Testcard => {
+                writeln!(f, "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}")?
+            }
             Self::Segment | Self::Budget => {}
         }
         writeln!(f, "  -h, --help       print this page")?;
@@ -306,19 +296,11 @@ impl Given {
         let mut operand = || operands.next().unwrap_or_default();
         Ok(match page {
             Page::Program => Command::Help(page),
-            Page::Serve => Command::Serve {
-                config,
-                testcard: self.testcard,
-            },
-            Page::Segment => Command::Segment {
-                input: operand(),
-                folder: operand(),
-                config,
-            },
-            Page::Testcard => Command::Testcard {
-                output: operand(),
-                seconds: parse_seconds(seconds)?,
-            },
+            Page::Serve => Command::Serve { config, testcard: self.testcard },
+            Page::Segment => Command::Segment { input: operand(), folder: operand(), config },
+            Page::Testcard => {
+                Command::Testcard { output: operand(), seconds: parse_seconds(seconds)? }
+            }
             Page::Budget => Command::Budget { config },
         })
     }
@@ -327,10 +309,8 @@ impl Given {
         let mut draft = Draft::new();
         if let Some(path) = &self.file {
             let text = read_settings(path)?;
-            document::read(&text, &mut draft).map_err(|cause| CliError::Document {
-                path: path.clone(),
-                cause,
-            })?;
+            document::read(&text, &mut draft)
+                .map_err(|cause| CliError::Document { path: path.clone(), cause })?;
         }
         for pair in &self.sets {
             draft.set_pair(pair)?;
@@ -345,24 +325,18 @@ fn read_settings(path: &Path) -> Result<String, CliError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .map_err(|cause| CliError::Unreadable {
-            path: path.to_owned(),
-            cause,
-        })?;
+        .map_err(|cause| CliError::Unreadable { path: path.to_owned(), cause })?;
     Ok(text)
 }
 
 fn parse_seconds(given: Option<OsString>) -> Result<u32, CliError> {
-    let given = given.ok_or_else(|| lexopt::Error::MissingValue {
-        option: Some("--seconds".to_owned()),
-    })?;
+    let given = given
+        .ok_or_else(|| lexopt::Error::MissingValue { option: Some("--seconds".to_owned()) })?;
     let text = given.to_string_lossy();
     text.parse()
         .ok()
         .filter(|seconds| (1..=TESTCARD_SECONDS_MAX).contains(seconds))
-        .ok_or_else(|| CliError::Seconds {
-            seen: Seen::new(&text),
-        })
+        .ok_or_else(|| CliError::Seconds { seen: Seen::new(&text) })
 }
 
 #[cfg(test)]
@@ -383,10 +357,7 @@ mod tests {
     fn commands_take_their_arguments() {
         assert_eq!(
             parse("serve --testcard"),
-            Ok(Command::Serve {
-                config: defaults(),
-                testcard: true
-            })
+            Ok(Command::Serve { config: defaults(), testcard: true })
         );
         assert_eq!(
             parse("segment in.flv out"),
@@ -398,10 +369,7 @@ mod tests {
         );
         assert_eq!(
             parse("testcard --seconds=60 card.flv"),
-            Ok(Command::Testcard {
-                output: "card.flv".into(),
-                seconds: 60
-            })
+            Ok(Command::Testcard { output: "card.flv".into(), seconds: 60 })
         );
         assert_eq!(parse("budget"), Ok(Command::Budget { config: defaults() }));
         assert_eq!(parse("--version"), Ok(Command::Version));
@@ -446,23 +414,11 @@ mod tests {
             ("serve --testcard=yes", "unexpected argument for option"),
             ("serve --set hls.dir", "has no value"),
             ("serve --set hls.foo=1", "unknown setting \"hls.foo\""),
-            (
-                "serve --set hls.target_duration_s=9",
-                "hls.window_segments is 6",
-            ),
-            (
-                "segment in.flv",
-                "1 operands, 2 needed: rillcast segment IN.flv OUTDIR",
-            ),
+            ("serve --set hls.target_duration_s=9", "hls.window_segments is 6"),
+            ("segment in.flv", "1 operands, 2 needed: rillcast segment IN.flv OUTDIR"),
             ("testcard a.flv", "missing argument for option '--seconds'"),
-            (
-                "testcard a.flv --seconds 0",
-                "--seconds is \"0\": allowed is 1 to 86400",
-            ),
-            (
-                "testcard a.flv --set log.level=info",
-                "invalid option '--set'",
-            ),
+            ("testcard a.flv --seconds 0", "--seconds is \"0\": allowed is 1 to 86400"),
+            ("testcard a.flv --set log.level=info", "invalid option '--set'"),
             ("serve --config /nowhere/x", "/nowhere/x: No such file"),
         ] {
             let error = parse(line).unwrap_err();
@@ -477,21 +433,12 @@ mod tests {
         write!(file, "[hls]\nsegment = 1\n").unwrap();
         let path = file.path().display().to_string();
         let error = parse(&format!("serve --config {path}")).unwrap_err();
-        assert!(
-            error.starts_with(&format!("{path}: line 2, column 1: ")),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("{path}: line 2, column 1: ")), "{error}");
     }
 
     #[test]
     fn help_shows_every_setting_and_fits_a_terminal() {
-        let pages = [
-            Page::Program,
-            Page::Serve,
-            Page::Segment,
-            Page::Testcard,
-            Page::Budget,
-        ];
+        let pages = [Page::Program, Page::Serve, Page::Segment, Page::Testcard, Page::Budget];
         for page in pages {
             let text = page.to_string();
             assert!(text.contains("usage: rillcast"), "{text}");

@@ -20,17 +20,12 @@ use crate::limits::SETTINGS_TEXT_BYTES_MAX;
 /// The first fault, with its place.
 pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
     if text.len() > SETTINGS_TEXT_BYTES_MAX {
-        return Err(DocumentError::TooLong {
-            len: text.len(),
-            max: SETTINGS_TEXT_BYTES_MAX,
-        });
+        return Err(DocumentError::TooLong { len: text.len(), max: SETTINGS_TEXT_BYTES_MAX });
     }
     let document = Document::parse(text).map_err(|error| DocumentError::syntax(text, &error))?;
     for (name, item) in document.iter() {
         let place = span(document.as_table(), name, item);
-        let known = TABLE
-            .iter()
-            .any(|setting| setting.key.split('.').next() == Some(name));
+        let known = TABLE.iter().any(|setting| setting.key.split('.').next() == Some(name));
         let Some(group) = item.as_table_like().filter(|_| known) else {
             let cause = SettingError::unknown(name);
             return Err(DocumentError::setting(text, place, cause));
@@ -64,14 +59,11 @@ pub fn edit(text: &str, key: &str, value: &str) -> Result<String, DocumentError>
         return Err(DocumentError::Together(SettingError::unknown(key)));
     };
     let value = setting.parse(value).map_err(DocumentError::Together)?;
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|error| DocumentError::syntax(text, &error))?;
+    let mut document: DocumentMut =
+        text.parse().map_err(|error| DocumentError::syntax(text, &error))?;
     let (group, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
     let table = document.as_table_mut();
-    let group = table
-        .entry(group)
-        .or_insert_with(|| Item::Table(Table::new()));
+    let group = table.entry(group).or_insert_with(|| Item::Table(Table::new()));
     let Some(group) = group.as_table_like_mut() else {
         return Err(DocumentError::Together(SettingError::unknown(key)));
     };
@@ -165,10 +157,7 @@ struct DefaultText;
 
 impl fmt::Display for DefaultText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "# Settings of rillcast. What is commented out has the default shown."
-        )?;
+        writeln!(f, "# Settings of rillcast. What is commented out has the default shown.")?;
         let mut last = "";
         for setting in TABLE {
             let (group, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
@@ -201,10 +190,7 @@ fn set(draft: &mut Draft, key: &str, item: &Item) -> Result<(), SettingError> {
 
 /// Where an item's key stands, or the item itself when its key has no place of its own.
 fn span(table: &dyn TableLike, name: &str, item: &Item) -> Option<Range<usize>> {
-    table
-        .key(name)
-        .and_then(toml_edit::Key::span)
-        .or_else(|| item.span())
+    table.key(name).and_then(toml_edit::Key::span).or_else(|| item.span())
 }
 
 /// Replaces or adds a value; the comment behind an old value stays.

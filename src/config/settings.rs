@@ -149,13 +149,11 @@ impl Setting {
     /// # Errors
     /// `SettingError::Refused`.
     pub fn parse(&'static self, text: &str) -> Result<Value, SettingError> {
-        self.kind
-            .parse(text)
-            .map_err(|refusal| SettingError::Refused {
-                setting: self,
-                seen: Seen::new(text.trim()),
-                refusal,
-            })
+        self.kind.parse(text).map_err(|refusal| SettingError::Refused {
+            setting: self,
+            seen: Seen::new(text.trim()),
+            refusal,
+        })
     }
 }
 
@@ -175,10 +173,7 @@ pub struct Draft(Config);
 impl Draft {
     /// Every setting at its default.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default here is the table's, not zero"
-    )]
+    #[expect(clippy::new_without_default, reason = "a default here is the table's, not zero")]
     pub fn new() -> Self {
         Self(Config::defaults())
     }
@@ -442,11 +437,7 @@ fn check_durations(config: &Config) -> Result<(), SettingError> {
         target_s => target_s,
     };
     if target_s < least_s {
-        return Err(SettingError::TargetTooShort {
-            target_s,
-            segment_ms,
-            need: least_s,
-        });
+        return Err(SettingError::TargetTooShort { target_s, segment_ms, need: least_s });
     }
     let need = (3000 * target_s).div_ceil(segment_ms);
     if need > limits::WINDOW_SEGMENTS_MAX {
@@ -457,12 +448,7 @@ fn check_durations(config: &Config) -> Result<(), SettingError> {
         });
     }
     if window < need {
-        return Err(SettingError::WindowTooShort {
-            window,
-            segment_ms,
-            target_s,
-            need,
-        });
+        return Err(SettingError::WindowTooShort { window, segment_ms, target_s, need });
     }
     Ok(())
 }
@@ -470,10 +456,7 @@ fn check_durations(config: &Config) -> Result<(), SettingError> {
 fn check_memory(config: &Config) -> Result<(), SettingError> {
     let bytes = config.rings_bytes() + config.slots_bytes();
     if bytes > limits::MEDIA_BYTES_MAX {
-        return Err(SettingError::TooMuchMemory {
-            streams: config.limits_streams,
-            bytes,
-        });
+        return Err(SettingError::TooMuchMemory { streams: config.limits_streams, bytes });
     }
     Ok(())
 }
@@ -559,10 +542,7 @@ mod tests {
                 "log.level is \"loud\": allowed is off, error, warn, info, debug, trace; \
                  write it like info",
             ),
-            (
-                "hls.dir",
-                "\"hls.dir\" has no value: write it like hls.segment_ms=2000",
-            ),
+            ("hls.dir", "\"hls.dir\" has no value: write it like hls.segment_ms=2000"),
         ] {
             assert_eq!(config(&[pair]).unwrap_err(), line);
         }
@@ -584,20 +564,14 @@ mod tests {
         }
         assert_eq!(nearest(&"h".repeat(100_000)), None);
         let line = config(&["hls.segmnt_ms=1"]).unwrap_err();
-        assert_eq!(
-            line,
-            "unknown setting \"hls.segmnt_ms\": did you mean hls.segment_ms?"
-        );
+        assert_eq!(line, "unknown setting \"hls.segmnt_ms\": did you mean hls.segment_ms?");
     }
 
     #[test]
     fn distance_counts_letters() {
-        for (a, b, letters) in [
-            ("", "abc", 3),
-            ("abc", "abc", 0),
-            ("kitten", "sitting", 3),
-            ("abcdef", "bcdef", 1),
-        ] {
+        for (a, b, letters) in
+            [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("abcdef", "bcdef", 1)]
+        {
             assert_eq!(distance(a, b), letters, "{a} {b}");
             assert_eq!(distance(b, a), letters, "{b} {a}");
         }
@@ -616,11 +590,7 @@ mod tests {
         assert!(config(&["hls.target_duration_s=5"]).is_err());
         let line = config(&["hls.segment_ms=500", "hls.target_duration_s=30"]).unwrap_err();
         assert!(line.ends_with("set it to 10 or less, or to 0"), "{line}");
-        let most = [
-            "hls.segment_ms=500",
-            "hls.target_duration_s=10",
-            "hls.window_segments=60",
-        ];
+        let most = ["hls.segment_ms=500", "hls.target_duration_s=10", "hls.window_segments=60"];
         assert!(config(&most).is_ok());
     }
 

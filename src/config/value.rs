@@ -155,10 +155,8 @@ pub struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS
-            .iter()
-            .rev()
-            .find(|(_, shift)| self.0 > 0 && self.0.trailing_zeros() >= *shift);
+        let exact =
+            UNITS.iter().rev().find(|(_, shift)| self.0 > 0 && self.0.trailing_zeros() >= *shift);
         match exact {
             Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
@@ -174,11 +172,8 @@ impl Seen {
     /// Takes what fits of `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut kept: String = text
-            .chars()
-            .take(SEEN_CHARS_MAX)
-            .flat_map(char::escape_debug)
-            .collect();
+        let mut kept: String =
+            text.chars().take(SEEN_CHARS_MAX).flat_map(char::escape_debug).collect();
         if text.chars().nth(SEEN_CHARS_MAX).is_some() {
             kept.push('…');
         }
@@ -229,10 +224,7 @@ fn bytes(text: &str) -> Option<u64> {
 
 fn folder(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
-    let names = path
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)))
-        .count();
+    let names = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
     // `components` drops inner dots, so they are looked for in the text.
     let plain = text.split('/').all(|name| name != "." && name != "..");
     let printable = !text.chars().any(char::is_control);
@@ -246,15 +238,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NUMBER: Kind = Kind::Number {
-        min: 500,
-        max: 20_000,
-        unit: "ms",
-    };
-    const BYTES: Kind = Kind::Bytes {
-        min: 256 << 10,
-        max: 64 << 20,
-    };
+    const NUMBER: Kind = Kind::Number { min: 500, max: 20_000, unit: "ms" };
+    const BYTES: Kind = Kind::Bytes { min: 256 << 10, max: 64 << 20 };
 
     #[test]
     fn bytes_take_units_and_plain_numbers() {
@@ -290,16 +275,7 @@ mod tests {
         let parsed = Kind::Folder.parse("/dev/shm//rillcast/");
         assert_eq!(parsed, Ok(Value::Folder("/dev/shm/rillcast".into())));
         let long = format!("/dev/{}", "a".repeat(FOLDER_BYTES_MAX));
-        for text in [
-            "",
-            "/",
-            "/dev",
-            "hls/x",
-            "/dev/../etc",
-            "/dev/shm/.",
-            "/a\n/b",
-            &long,
-        ] {
+        for text in ["", "/", "/dev", "hls/x", "/dev/../etc", "/dev/shm/.", "/a\n/b", &long] {
             assert_eq!(Kind::Folder.parse(text), Err(Refusal::Malformed), "{text}");
         }
     }
@@ -308,23 +284,14 @@ mod tests {
     fn address_needs_its_port() {
         assert!(Kind::Address.parse("0.0.0.0:1935").is_ok());
         assert!(Kind::Address.parse("[::]:8080").is_ok());
-        for text in [
-            "1935",
-            ":1935",
-            "localhost:1935",
-            "0.0.0.0",
-            "1.2.3.4:65536",
-        ] {
+        for text in ["1935", ":1935", "localhost:1935", "0.0.0.0", "1.2.3.4:65536"] {
             assert_eq!(Kind::Address.parse(text), Err(Refusal::Malformed), "{text}");
         }
     }
 
     #[test]
     fn level_is_one_of_six_words() {
-        assert_eq!(
-            Kind::Level.parse("warn"),
-            Ok(Value::Level(LevelFilter::Warn))
-        );
+        assert_eq!(Kind::Level.parse("warn"), Ok(Value::Level(LevelFilter::Warn)));
         assert_eq!(Kind::Level.parse("verbose"), Err(Refusal::Malformed));
         assert_eq!(Value::Level(LevelFilter::Off).to_string(), "off");
     }

@@ -22,12 +22,7 @@ pub(super) struct SampleCount {
 
 impl SampleCount {
     pub(super) const fn new(anchor: i64) -> Self {
-        Self {
-            anchor,
-            samples: 0,
-            sample_rate: 0,
-            behind_since: None,
-        }
+        Self { anchor, samples: 0, sample_rate: 0, behind_since: None }
     }
 
     /// Moves everything counted from here on.
@@ -103,10 +98,7 @@ impl Skew {
     const WEIGHT: i64 = 256;
 
     pub(super) const fn new() -> Self {
-        Self::Measuring {
-            average: 0,
-            seen: 0,
-        }
+        Self::Measuring { average: 0, seen: 0 }
     }
 
     /// Takes the distance audio − video on arrival and says by how much to move audio, which has
@@ -120,15 +112,9 @@ impl Skew {
                     _ => average + distance - average / Self::WEIGHT,
                 };
                 *self = if seen < Self::SETTLED {
-                    Self::Measuring {
-                        average,
-                        seen: seen + 1,
-                    }
+                    Self::Measuring { average, seen: seen + 1 }
                 } else {
-                    Self::Holding {
-                        average,
-                        target: average,
-                    }
+                    Self::Holding { average, target: average }
                 };
                 0
             }
@@ -187,10 +173,6 @@ mod tests {
             moved += nudge;
         }
         assert!((-4_000..-3_000).contains(&moved), "{moved}");
-        assert_eq!(
-            skew.nudge(1_000_000, 1_920),
-            0,
-            "a stalled track is not followed"
-        );
+        assert_eq!(skew.nudge(1_000_000, 1_920), 0, "a stalled track is not followed");
     }
 }

@@ -138,11 +138,7 @@ impl Timeline {
         self.video.last = dts;
         self.end = self.end.max(pts.max(dts + LEAD) + self.frame);
         debug_assert!(pts >= dts);
-        VideoTime {
-            dts: Ticks(dts),
-            pts: Ticks(pts),
-            jump: spot.jump,
-        }
+        VideoTime { dts: Ticks(dts), pts: Ticks(pts), jump: spot.jump }
     }
 
     /// Places one audio message of `samples` per channel at `sample_rate` hertz. Where either is
@@ -152,9 +148,7 @@ impl Timeline {
         let spot = self.place(Kind::Audio, at);
         let mut position = spot.position;
         if let (Some(before), Some(video), false) = (before, self.video.at, spot.fresh) {
-            let nudge = self
-                .skew
-                .nudge(position - video.position, position - before);
+            let nudge = self.skew.nudge(position - video.position, position - before);
             position += nudge;
             self.audio.move_by(nudge);
             self.count.move_by(nudge);
@@ -174,10 +168,7 @@ impl Timeline {
         self.audio.last = from;
         self.count.add(samples);
         self.end = self.end.max(from.max(self.count.now()) + LEAD);
-        AudioTime {
-            pts: Ticks(from + LEAD),
-            jump: spot.jump,
-        }
+        AudioTime { pts: Ticks(from + LEAD), jump: spot.jump }
     }
 
     /// Forgets the sender's clocks: the publisher left and came back, or its configuration
@@ -263,11 +254,7 @@ impl Timeline {
             Kind::Video => &mut self.video,
             Kind::Audio => &mut self.audio,
         };
-        track.at = Some(Placed {
-            at,
-            position,
-            generation,
-        });
+        track.at = Some(Placed { at, position, generation });
         Spot {
             position,
             fresh: !matches!(spot_kind, Way::Continued),
@@ -317,9 +304,8 @@ impl Timeline {
                 return (position, other.generation, Way::Joined);
             }
         }
-        let recent = self
-            .jump
-            .filter(|jump| other.position - jump.to <= JUMP_FOLLOW_MS_MAX * TICKS_PER_MS);
+        let recent =
+            self.jump.filter(|jump| other.position - jump.to <= JUMP_FOLLOW_MS_MAX * TICKS_PER_MS);
         let Some(jump) = recent.filter(|_| follows) else {
             return self.jump(at, own);
         };
@@ -337,11 +323,7 @@ impl Timeline {
     fn jump(&mut self, at: Millis, own: Placed) -> (i64, u64, Way) {
         let to = self.end - LEAD;
         let moved = ticks_between(own.at, at);
-        self.jump = Some(Jump {
-            to,
-            moved,
-            shift: to - (own.position + moved),
-        });
+        self.jump = Some(Jump { to, moved, shift: to - (own.position + moved) });
         self.skew = Skew::new();
         self.counts.jumps += 1;
         self.generation += 1;
@@ -405,11 +387,7 @@ struct Track {
 
 impl Track {
     const fn new(floor: i64) -> Self {
-        Self {
-            at: None,
-            last: floor,
-            used: false,
-        }
+        Self { at: None, last: floor, used: false }
     }
 
     const fn move_by(&mut self, ticks: i64) {
@@ -448,12 +426,7 @@ struct Step {
 /// The periods after which senders' clocks were seen to wrap, in ticks, but for 2^32 ms, which
 /// serial arithmetic covers: 2^24 ms (no extended timestamp), 2^32 and 2^33 ticks (milliseconds
 /// made from an RTP or MPEG clock), 2^31 ms (sign bit masked off).
-const PERIODS: [i64; 4] = [
-    (1 << 24) * TICKS_PER_MS,
-    1 << 32,
-    1 << 33,
-    (1 << 31) * TICKS_PER_MS,
-];
+const PERIODS: [i64; 4] = [(1 << 24) * TICKS_PER_MS, 1 << 32, 1 << 33, (1 << 31) * TICKS_PER_MS];
 
 /// Signed distance on the wire, in serial arithmetic.
 fn ticks_between(from: Millis, to: Millis) -> i64 {
@@ -467,10 +440,7 @@ fn step(from: Millis, to: Millis) -> Option<Step> {
     // A sample out of order may step back over a wrap, but no further ahead.
     readings(from, to)
         .find(|&(ticks, wraps)| ticks >= back && ticks <= if wraps < 0 { -1 } else { ahead })
-        .map(|(ticks, wraps)| Step {
-            ticks,
-            wrapped: wraps != 0,
-        })
+        .map(|(ticks, wraps)| Step { ticks, wrapped: wraps != 0 })
 }
 
 /// The distance from a sample of one track to one of the other, if they can share a clock.
@@ -531,22 +501,9 @@ mod tests {
         let mut t = Timeline::new(Ticks(900));
         assert_eq!(t.end(), Ticks(900 + LEAD));
         let v = t.video(Millis(123_456), 80);
-        assert_eq!(
-            v,
-            VideoTime {
-                dts: Ticks(900),
-                pts: Ticks(900 + LEAD + 7200),
-                jump: false
-            }
-        );
+        assert_eq!(v, VideoTime { dts: Ticks(900), pts: Ticks(900 + LEAD + 7200), jump: false });
         let a = t.audio(Millis(123_446), AAC, HZ);
-        assert_eq!(
-            a,
-            AudioTime {
-                pts: Ticks(900 + LEAD - 900),
-                jump: false
-            }
-        );
+        assert_eq!(a, AudioTime { pts: Ticks(900 + LEAD - 900), jump: false });
     }
 
     #[test]
@@ -569,11 +526,7 @@ mod tests {
         assert_eq!(t.video(Millis(5_040), 0).dts, Ticks(41 * 90));
         let v = t.video(Millis(4_100), 0);
         assert_eq!((v.dts, v.jump), (Ticks(42 * 90), false));
-        assert_eq!(
-            t.video(Millis(5_080), 0).dts,
-            Ticks(80 * 90),
-            "the source's time is kept"
-        );
+        assert_eq!(t.video(Millis(5_080), 0).dts, Ticks(80 * 90), "the source's time is kept");
         assert_eq!(t.counts().clamped, 2);
     }
 
@@ -581,20 +534,14 @@ mod tests {
     fn video_walking_back_in_small_steps_is_a_jump_in_the_end() {
         let mut t = Timeline::new(Ticks(0));
         t.video(Millis(100_000), 0);
-        let jumps = (1..10)
-            .filter(|i| t.video(Millis(100_000 - i * 500), 0).jump)
-            .count();
+        let jumps = (1..10).filter(|i| t.video(Millis(100_000 - i * 500), 0).jump).count();
         assert!(jumps >= 2, "{jumps}");
     }
 
     #[test]
     fn video_jumps_at_more_than_10_s_ahead_or_1_s_behind() {
-        let cases: [(i64, bool); 4] = [
-            (10_000, false),
-            (10_001, true),
-            (-999, false),
-            (-1_001, true),
-        ];
+        let cases: [(i64, bool); 4] =
+            [(10_000, false), (10_001, true), (-999, false), (-1_001, true)];
         for (ms, jump) in cases {
             let mut t = Timeline::new(Ticks(0));
             t.video(Millis(50_000), 0);
@@ -655,11 +602,7 @@ mod tests {
             assert_eq!(a.pts.0, i64::from(n) * 900 + LEAD);
         }
         let a = t.audio(Millis(9_000), 480, HZ);
-        assert_eq!(
-            (a.pts.0, a.jump),
-            (9_000 * 90 + LEAD, false),
-            "lost audio is a gap"
-        );
+        assert_eq!((a.pts.0, a.jump), (9_000 * 90 + LEAD, false), "lost audio is a gap");
         assert_eq!(t.counts().reanchored, 1);
     }
 
@@ -682,11 +625,7 @@ mod tests {
             assert!(a.pts.0 > last);
             last = a.pts.0;
         }
-        assert_eq!(
-            last,
-            (199 * 10 - 300) * 90 + LEAD,
-            "back on the wire's time"
-        );
+        assert_eq!(last, (199 * 10 - 300) * 90 + LEAD, "back on the wire's time");
         assert_eq!(t.counts().reanchored, 1);
     }
 
@@ -695,10 +634,7 @@ mod tests {
         for (samples, rate) in [(0, HZ), (AAC, 0), (u32::MAX, 8_000), (0, 0)] {
             let mut t = Timeline::new(Ticks(0));
             for ms in [0, 20, 41, 60] {
-                assert_eq!(
-                    t.audio(Millis(ms), samples, rate).pts.0,
-                    i64::from(ms) * 90 + LEAD
-                );
+                assert_eq!(t.audio(Millis(ms), samples, rate).pts.0, i64::from(ms) * 90 + LEAD);
             }
         }
     }
@@ -733,28 +669,18 @@ mod tests {
                 let (v, a);
                 if audio_first {
                     a = t.audio(Millis(to - 35), AAC, HZ);
-                    assert!(
-                        t.video(Millis(210_000), 0).dts.0 > 0,
-                        "left over from before"
-                    );
+                    assert!(t.video(Millis(210_000), 0).dts.0 > 0, "left over from before");
                     v = t.video(Millis(to), 0);
                 } else {
                     v = t.video(Millis(to), 0);
                     a = t.audio(Millis(to - 35), AAC, HZ);
                 }
-                assert_eq!(
-                    (v.jump, a.jump),
-                    (!audio_first, audio_first),
-                    "one discontinuity"
-                );
+                assert_eq!((v.jump, a.jump), (!audio_first, audio_first), "one discontinuity");
                 assert!(v.pts >= end && a.pts.0 >= end.0 - 40 * 90);
                 let v = t.video(Millis(to + 40), 0);
                 let a = t.audio(Millis(to - 35 + 21), AAC, HZ);
                 let relation = v.dts.0 + LEAD - a.pts.0;
-                assert!(
-                    (relation - (54 * 90)).abs() <= 30 + 1,
-                    "{relation} {audio_first} {to}"
-                );
+                assert!((relation - (54 * 90)).abs() <= 30 + 1, "{relation} {audio_first} {to}");
                 assert!(!v.jump && !a.jump);
             }
         }

@@ -88,11 +88,7 @@ pub fn clear_leftovers(
     is_ours: impl Fn(&OsStr) -> bool,
 ) -> Result<usize, TmpfsError> {
     require_ours(folder)?;
-    let mut sweep = Sweep {
-        is_ours,
-        seen: 0,
-        removed: 0,
-    };
+    let mut sweep = Sweep { is_ours, seen: 0, removed: 0 };
     sweep.clear(folder, LEFTOVER_DEPTH_MAX)?;
     Ok(sweep.removed)
 }
@@ -163,10 +159,7 @@ impl<F: Fn(&OsStr) -> bool> Sweep<F> {
         for entry in fs::read_dir(folder).map_err(fault)? {
             self.seen += 1;
             if self.seen > LEFTOVERS_MAX {
-                return Err(TmpfsError::TooMany {
-                    path: folder.to_owned(),
-                    max: LEFTOVERS_MAX,
-                });
+                return Err(TmpfsError::TooMany { path: folder.to_owned(), max: LEFTOVERS_MAX });
             }
             let entry = entry.map_err(fault)?;
             // Of the entry itself: a link is neither folder nor file and stays.
@@ -250,25 +243,12 @@ mod tests {
 
     #[test]
     fn room_is_required_to_the_byte_and_told_in_mib() {
-        let facts = Facts {
-            in_memory: true,
-            bytes_size: Some(8 << 20),
-            bytes_free: Some(4 << 20),
-        };
+        let facts = Facts { in_memory: true, bytes_size: Some(8 << 20), bytes_free: Some(4 << 20) };
         let folder = Path::new("/dev/shm/x");
         assert!(facts.require(folder, 4 << 20).is_ok());
-        let line = facts
-            .require(folder, (4 << 20) + 1)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            line.starts_with("/dev/shm/x: 5 MiB needed, 4 MiB free; "),
-            "{line}"
-        );
-        let unlimited = Facts {
-            bytes_free: None,
-            ..facts
-        };
+        let line = facts.require(folder, (4 << 20) + 1).unwrap_err().to_string();
+        assert!(line.starts_with("/dev/shm/x: 5 MiB needed, 4 MiB free; "), "{line}");
+        let unlimited = Facts { bytes_free: None, ..facts };
         assert!(unlimited.require(folder, u64::MAX).is_ok());
     }
 
@@ -289,15 +269,9 @@ mod tests {
         let link = root.path().join("link");
         symlink(root.path(), &link).unwrap();
         let refused = create_folder(&link, 0o755);
-        assert!(
-            matches!(refused, Err(TmpfsError::NotOurs { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(TmpfsError::NotOurs { .. })), "{refused:?}");
         let refused = clear_leftovers(&link, is_ours);
-        assert!(
-            matches!(refused, Err(TmpfsError::NotOurs { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(TmpfsError::NotOurs { .. })), "{refused:?}");
         let file = touch(root.path().join("file"));
         assert!(create_folder(&file, 0o755).is_err());
         assert!(clear_leftovers(&file, is_ours).is_err());
@@ -306,10 +280,7 @@ mod tests {
             create_folder(&other, 0o755).unwrap();
             std::os::unix::fs::chown(&other, Some(65_534), None).unwrap();
             let refused = create_folder(&other, 0o755);
-            assert!(
-                matches!(refused, Err(TmpfsError::NotOurs { .. })),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Err(TmpfsError::NotOurs { .. })), "{refused:?}");
         }
     }
 
@@ -320,12 +291,7 @@ mod tests {
         for folder in ["live/cam", "live/kept", "a/b/c/d", "empty"] {
             create_folder(&at(folder), 0o755).unwrap();
         }
-        for ours in [
-            "0.ts",
-            "live/cam/1.ts",
-            "live/cam/index.m3u8",
-            "live/kept/2.ts",
-        ] {
+        for ours in ["0.ts", "live/cam/1.ts", "live/cam/index.m3u8", "live/kept/2.ts"] {
             touch(at(ours));
         }
         let kept =
