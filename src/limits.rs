@@ -144,6 +144,9 @@ pub const FRAME_MS_DEFAULT: i64 = 40;
 
 // ---- HLS ------------------------------------------------------------------------------------
 
+/// A slot that is too short for its segment grows by this much at a time.
+pub const SLOT_STEP_BYTES: usize = 64 << 10;
+
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------

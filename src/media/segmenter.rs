@@ -389,11 +389,10 @@ impl Segmenter {
         sink: &mut impl Sink,
         status: &Status,
     ) {
-        if sink.left() < packet_bytes_for(picture.unit.len()) {
+        if !sink.reserve(packet_bytes_for(picture.unit.len())) {
             status.add(Counter::MediaTooLarge, 1);
             return;
         }
-        let left = sink.left();
         let dts = (picture.dts != picture.pts).then_some(picture.dts);
         let head = Head {
             track: Track::Video,
@@ -416,7 +415,7 @@ impl Segmenter {
         let slices = picture.unit.slices(picture.data, picture.sets);
         self.mux.pes(&head, picture.unit.len(), slices, sink);
         if let Some(open) = &mut self.open {
-            open.bytes += left - sink.left();
+            open.bytes = sink.written();
             open.has_video = true;
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
@@ -462,7 +461,6 @@ impl Segmenter {
             status.add(Counter::MediaOverrun, 1);
             return;
         }
-        let left = sink.left();
         let mut pcr = None;
         if let Some(open) = self.open {
             let ahead = self.last_video.is_none_or(|video| first.pts > video.plus(VIDEO_LATE));
@@ -491,7 +489,7 @@ impl Segmenter {
         });
         self.mux.pes(&head, bytes, slices, sink);
         if let Some(open) = &mut self.open {
-            open.bytes += left - sink.left();
+            open.bytes = sink.written();
             open.audio = Some(last.stream_type);
             open.end = open.end.max(last.pts.plus(last.duration));
         }
@@ -574,10 +572,10 @@ impl Segmenter {
     }
 
     /// Whether a PES packet of `bytes` and what is held fit what is left of the segment.
-    fn fits(&self, bytes: usize, sink: &impl Sink) -> bool {
+    fn fits(&self, bytes: usize, sink: &mut impl Sink) -> bool {
         let held = self.held.iter().map(Sound::len).sum::<usize>();
         let clock = 16 * PACKET_BYTES;
-        packet_bytes_for(bytes) + 2 * packet_bytes_for(held) + clock <= sink.left()
+        sink.reserve(packet_bytes_for(bytes) + 2 * packet_bytes_for(held) + clock)
     }
 
     fn pes_is_full(&self, next: Sound) -> bool {
