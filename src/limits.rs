@@ -147,6 +147,12 @@ pub const FRAME_MS_DEFAULT: i64 = 40;
 /// A slot that is too short for its segment grows by this much at a time.
 pub const SLOT_STEP_BYTES: usize = 64 << 10;
 
+/// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
+pub const STREAM_PATH_BYTES_MAX: usize = 260;
+
+/// Bytes of the sentence that says what is wrong with a stream.
+pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
+
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------

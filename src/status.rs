@@ -73,6 +73,8 @@ counters! {
     SegmentsForced = "segments_forced",
     /// Segments cut early because their slot was full.
     SlotsFull = "slots_full",
+    /// Slots given new pages because somebody still referred to the old ones.
+    SlotsRenewed = "slots_renewed",
     /// Slots used again before their retention had passed, for lack of another.
     RetentionCut = "retention_cut",
     /// Playlist updates made earlier than half a target duration after the last.

@@ -524,7 +524,6 @@ impl Segmenter {
         }
         self.with_pmt(tracks, open.clock, self.version, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
-        status.add(Counter::Segments, 1);
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
