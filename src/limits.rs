@@ -152,6 +152,39 @@ pub const STREAM_PATH_BYTES_MAX: usize = 260;
 
 /// Bytes of the sentence that says what is wrong with a stream.
 pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
+/// Segments that a setting may ask the playlist to list.
+pub const WINDOW_SEGMENTS_MAX: usize = 60;
+
+/// Segments held by one playlist, listed and waiting. Where segments come out shorter than
+/// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
+pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
+const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_SEGMENTS_MAX);
+
+/// Segments that may wait for the playlist's next version; with more the version is early.
+pub const PENDING_SEGMENTS_MAX: usize = 2;
+const _: () = assert!(WINDOW_SEGMENTS_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
+
+/// Segments that leave the playlist in one version; the window is reached over several.
+pub const RETIRED_PER_UPDATE_MAX: usize = 8;
+const _: () = assert!(
+    RETIRED_PER_UPDATE_MAX > PENDING_SEGMENTS_MAX + 1,
+    "a version removes at least what it adds"
+);
+
+/// Longest target duration that a setting may ask for or a first segment bring about. Seconds.
+pub const TARGET_DURATION_S_MAX: u32 = 60;
+
+/// A segment is cut here while no target duration is settled, unless it is meant to be longer.
+/// Encoders' key frame intervals reach 10 s. Milliseconds.
+pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
+
+/// What a segment may exceed the target duration by: rounded to the nearest second it must not be
+/// more (RFC 8216 §4.3.3.1). Milliseconds.
+pub const TARGET_EXCESS_MS_MAX: i64 = 499;
+
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
+/// (at most 19 in front of the comma) and a name of at most 32.
+pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 

@@ -79,6 +79,10 @@ counters! {
     RetentionCut = "retention_cut",
     /// Playlist updates made earlier than half a target duration after the last.
     UpdatesEarly = "updates_early",
+    /// Segments removed although less than three target durations remained, for lack of room.
+    WindowCut = "window_cut",
+    /// Segments listed shorter than they are, since they exceeded the target duration.
+    SegmentsOverlong = "segments_overlong",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",
