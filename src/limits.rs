@@ -67,6 +67,55 @@ pub const RING_MESSAGES: usize = 4096;
 
 // ---- RTMP: commands -------------------------------------------------------------------------
 
+/// Objects inside each other in one AMF value; metadata of the richest encoder nests 3 deep. Walks
+/// recurse this far, so it also bounds the stack.
+pub const AMF_DEPTH_MAX: u8 = 16;
+
+/// Properties of all objects of one AMF message together; a large onMetaData has 40.
+pub const AMF_PROPERTIES_MAX: u32 = 1024;
+
+/// Strings that one AMF3 value may refer back to.
+pub const AMF3_STRINGS_MAX: usize = 512;
+
+/// Complex values that one AMF3 value may refer back to.
+pub const AMF3_OBJECTS_MAX: usize = 256;
+
+/// Class descriptions that one AMF3 value may refer back to.
+pub const AMF3_TRAITS_MAX: usize = 64;
+const _: () = assert!(
+    16 * (AMF3_STRINGS_MAX + AMF3_OBJECTS_MAX) + 64 * AMF3_TRAITS_MAX <= 16 << 10,
+    "the AMF3 tables live on the stack"
+);
+
+/// Bytes of an application name and of a stream name each; both become parts of a path.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of the query behind a stream name: stream keys and signed tokens.
+pub const QUERY_BYTES_MAX: usize = 1024;
+
+/// Message streams that one connection may create; multitrack encoders use up to 4.
+pub const MESSAGE_STREAMS_MAX: usize = 8;
+
+/// Streams that one connection may publish at the same time.
+pub const PUBLISHES_MAX: usize = 4;
+const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
+
+/// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
+/// must have read something, connect to publish on every message stream, is under 4 KiB.
+pub const OUTBOX_BYTES: usize = 16 << 10;
+const _: () = assert!(
+    OUTBOX_BYTES > 2 * HANDSHAKE_BYTES + 1,
+    "the handshake's answer goes through it too"
+);
+
+/// Bytes of one reply before chunking.
+pub const REPLY_BYTES_MAX: usize = 1024;
+const _: () = assert!(REPLY_BYTES_MAX >= 512 + NAME_BYTES_MAX);
+
+/// Bytes after which we ask the peer to acknowledge, and allow it unacknowledged; the number that
+/// other servers send and that publishers have been tested with.
+pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
+
 // ---- Media ----------------------------------------------------------------------------------
 
 /// Program clock ahead of decode time: a player may buffer this much before it must decode.
