@@ -54,8 +54,11 @@ const PURE: &[&str] = &[
     "limits", "time", "status", "storage", "wire", "proto", "media", "config",
 ];
 
-/// Parts of `std` that read the world.
-const WORLD: &[&str] = &["fs", "net", "time", "env", "process", "thread"];
+/// Parts of `std` that read the world. Of `time`, a `SystemTime` that is given is a value.
+const WORLD: &[&str] = &["fs", "net", "env", "process", "thread"];
+
+/// Clocks; our own `time::Instant` has no `now`.
+const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "UNIX_EPOCH.elapsed"];
 
 #[test]
 fn imports_go_down_only() {
@@ -122,13 +125,16 @@ fn layering_finds_the_world_and_foreign_crates() {
     for line in [
         "use std::fs;",
         "use std::{fmt, net::TcpStream};",
-        "let now = std::time::Instant::now();",
+        "use std::time::{Duration, Instant};",
+        "let now = SystemTime::now();",
     ] {
         let source = Source::new("src/media/mux.rs", line);
         assert_eq!(world_faults(&source).len(), 1, "{line}");
         let source = Source::new("src/sys/tmpfs.rs", line);
         assert_eq!(world_faults(&source).len(), 0, "{line}");
     }
+    let value = Source::new("src/wire/http.rs", "use std::time::SystemTime;");
+    assert_eq!(world_faults(&value).len(), 0);
     let smol = "use smol::Timer;";
     assert_eq!(
         crate_faults(&Source::new("src/media/mux.rs", smol)).len(),
@@ -193,11 +199,22 @@ fn world_faults(source: &Source) -> Vec<String> {
     if !PURE.contains(&module) {
         return Vec::new();
     }
-    imports(source.body_code(), "std")
+    let code = source.body_code();
+    let mut faults: Vec<String> = imports(code, "std")
         .into_iter()
         .filter(|(_, name)| WORLD.contains(&name.as_str()))
         .map(|(at, name)| source.fault(at, &format!("`{module}` reads `std::{name}`")))
-        .collect()
+        .collect();
+    let instants = imports(code, "std::time").into_iter();
+    for (at, _) in instants.filter(|(_, name)| name == "Instant") {
+        faults.push(source.fault(at, &format!("`{module}` names the clock's `Instant`")));
+    }
+    for clock in CLOCKS {
+        for at in words(code, clock) {
+            faults.push(source.fault(at, &format!("`{module}` reads a clock")));
+        }
+    }
+    faults
 }
 
 /// Module path of a file: `src/wire/rtmp/chunk.rs` is wire, rtmp, chunk.

@@ -61,6 +61,7 @@ fn files_are_short_in_the_middle() {
         .iter()
         .filter(|source| !source.path.ends_with("mod.rs"))
         .map(Source::body_lines)
+        .filter(|lines| *lines > 0)
         .collect();
     lines.sort_unstable();
     let median = lines[lines.len() / 2];
@@ -163,6 +164,41 @@ fn body_cannot_panic_by_convenience() {
         for escape in escapes {
             for (at, _) in source.body_code().match_indices(escape) {
                 faults.push(source.fault(at, &format!("`{escape}` outside tests")));
+            }
+        }
+    }
+    refuse(&faults);
+}
+
+#[test]
+fn media_path_takes_no_memory() {
+    // `heapless` has a `Vec` and a `String` too, so it is the taking that is looked for.
+    let takes = [
+        "vec!",
+        "format!",
+        "to_string()",
+        "to_owned()",
+        "to_vec()",
+        "String::from",
+        "Box::new",
+        "Rc::new",
+        "HashMap",
+        "BTreeMap",
+        "collect::<Vec",
+    ];
+    let mut faults = Vec::new();
+    for layer in ["src/wire", "src/proto", "src/media"] {
+        let sources = Source::tree(layer).into_iter();
+        // The test card draws its tables when it is made; it is no path of a camera's byte.
+        for source in sources.filter(|source| !source.path.contains("/testcard")) {
+            for take in takes {
+                for at in words(source.body_code(), take) {
+                    let rest = source.code[at..].lines().next().unwrap_or_default();
+                    // A machine may box its one buffer when it is made.
+                    if !rest.contains(".into_boxed_slice()") {
+                        faults.push(source.fault(at, &format!("`{take}` takes memory")));
+                    }
+                }
             }
         }
     }

@@ -24,11 +24,14 @@ impl Source {
     /// Takes a file's text apart.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
-        let body = code
-            .match_indices("#[cfg(test)]")
-            .map(|(at, attribute)| (at, &code[at + attribute.len()..]))
-            .find(|(_, rest)| rest.trim_start().starts_with("mod "))
-            .map_or(code.len(), |(at, _)| at);
+        let body = if path.ends_with("/tests.rs") {
+            0
+        } else {
+            code.match_indices("#[cfg(test)]")
+                .map(|(at, _)| at)
+                .find(|at| is_module(&code[*at..]))
+                .unwrap_or(code.len())
+        };
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
@@ -187,6 +190,17 @@ fn step(part: Part, text: &str, at: usize) -> (Part, usize) {
     }
 }
 
+/// Whether what stands behind the attributes that `code` begins with is a module.
+fn is_module(code: &str) -> bool {
+    let mut rest = code;
+    while rest.starts_with("#[") {
+        rest = rest
+            .split_once("]\n")
+            .map_or("", |(_, rest)| rest.trim_start());
+    }
+    rest.starts_with("mod ")
+}
+
 /// Hashes of the raw string that begins at `at`, if one does.
 fn raw(text: &str, at: usize) -> Option<usize> {
     let rest = text[at..].strip_prefix('r')?;
@@ -227,9 +241,10 @@ fn source_knows_raw_strings_escapes_and_lifetimes() {
 
 #[test]
 fn source_body_ends_where_its_tests_begin() {
-    let text = "fn a() {}\n#[cfg(test)]\nfn b() {}\n#[cfg(test)]\nmod tests {}\n";
+    let text = "fn a() {}\n#[cfg(test)]\nfn b() {}\n#[cfg(test)]\n#[x]\nmod tests {}\n";
     let source = Source::new("x.rs", text);
     assert_eq!(source.body_lines(), 3);
     assert_eq!(source.fault(source.body, "here"), "x.rs:4: here");
+    assert_eq!(Source::new("src/wire/h264/tests.rs", text).body_lines(), 0);
     assert_eq!(words("unsafe unsafe_code unsafe!", "unsafe").count(), 2);
 }
