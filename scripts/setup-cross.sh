@@ -166,17 +166,16 @@ toolchain_of_debian() {
     say "cross: Debian's own compiler, $std"
     unpack rustc-web cargo-web rust-web-src libstd-rust-web-dev "$std" ${llvm:+"$llvm"}
     mkdir -p "$cross_dir/toolchain/bin" "$cross_dir/toolchain/lib"
-    local library rustlib
+    local library
     library=$(dirname "$(find "$tree/lib" -name 'librustc_driver-*.so' | head -n 1)")
-    rustlib=$(dirname "$(find "$tree/lib" -maxdepth 3 -type d -path '*/rustlib/*-linux-gnu' | head -n 1)")
-    link_copy "$rustlib" "$cross_dir/toolchain/lib/rustlib"
+    link_copy "$tree/lib/rustlib" "$cross_dir/toolchain/lib/rustlib"
     local tool real
     for tool in rustc cargo rustdoc; do
-        real=$(find "$tree" -path "*/bin/$tool" ! -type d | head -n 1)
-        [ -n "$real" ] || continue
+        real=$tree/bin/$tool
+        [ -x "$real" ] || continue
         cat >"$cross_dir/toolchain/bin/$tool" <<WRAPPER
 #!/bin/sh
-LD_LIBRARY_PATH=$library:$tree/lib/$(gcc -print-multiarch) exec $real \\
+LD_LIBRARY_PATH=$library exec $real \\
     $([ "$tool" = cargo ] || echo "--sysroot=$cross_dir/toolchain") "\$@"
 WRAPPER
         chmod +x "$cross_dir/toolchain/bin/$tool"
@@ -184,6 +183,7 @@ WRAPPER
     # Debian's cargo brings its own libraries along only when installed; rustup's does as well.
     "$cross_dir/toolchain/bin/cargo" --version >/dev/null 2>&1 ||
         ln -sfn "$(rustup which cargo 2>/dev/null || command -v cargo)" "$cross_dir/toolchain/bin/cargo"
+    "$cross_dir/toolchain/bin/rustc" --version >/dev/null || die "Debian's compiler does not run here"
 }
 
 # Fills rustc's `self-contained` folder of a musl target, which normally comes with a prebuilt
