@@ -1,5 +1,6 @@
 //! Builds all memory once, starts the tasks, waits.
 
+pub mod budget;
 pub mod cli;
 pub mod supervisor;
 

@@ -1,5 +1,6 @@
 //! The kernel, one safe function per call.
 
+pub mod clock;
 pub mod net;
 pub mod signals;
 pub mod slots;
