@@ -103,10 +103,8 @@ const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
 /// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
 /// must have read something, connect to publish on every message stream, is under 4 KiB.
 pub const OUTBOX_BYTES: usize = 16 << 10;
-const _: () = assert!(
-    OUTBOX_BYTES > 2 * HANDSHAKE_BYTES + 1,
-    "the handshake's answer goes through it too"
-);
+const _: () =
+    assert!(OUTBOX_BYTES > 2 * HANDSHAKE_BYTES + 1, "the handshake's answer goes through it too");
 
 /// Bytes of one reply before chunking.
 pub const REPLY_BYTES_MAX: usize = 1024;
@@ -196,22 +194,22 @@ pub const FRAME_MS_DEFAULT: i64 = 40;
 /// A slot that is too short for its segment grows by this much at a time.
 pub const SLOT_STEP_BYTES: usize = 64 << 10;
 
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+
 /// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
 pub const STREAM_PATH_BYTES_MAX: usize = 260;
 
 /// Bytes of the sentence that says what is wrong with a stream.
 pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
-/// Segments that a setting may ask the playlist to list.
-pub const WINDOW_SEGMENTS_MAX: usize = 60;
-
 /// Segments held by one playlist, listed and waiting. Where segments come out shorter than
 /// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
-const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_SEGMENTS_MAX);
+const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
 
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
-const _: () = assert!(WINDOW_SEGMENTS_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
+const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
 
 /// Segments that leave the playlist in one version; the window is reached over several.
 pub const RETIRED_PER_UPDATE_MAX: usize = 8;
@@ -219,9 +217,6 @@ const _: () = assert!(
     RETIRED_PER_UPDATE_MAX > PENDING_SEGMENTS_MAX + 1,
     "a version removes at least what it adds"
 );
-
-/// Longest target duration that a setting may ask for or a first segment bring about. Seconds.
-pub const TARGET_DURATION_S_MAX: u32 = 60;
 
 /// A segment is cut here while no target duration is settled, unless it is meant to be longer.
 /// Encoders' key frame intervals reach 10 s. Milliseconds.
@@ -271,8 +266,9 @@ pub const SEGMENT_MS_MIN: u32 = 500;
 /// Wanted segment duration at most: a player starts three of them behind (RFC 8216 §6.3.3).
 pub const SEGMENT_MS_MAX: u32 = 20_000;
 
-/// `EXT-X-TARGETDURATION` at most, in seconds: the longest segment and a late keyframe.
-pub const TARGET_DURATION_S_MAX: u32 = 30;
+/// `EXT-X-TARGETDURATION` at most, in seconds, by setting or by a first segment: the longest
+/// segment and a late keyframe.
+pub const TARGET_DURATION_S_MAX: u32 = 60;
 const _: () = assert!(TARGET_DURATION_S_MAX * 1000 >= SEGMENT_MS_MAX);
 
 /// Segments a playlist lists at least: it may not become shorter than three target durations
@@ -281,6 +277,10 @@ pub const WINDOW_SEGMENTS_MIN: u32 = 3;
 
 /// Segments a playlist lists at most: a minute of one-second segments to scroll back.
 pub const WINDOW_SEGMENTS_MAX: u32 = 60;
+
+/// The same as a count of places.
+#[expect(clippy::as_conversions, reason = "a small u32 always fits")]
+pub const WINDOW_MAX: usize = WINDOW_SEGMENTS_MAX as usize;
 
 /// Slots of a stream beside its window and what players may still be fetching: the one being
 /// written, and one so that a slow response does not hold up the next segment.

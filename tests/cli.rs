@@ -21,12 +21,7 @@ const LOOKS: usize = 200;
 
 #[test]
 fn help_lists_commands_and_every_setting_on_standard_output() {
-    for args in [
-        &["--help"][..],
-        &["-h"],
-        &["serve", "--help"],
-        &["budget", "-h"],
-    ] {
+    for args in [&["--help"][..], &["-h"], &["serve", "--help"], &["budget", "-h"]] {
         let output = rillcast(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         let text = stdout(&output);
@@ -57,22 +52,10 @@ fn wrong_use_is_one_line_on_standard_error_and_exit_code_2() {
         (&["sevre"], "unknown command \"sevre\""),
         (&["serve", "--bogus"], "--bogus"),
         (&["serve", "--config"], "--config"),
-        (
-            &["serve", "--config", "/nowhere/rillcast.toml"],
-            "/nowhere/rillcast.toml",
-        ),
-        (
-            &["serve", "--set", "hls.segmnt_ms=2000"],
-            "did you mean hls.segment_ms?",
-        ),
-        (
-            &["budget", "--set", "hls.segment_ms=1"],
-            "allowed is 500 to 20000 ms",
-        ),
-        (
-            &["budget", "--set", "hls.target_duration_s=9"],
-            "hls.window_segments is 6",
-        ),
+        (&["serve", "--config", "/nowhere/rillcast.toml"], "/nowhere/rillcast.toml"),
+        (&["serve", "--set", "hls.segmnt_ms=2000"], "did you mean hls.segment_ms?"),
+        (&["budget", "--set", "hls.segment_ms=1"], "allowed is 500 to 20000 ms"),
+        (&["budget", "--set", "hls.target_duration_s=9"], "hls.window_segments is 6"),
         (&["segment", "only-one.flv"], "IN.flv OUTDIR"),
         (&["testcard", "card.flv"], "--seconds"),
     ] {
@@ -94,10 +77,7 @@ fn settings_file_errors_name_file_line_and_column() {
     let output = rillcast(&["budget", "--config", text(&file)]);
     assert_eq!(output.status.code(), Some(2));
     let line = stderr(&output);
-    let place = format!(
-        "rillcast: {}: line 2, column 1: limits.viewers is \"0\"",
-        text(&file)
-    );
+    let place = format!("rillcast: {}: line 2, column 1: limits.viewers is \"0\"", text(&file));
     assert!(line.starts_with(&place), "{line}");
 }
 
@@ -106,26 +86,14 @@ fn budget_prints_owners_and_sums_from_file_and_set() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("box.toml");
     fs::write(&file, "[limits]\nstreams = 1\nslot_bytes = \"1MiB\"\n").unwrap();
-    let args = [
-        "budget",
-        "--config",
-        text(&file),
-        "--set",
-        "hls.window_segments=4",
-    ];
+    let args = ["budget", "--config", text(&file), "--set", "hls.window_segments=4"];
     let output = rillcast(&args);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let table = stdout(&output);
-    let sum = table
-        .lines()
-        .find(|line| line.starts_with("tmpfs"))
-        .unwrap();
+    let sum = table.lines().find(|line| line.starts_with("tmpfs")).unwrap();
     // One stream, 4 listed slots, 5 that may still be fetched, 2 spare, 1 MiB each.
     assert!(sum.ends_with(" 11264.0"), "{table}");
-    assert!(
-        table.lines().any(|line| line.starts_with("private memory")),
-        "{table}"
-    );
+    assert!(table.lines().any(|line| line.starts_with("private memory")), "{table}");
 }
 
 #[test]
@@ -134,12 +102,7 @@ fn closed_standard_output_is_no_panic() {
     drop(child.stdout.take());
     let status = child.wait().unwrap();
     let mut line = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut line)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut line).unwrap();
     assert!(!line.contains("panicked"), "{line}");
     assert!(status.code().is_some(), "ended by a signal: {status}");
 }
@@ -157,18 +120,11 @@ fn testcard_and_segment_work_on_files() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let playlist = fs::read_to_string(out.join("index.m3u8")).unwrap();
     assert!(playlist.starts_with("#EXTM3U\n"), "{playlist}");
-    let names: Vec<&str> = playlist
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .collect();
+    let names: Vec<&str> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(names.len() >= 3, "{playlist}");
     for name in names {
         let segment = fs::read(out.join(name)).unwrap();
-        assert_eq!(
-            (segment.first(), segment.len() % 188),
-            (Some(&0x47), 0),
-            "{name}"
-        );
+        assert_eq!((segment.first(), segment.len() % 188), (Some(&0x47), 0), "{name}");
     }
 }
 
@@ -205,16 +161,9 @@ fn serve_names_the_setting_when_its_port_is_taken() {
     let mut child = start(&serve_args(&folder.path().join("hls"), &address));
     let status = ended(&mut child);
     let mut lines = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut lines)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut lines).unwrap();
     assert_eq!(status.code(), Some(1), "{lines}");
-    let named = lines
-        .lines()
-        .any(|line| line.contains("rtmp.listen") && line.contains(&address));
+    let named = lines.lines().any(|line| line.contains("rtmp.listen") && line.contains(&address));
     assert!(named, "{lines}");
 }
 
@@ -230,11 +179,7 @@ fn markdown_table_and_help_are_of_one_table() {
 /// Runs the program to its end.
 fn rillcast(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rillcast"));
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts")
+    command.args(args).stdin(Stdio::null()).output().expect("the program starts")
 }
 
 /// Starts the program with both outputs held.

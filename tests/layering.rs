@@ -24,9 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys", &["limits", "time"]),
     (
         "service",
-        &[
-            "limits", "time", "status", "storage", "wire", "proto", "media", "config", "sys",
-        ],
+        &["limits", "time", "status", "storage", "wire", "proto", "media", "config", "sys"],
     ),
     (
         "app",
@@ -50,9 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that read nothing of the world outside their arguments.
-const PURE: &[&str] = &[
-    "limits", "time", "status", "storage", "wire", "proto", "media", "config",
-];
+const PURE: &[&str] = &["limits", "time", "status", "storage", "wire", "proto", "media", "config"];
 
 /// Parts of `std` that read the world. Of `time`, a `SystemTime` that is given is a value.
 const WORLD: &[&str] = &["fs", "net", "env", "process", "thread"];
@@ -136,23 +132,11 @@ fn layering_finds_the_world_and_foreign_crates() {
     let value = Source::new("src/wire/http.rs", "use std::time::SystemTime;");
     assert_eq!(world_faults(&value).len(), 0);
     let smol = "use smol::Timer;";
-    assert_eq!(
-        crate_faults(&Source::new("src/media/mux.rs", smol)).len(),
-        1
-    );
-    assert_eq!(
-        crate_faults(&Source::new("src/service/http.rs", smol)).len(),
-        0
-    );
+    assert_eq!(crate_faults(&Source::new("src/media/mux.rs", smol)).len(), 1);
+    assert_eq!(crate_faults(&Source::new("src/service/http.rs", smol)).len(), 0);
     let rustls = "use rustls::ServerConfig;";
-    assert_eq!(
-        crate_faults(&Source::new("src/service/http.rs", rustls)).len(),
-        1
-    );
-    assert_eq!(
-        crate_faults(&Source::new("src/service/tls.rs", rustls)).len(),
-        0
-    );
+    assert_eq!(crate_faults(&Source::new("src/service/http.rs", rustls)).len(), 1);
+    assert_eq!(crate_faults(&Source::new("src/service/tls.rs", rustls)).len(), 0);
 }
 
 fn import_faults(source: &Source) -> Vec<String> {
@@ -266,9 +250,7 @@ fn name(code: &str) -> String {
     if code.starts_with('*') {
         return "*".to_owned();
     }
-    code.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    code.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 /// Runs of `super::`, with their length.

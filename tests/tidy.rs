@@ -112,10 +112,7 @@ fn lines_fit_the_page() {
     let mut faults = Vec::new();
     for path in files(top()) {
         let name = below_top(&path);
-        if !path
-            .extension()
-            .is_some_and(|end| end == "rs" || end == "sh")
-        {
+        if !path.extension().is_some_and(|end| end == "rs" || end == "sh") {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
@@ -151,14 +148,7 @@ fn tests_all_run_and_are_named_as_facts() {
 
 #[test]
 fn body_cannot_panic_by_convenience() {
-    let escapes = [
-        ".unwrap()",
-        ".expect(\"",
-        "todo!",
-        "unimplemented!",
-        "dbg!",
-        "unreachable!",
-    ];
+    let escapes = [".unwrap()", ".expect(\"", "todo!", "unimplemented!", "dbg!", "unreachable!"];
     let mut faults = Vec::new();
     for source in Source::tree("src") {
         for escape in escapes {
@@ -274,10 +264,7 @@ fn layers_with_state_assert_what_they_own() {
         asserts += layer_asserts;
     }
     let least = lines * ASSERTIONS_MIN / 1000;
-    assert!(
-        asserts >= least,
-        "{asserts} assertions in {lines} lines, {least} wanted"
-    );
+    assert!(asserts >= least, "{asserts} assertions in {lines} lines, {least} wanted");
 }
 
 #[test]
@@ -343,10 +330,7 @@ fn tidy_finds_code_in_comments_and_leaves_prose() {
 fn tidy_finds_constants_without_a_reason() {
     let text = "/// Why.\n#[cfg(x)]\npub const A: u8 = 1;\n\npub const B: u8 = 2;\n";
     let source = Source::new("src/limits.rs", text);
-    assert_eq!(
-        bare_constants(&source),
-        ["src/limits.rs:5: a limit without its reason"]
-    );
+    assert_eq!(bare_constants(&source), ["src/limits.rs:5: a limit without its reason"]);
     let text = "fn f() { assert!(a); debug_assert_eq!(b, c); } const _: () = assert!(D);";
     assert_eq!(assertions(&Source::new("x.rs", text)), 3);
 }

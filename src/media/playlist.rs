@@ -35,7 +35,7 @@ use heapless::{Deque, Vec};
 
 use crate::limits::{
     FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
-    TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_SEGMENTS_MAX,
+    TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
 use crate::status::{Counter, Status};
 use crate::time::{Instant, Ticks};
@@ -47,7 +47,7 @@ use crate::wire::writer::{Full, Writer};
 pub struct PlaylistConfig {
     /// Wanted duration of a segment.
     pub segment: Ticks,
-    /// Segments to list, 3 to `WINDOW_SEGMENTS_MAX`; more are listed while R34 asks for it.
+    /// Segments to list, 3 to `WINDOW_MAX`; more are listed while R34 asks for it.
     pub window_segments: usize,
     /// Segments that may be listed or waiting at most, above the window and up to
     /// `PLAYLIST_SEGMENTS_MAX`: the slots that the caller can spare.
@@ -148,12 +148,10 @@ impl Playlist {
     /// An empty playlist, not to be shown yet.
     #[must_use]
     pub fn new(mut config: PlaylistConfig) -> Self {
-        config.window_segments = config.window_segments.clamp(3, WINDOW_SEGMENTS_MAX);
+        config.window_segments = config.window_segments.clamp(3, WINDOW_MAX);
         let least = config.window_segments + PENDING_SEGMENTS_MAX + 1;
         config.listed_max = config.listed_max.clamp(least, PLAYLIST_SEGMENTS_MAX);
-        let target_s = config
-            .target_duration_s
-            .map(|s| s.clamp(1, TARGET_DURATION_S_MAX));
+        let target_s = config.target_duration_s.map(|s| s.clamp(1, TARGET_DURATION_S_MAX));
         Self {
             config,
             entries: Deque::new(),
@@ -177,9 +175,7 @@ impl Playlist {
             return self.refused(now, closed.slot);
         }
         let ticks = closed.duration.max(Ticks(1));
-        let target_s = *self
-            .target_s
-            .get_or_insert(target_duration_s(ticks, self.config.segment));
+        let target_s = *self.target_s.get_or_insert(target_duration_s(ticks, self.config.segment));
         let limit = cut_limit(target_s);
         if ticks > limit {
             self.counts.overlong += 1;
@@ -289,11 +285,7 @@ impl Playlist {
         (self.media_sequence..)
             .zip(self.entries.iter())
             .take(self.listed)
-            .map(|(sequence, entry)| Listed {
-                sequence,
-                slot: entry.slot,
-                micros: entry.micros,
-            })
+            .map(|(sequence, entry)| Listed { sequence, slot: entry.slot, micros: entry.micros })
     }
 
     /// Duration of the current version, microseconds.
@@ -344,10 +336,7 @@ impl Playlist {
         assert!(self.listed <= self.entries.len());
         assert!(self.entries.len() <= self.config.listed_max);
         assert!(self.waiting() <= PENDING_SEGMENTS_MAX);
-        assert!(
-            !self.ended || self.waiting() == 0,
-            "all is listed at the end"
-        );
+        assert!(!self.ended || self.waiting() == 0, "all is listed at the end");
         assert_eq!(self.updated_at.is_some(), self.listed > 0);
         assert!(self.entries.is_empty() || self.target_s.is_some());
         let total = self.micros();
@@ -382,10 +371,7 @@ impl Playlist {
         for entry in &mut self.entries {
             entry.longest = entry.longest.max(total);
         }
-        Change {
-            updated: true,
-            retired,
-        }
+        Change { updated: true, retired }
     }
 
     /// Removes the oldest segment if it may or must leave.
@@ -408,21 +394,13 @@ impl Playlist {
         self.media_sequence += 1;
         self.discontinuity_sequence += u64::from(oldest.discontinuity);
         let keep = Duration::from_micros(oldest.micros + oldest.longest);
-        Some(Retired {
-            slot: oldest.slot,
-            sequence,
-            keep_until: now.after(keep),
-        })
+        Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
     }
 
     /// A segment that is not taken goes back to the caller.
     fn refused(&self, now: Instant, slot: usize) -> Change {
         let mut change = Change::default();
-        let retired = Retired {
-            slot,
-            sequence: self.next_sequence(),
-            keep_until: now,
-        };
+        let retired = Retired { slot, sequence: self.next_sequence(), keep_until: now };
         let kept = change.retired.push(retired);
         debug_assert!(kept.is_ok());
         change
@@ -445,12 +423,7 @@ impl VodPlaylist {
     /// A playlist whose first segment has the sequence number 0.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            sequence: 0,
-            durations: Durations::new(),
-            longest_micros: 0,
-            independent: true,
-        }
+        Self { sequence: 0, durations: Durations::new(), longest_micros: 0, independent: true }
     }
 
     /// Writes the lines of the next segment, at most 96 bytes. `slot` is not used.
@@ -614,14 +587,9 @@ mod tests {
     #[test]
     fn r9_r10_target_is_settled_by_the_first_segment_with_room_to_grow() {
         // 1.05 × first ≤ T + 0.499 and T ≥ the configured 6 s.
-        for (ms, target) in [
-            (500, 6),
-            (6_000, 6),
-            (6_189, 6),
-            (6_190, 7),
-            (10_000, 11),
-            (10_500, 11),
-        ] {
+        for (ms, target) in
+            [(500, 6), (6_000, 6), (6_189, 6), (6_190, 7), (10_000, 11), (10_500, 11)]
+        {
             let mut p = Playlist::new(config());
             let _ = p.closed(at(0), segment(ms));
             assert_eq!(p.target_duration_s(), Some(target), "{ms}");
@@ -633,10 +601,8 @@ mod tests {
     #[test]
     fn r10_target_by_setting_is_not_moved_by_segments() {
         for (setting, target) in [(0, 1), (8, 8), (1_000, TARGET_DURATION_S_MAX)] {
-            let mut p = Playlist::new(PlaylistConfig {
-                target_duration_s: Some(setting),
-                ..config()
-            });
+            let mut p =
+                Playlist::new(PlaylistConfig { target_duration_s: Some(setting), ..config() });
             assert_eq!(p.target_duration_s(), Some(target));
             let _ = p.closed(at(0), segment(6_000));
             assert_eq!(p.target_duration_s(), Some(target));
@@ -649,10 +615,8 @@ mod tests {
         assert_eq!(p.cut_limit(), Ticks::from_millis(FIRST_SEGMENT_MS_MAX));
         let _ = p.closed(at(0), segment(6_000));
         assert_eq!(p.cut_limit(), Ticks::from_millis(6_499));
-        let long = Playlist::new(PlaylistConfig {
-            segment: Ticks::from_millis(20_000),
-            ..config()
-        });
+        let long =
+            Playlist::new(PlaylistConfig { segment: Ticks::from_millis(20_000), ..config() });
         assert_eq!(long.cut_limit(), Ticks::from_millis(30_000));
     }
 
@@ -673,13 +637,7 @@ mod tests {
 
     #[test]
     fn r33_media_sequence_rises_with_each_removal_from_its_start() {
-        let (p, _) = steady(
-            PlaylistConfig {
-                media_sequence: 1_000,
-                ..config()
-            },
-            9,
-        );
+        let (p, _) = steady(PlaylistConfig { media_sequence: 1_000, ..config() }, 9);
         assert_eq!(p.media_sequence(), 1_004);
         assert_eq!(p.next_sequence(), 1_009);
         assert!(text(&p).contains("#EXT-X-MEDIA-SEQUENCE:1004\n"));
@@ -696,20 +654,13 @@ mod tests {
             assert!(p.micros() >= 18 * SECOND);
             p.check_invariants();
         }
-        assert_eq!(
-            p.listed().count(),
-            18,
-            "18 of 1 s, and none more than needed"
-        );
+        assert_eq!(p.listed().count(), 18, "18 of 1 s, and none more than needed");
     }
 
     #[test]
     fn r34_yields_only_where_there_is_no_room() {
         let status = Status::new();
-        let mut p = Playlist::new(PlaylistConfig {
-            listed_max: 10,
-            ..config()
-        });
+        let mut p = Playlist::new(PlaylistConfig { listed_max: 10, ..config() });
         for i in 0..30 {
             let _ = p.closed(at(3 * i), segment(1_000));
             p.check_invariants();
@@ -723,32 +674,19 @@ mod tests {
     fn r35_retired_segment_is_kept_for_itself_and_the_longest_list() {
         let (mut p, now) = steady(config(), 5);
         let change = p.closed(at(now + 6), segment(6_000));
-        let wanted = Retired {
-            slot: 0,
-            sequence: 0,
-            keep_until: at(now + 6 + 6 + 30),
-        };
+        let wanted = Retired { slot: 0, sequence: 0, keep_until: at(now + 6 + 6 + 30) };
         assert_eq!(change.retired.as_slice(), [wanted]);
     }
 
     #[test]
     fn r36_discontinuity_sequence_rises_when_the_tag_leaves() {
         // The sheet's example: [A][B][D C][E].
-        let mut p = Playlist::new(PlaylistConfig {
-            window_segments: 3,
-            media_sequence: 10,
-            ..config()
-        });
+        let mut p =
+            Playlist::new(PlaylistConfig { window_segments: 3, media_sequence: 10, ..config() });
         let mut now = 0;
         let mut push = |p: &mut Playlist, discontinuity| {
             now += 6;
-            let _ = p.closed(
-                at(now),
-                Closed {
-                    discontinuity,
-                    ..segment(6_000)
-                },
-            );
+            let _ = p.closed(at(now), Closed { discontinuity, ..segment(6_000) });
             (p.media_sequence(), p.discontinuity_sequence())
         };
         for (discontinuity, wanted) in [
@@ -797,13 +735,7 @@ mod tests {
         assert!(p.end(at(now + 1)).updated);
         let ended = text(&p);
         assert!(ended.ends_with("-2.ts\n#EXT-X-ENDLIST\n"));
-        let change = p.closed(
-            at(now + 9),
-            Closed {
-                slot: 7,
-                ..segment(6_000)
-            },
-        );
+        let change = p.closed(at(now + 9), Closed { slot: 7, ..segment(6_000) });
         assert!(!change.updated);
         assert_eq!(change.retired[0].slot, 7, "given back");
         assert!(!p.poll(at(now + 99)).updated && !p.end(at(now + 99)).updated);
@@ -821,10 +753,7 @@ mod tests {
         let tag = "#EXT-X-INDEPENDENT-SEGMENTS\n";
         let (mut p, now) = steady(config(), 2);
         assert!(text(&p).contains(tag));
-        let forced = Closed {
-            independent: false,
-            ..segment(6_000)
-        };
+        let forced = Closed { independent: false, ..segment(6_000) };
         let _ = p.closed(at(now + 6), forced);
         for i in 2..20 {
             assert!(!text(&p).contains(tag));
@@ -861,14 +790,9 @@ mod tests {
         let (mut body, mut head) = ([0; 400], [0; 256]);
         let mut w = Writer::new(&mut body);
         vod.segment(&mut w, 1, &segment(6_006)).unwrap();
-        let forced = Closed {
-            discontinuity: true,
-            independent: false,
-            ..segment(9_500)
-        };
+        let forced = Closed { discontinuity: true, independent: false, ..segment(9_500) };
         vod.segment(&mut w, 1, &forced).unwrap();
-        vod.segment(&mut Writer::new(&mut [0; 20]), 1, &segment(99_000))
-            .unwrap_err();
+        vod.segment(&mut Writer::new(&mut [0; 20]), 1, &segment(99_000)).unwrap_err();
         vod.end(&mut w).unwrap();
         assert_eq!(vod.next_sequence(), 2, "what did not fit is not counted");
         let mut h = Writer::new(&mut head);
@@ -897,10 +821,7 @@ mod tests {
 
     impl Snapshot {
         fn read(at: u64, text: &str) -> Self {
-            let mut s = Self {
-                at,
-                ..Self::default()
-            };
+            let mut s = Self { at, ..Self::default() };
             let mut seen = std::collections::BTreeSet::new();
             let (mut micros, mut discontinuity) = (None, false);
             assert_eq!(text.lines().next(), Some("#EXTM3U"), "R1");
@@ -914,10 +835,7 @@ mod tests {
                     discontinuity = true;
                 } else if line.starts_with('#') {
                     let (tag, value) = line.split_once(':').unwrap_or((line, "0"));
-                    assert!(
-                        seen.insert(tag.to_owned()),
-                        "R9, R11, R12, R15, R44: {tag} twice"
-                    );
+                    assert!(seen.insert(tag.to_owned()), "R9, R11, R12, R15, R44: {tag} twice");
                     let value = value.parse().unwrap();
                     match tag {
                         "#EXT-X-TARGETDURATION" => s.target = value,
@@ -957,10 +875,7 @@ mod tests {
             let gone = usize::try_from(self.sequence - old.sequence).unwrap();
             assert!(gone <= old.segments.len(), "R32: nothing leaves unseen");
             let kept = &old.segments[gone..];
-            assert!(
-                self.segments.starts_with(kept),
-                "R31, R32, R33: old lines stay as they were"
-            );
+            assert!(self.segments.starts_with(kept), "R31, R32, R33: old lines stay as they were");
             let added = self.segments.len() - kept.len();
             let tags = old.segments[..gone].iter().filter(|s| s.1).count();
             let raised = self.discontinuity_sequence - old.discontinuity_sequence;
@@ -1067,10 +982,7 @@ mod tests {
             let tags = steps[..last].iter().filter(|s| s.discontinuity).count();
             let listed = s.segments.iter().filter(|s| s.1).count();
             let gone = u64::try_from(tags - listed).unwrap();
-            assert_eq!(
-                s.discontinuity_sequence,
-                config.discontinuity_sequence + gone
-            );
+            assert_eq!(s.discontinuity_sequence, config.discontinuity_sequence + gone);
         }
     }
 

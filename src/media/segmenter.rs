@@ -435,7 +435,7 @@ impl Segmenter {
             let bytes = now.iter().map(Sound::len).sum::<usize>();
             if !self.fits(bytes, sink) {
                 status.add(Counter::SlotsFull, 1);
-                self.finish(first.pts, sink, status);
+                self.finish(first.pts, sink);
                 if !self.open(first.pts, Track::Audio, true, sink, status) {
                     continue;
                 }
@@ -500,7 +500,7 @@ impl Segmenter {
         if !self.hold_audio {
             self.flush(ring, sink, status);
         }
-        self.finish(next, sink, status);
+        self.finish(next, sink);
     }
 
     /// Ends the segment at its own end; nothing follows yet.
@@ -508,11 +508,11 @@ impl Segmenter {
         self.hold_audio = false;
         self.flush(ring, sink, status);
         if let Some(open) = self.open {
-            self.finish(open.end, sink, status);
+            self.finish(open.end, sink);
         }
     }
 
-    fn finish(&mut self, next: Ticks, sink: &mut impl Sink, status: &Status) {
+    fn finish(&mut self, next: Ticks, sink: &mut impl Sink) {
         let Some(open) = self.open.take() else { return };
         let tracks = Tracks {
             video: open.has_video || self.keeps_video(open.end),

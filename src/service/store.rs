@@ -14,20 +14,22 @@
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
 use crate::config::settings::Config;
-use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_PATH_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::limits::{
+    PLAYLIST_BYTES_MAX, SEGMENT_NAME_BYTES_MAX, STREAM_PATH_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX,
+};
+use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
-use crate::wire::m3u8::segment_name;
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -487,14 +489,15 @@ impl Store {
     fn begin(&mut self, stream: usize, now: Instant) -> Option<usize> {
         let first = stream * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let (offset, row) =
-            rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.rank(now)?, row))).fold(
-                None,
-                |best: Option<(usize, Rank, &Row)>, (i, rank, row)| match best {
-                    Some((_, least, _)) if least <= rank => best,
-                    _ => Some((i, rank, row)),
-                },
-            ).map(|(i, _, row)| (i, row))?;
+        let (offset, row) = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(i, row)| Some((i, row.rank(now)?, row)))
+            .fold(None, |best: Option<(usize, Rank, &Row)>, (i, rank, row)| match best {
+                Some((_, least, _)) if least <= rank => best,
+                _ => Some((i, rank, row)),
+            })
+            .map(|(i, _, row)| (i, row))?;
         if matches!(row.state, Use::Retired { keep_until, .. } if keep_until > now) {
             self.status.add(Counter::RetentionCut, 1);
         }
@@ -592,7 +595,11 @@ impl Store {
     }
 
     fn segment_path(&self, stream: &str, sequence: u64) -> PathBuf {
-        self.root.join(stream).join(segment_name(self.epoch, sequence).as_str())
+        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
+        let mut w = Writer::new(&mut name);
+        let written = segment_name(&mut w, self.epoch, sequence);
+        debug_assert!(written.is_ok());
+        self.root.join(stream).join(OsStr::from_bytes(w.written()))
     }
 }
 

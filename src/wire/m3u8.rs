@@ -122,11 +122,7 @@ impl<'a> Line<'a> {
             return Err(M3u8Error::Text { line: number });
         }
         let Some(rest) = text.strip_prefix('#') else {
-            return Ok(if text.is_empty() {
-                Self::Comment(text)
-            } else {
-                Self::Uri(text)
-            });
+            return Ok(if text.is_empty() { Self::Comment(text) } else { Self::Uri(text) });
         };
         if !rest.starts_with("EXT") {
             return Ok(Self::Comment(rest));
@@ -187,10 +183,7 @@ impl<'a> Line<'a> {
             }
             Self::Discontinuity => w.bytes(b"#EXT-X-DISCONTINUITY\n"),
             Self::EndList => w.bytes(b"#EXT-X-ENDLIST\n"),
-            Self::Other {
-                name,
-                value: Some(value),
-            } => put(w, format_args!("#{name}:{value}\n")),
+            Self::Other { name, value: Some(value) } => put(w, format_args!("#{name}:{value}\n")),
             Self::Other { name, value: None } => put(w, format_args!("#{name}\n")),
             Self::Uri(uri) => put(w, format_args!("{uri}\n")),
             Self::Comment("") => w.bytes(b"\n"),
@@ -465,12 +458,9 @@ impl<'a> Scan<'a> {
                 before_media(tag, media || self.discontinuity)?;
                 once(&mut self.discontinuity_sequence, n, tag, number)
             }
-            Line::IndependentSegments => once(
-                &mut self.independent,
-                (),
-                "EXT-X-INDEPENDENT-SEGMENTS",
-                number,
-            ),
+            Line::IndependentSegments => {
+                once(&mut self.independent, (), "EXT-X-INDEPENDENT-SEGMENTS", number)
+            }
             Line::Vod | Line::Event => {
                 once(&mut self.playlist_type, line, "EXT-X-PLAYLIST-TYPE", number)
             }
@@ -506,11 +496,7 @@ impl<'a> Scan<'a> {
         }
         let (micros, line) = self.longest;
         if rounded_seconds(micros) > target_s {
-            return Err(M3u8Error::TooLong {
-                micros,
-                target_s,
-                line,
-            });
+            return Err(M3u8Error::TooLong { micros, target_s, line });
         }
         Ok(MediaPlaylist {
             text,
@@ -576,12 +562,8 @@ fn micros(text: &str) -> Option<u64> {
         return None;
     }
     let digits = fraction.bytes().chain(core::iter::repeat(b'0'));
-    let value = digits
-        .take(7)
-        .fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-    decimal(seconds)?
-        .checked_mul(1_000_000)?
-        .checked_add((value + 5) / 10)
+    let value = digits.take(7).fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    decimal(seconds)?.checked_mul(1_000_000)?.checked_add((value + 5) / 10)
 }
 
 #[cfg(test)]
@@ -604,10 +586,7 @@ mod tests {
     #[test]
     fn r1_playlist_begins_with_its_header() {
         assert_eq!(MediaPlaylist::parse(b""), Err(M3u8Error::NoHeader));
-        assert_eq!(
-            MediaPlaylist::parse(b"\n#EXTM3U\n"),
-            Err(M3u8Error::NoHeader)
-        );
+        assert_eq!(MediaPlaylist::parse(b"\n#EXTM3U\n"), Err(M3u8Error::NoHeader));
         assert_eq!(
             MediaPlaylist::parse(b"#EXT-X-TARGETDURATION:6\n#EXTM3U\n"),
             Err(M3u8Error::NoHeader)
@@ -619,14 +598,8 @@ mod tests {
         let crlf = b"#EXTM3U\r\n#EXT-X-TARGETDURATION:6\r\n#EXTINF:6,\r\na.ts\r\n";
         let p = MediaPlaylist::parse(crlf).unwrap();
         assert_eq!(p.segments().next().unwrap().uri, "a.ts");
-        assert_eq!(
-            MediaPlaylist::parse(b"\xef\xbb\xbf#EXTM3U\n"),
-            Err(M3u8Error::NoHeader)
-        );
-        assert_eq!(
-            MediaPlaylist::parse(b"#EXTM3U\n\xff"),
-            Err(M3u8Error::Text { line: 2 })
-        );
+        assert_eq!(MediaPlaylist::parse(b"\xef\xbb\xbf#EXTM3U\n"), Err(M3u8Error::NoHeader));
+        assert_eq!(MediaPlaylist::parse(b"#EXTM3U\n\xff"), Err(M3u8Error::Text { line: 2 }));
         assert_eq!(playlist("a\tb\n"), Err(M3u8Error::Text { line: 2 }));
     }
 
@@ -634,10 +607,7 @@ mod tests {
     fn r4_r16_master_tags_are_refused() {
         assert!(matches!(
             playlist("#EXT-X-TARGETDURATION:6\n#EXT-X-STREAM-INF:BANDWIDTH=1\n"),
-            Err(M3u8Error::Misplaced {
-                tag: "EXT-X-STREAM-INF",
-                line: 3
-            })
+            Err(M3u8Error::Misplaced { tag: "EXT-X-STREAM-INF", line: 3 })
         ));
     }
 
@@ -649,10 +619,7 @@ mod tests {
         );
         assert_eq!(
             playlist("#EXT-X-TARGETDURATION:6\n#EXTINF:1,\n#EXTINF:1,\na\n"),
-            Err(M3u8Error::Repeated {
-                tag: "EXTINF",
-                line: 4
-            })
+            Err(M3u8Error::Repeated { tag: "EXTINF", line: 4 })
         );
         assert_eq!(
             playlist("#EXT-X-TARGETDURATION:6\n#EXTINF:1,\n"),
@@ -662,29 +629,16 @@ mod tests {
 
     #[test]
     fn r9_target_duration_is_there_once_and_covers_each_rounded_extinf() {
-        assert!(matches!(
-            playlist("#EXTINF:6,\na\n"),
-            Err(M3u8Error::Missing { .. })
-        ));
-        assert_eq!(
-            playlist("#EXT-X-TARGETDURATION:6\n#EXTINF:6.499999,\na\n"),
-            Ok(1)
-        );
+        assert!(matches!(playlist("#EXTINF:6,\na\n"), Err(M3u8Error::Missing { .. })));
+        assert_eq!(playlist("#EXT-X-TARGETDURATION:6\n#EXTINF:6.499999,\na\n"), Ok(1));
         assert!(matches!(
             playlist("#EXT-X-TARGETDURATION:6\n#EXTINF:6.5,\na\n"),
-            Err(M3u8Error::TooLong {
-                micros: 6_500_000,
-                target_s: 6,
-                line: 4
-            })
+            Err(M3u8Error::TooLong { micros: 6_500_000, target_s: 6, line: 4 })
         ));
         for bad in ["", "6.0", "-6", "+6", " 6", "99999999999999999999"] {
             assert!(matches!(
                 playlist(&format!("#EXT-X-TARGETDURATION:{bad}\n")),
-                Err(M3u8Error::Value {
-                    tag: "EXT-X-TARGETDURATION",
-                    line: 2
-                })
+                Err(M3u8Error::Value { tag: "EXT-X-TARGETDURATION", line: 2 })
             ));
         }
     }
@@ -704,33 +658,21 @@ mod tests {
             ));
         }
         assert!(matches!(
-            playlist(&format!(
-                "#EXT-X-DISCONTINUITY\n#EXT-X-DISCONTINUITY-SEQUENCE:7\n{t}"
-            )),
+            playlist(&format!("#EXT-X-DISCONTINUITY\n#EXT-X-DISCONTINUITY-SEQUENCE:7\n{t}")),
             Err(M3u8Error::Misplaced { .. })
         ));
     }
 
     #[test]
     fn r15_r44_other_tags_appear_once() {
-        for tag in [
-            "EXT-X-ENDLIST",
-            "EXT-X-VERSION:3",
-            "EXT-X-PLAYLIST-TYPE:VOD",
-        ] {
+        for tag in ["EXT-X-ENDLIST", "EXT-X-VERSION:3", "EXT-X-PLAYLIST-TYPE:VOD"] {
             assert!(matches!(
                 playlist(&format!("#EXT-X-TARGETDURATION:6\n#{tag}\n#{tag}\n")),
                 Err(M3u8Error::Repeated { line: 4, .. })
             ));
         }
-        assert!(matches!(
-            playlist("#EXT-X-PLAYLIST-TYPE: EVENT\n"),
-            Err(M3u8Error::Value { .. })
-        ));
-        assert!(matches!(
-            playlist("#EXT-X-ENDLIST:1\n"),
-            Err(M3u8Error::Value { .. })
-        ));
+        assert!(matches!(playlist("#EXT-X-PLAYLIST-TYPE: EVENT\n"), Err(M3u8Error::Value { .. })));
+        assert!(matches!(playlist("#EXT-X-ENDLIST:1\n"), Err(M3u8Error::Value { .. })));
     }
 
     #[test]
@@ -740,25 +682,10 @@ mod tests {
             _ => None,
         };
         assert_eq!(parse("#EXTINF:6,"), Some((6_000_000, String::new())));
-        assert_eq!(
-            parse("#EXTINF:6.000001,a, b"),
-            Some((6_000_001, "a, b".to_owned()))
-        );
-        assert_eq!(
-            parse("#EXTINF:0.9999995,"),
-            Some((1_000_000, String::new()))
-        );
+        assert_eq!(parse("#EXTINF:6.000001,a, b"), Some((6_000_001, "a, b".to_owned())));
+        assert_eq!(parse("#EXTINF:0.9999995,"), Some((1_000_000, String::new())));
         assert_eq!(parse("#EXTINF:0.99999949,"), Some((999_999, String::new())));
-        for bad in [
-            "6",
-            "6.,",
-            ".5,",
-            "6.5.5,",
-            "-1,",
-            " 6,",
-            "1e3,",
-            "18446744073710,",
-        ] {
+        for bad in ["6", "6.,", ".5,", "6.5.5,", "-1,", " 6,", "1e3,", "18446744073710,"] {
             assert_eq!(parse(&format!("#EXTINF:{bad}")), None, "{bad}");
         }
     }
@@ -778,9 +705,9 @@ mod tests {
             attribute.emit(&mut w).unwrap();
         }
         assert_eq!(w.written(), list.as_bytes());
-        for bad in [
-            "", "A", "A=", "A=1,", "A=1, B=2", "a=1", "A =1", "A=\"x", "A=\"x\"y", "A=x\"y\"",
-        ] {
+        for bad in
+            ["", "A", "A=", "A=1,", "A=1, B=2", "a=1", "A =1", "A=\"x", "A=\"x\"y", "A=x\"y\""]
+        {
             assert!(Attributes::new(bad).any(|a| a.is_err()), "{bad}");
         }
     }
@@ -790,10 +717,7 @@ mod tests {
         for room in 0..22 {
             let mut buffer = [0; 22];
             let mut w = Writer::new(&mut buffer[..room]);
-            let line = Line::Segment {
-                micros: 12_345_678,
-                title: "abc",
-            };
+            let line = Line::Segment { micros: 12_345_678, title: "abc" };
             assert!(line.emit(&mut w).is_err(), "{room}");
         }
     }

@@ -55,13 +55,7 @@ fn amf0_scalars_match_vectors_both_ways() {
         ("020000", Value::String(b"")),
         ("05", Value::Null),
         ("06", Value::Undefined),
-        (
-            "0b 408f400000000000 0000",
-            Value::Date {
-                ms: 1000.0,
-                zone: 0,
-            },
-        ),
+        ("0b 408f400000000000 0000", Value::Date { ms: 1000.0, zone: 0 }),
         ("0d", Value::Unsupported),
         ("0f 00000003 3c612f", Value::Xml(b"<a/")),
         ("11 06 0b 68656c6c6f", Value::Avm(b"\x06\x0bhello")),
@@ -91,16 +85,12 @@ fn amf0_containers_match_vectors_both_ways() {
     assert_eq!(object.get("a"), Some(Value::Number(1.0)));
     assert_eq!(object.get("b"), None);
     let bytes = hex("0a 00000002 003ff0000000000000 02000161");
-    let Value::StrictArray(array) = one(&bytes) else {
-        panic!("not an array")
-    };
+    let Value::StrictArray(array) = one(&bytes) else { panic!("not an array") };
     assert_eq!(array.len(), 2);
     let items: Vec<_> = array.iter().collect();
     assert_eq!(items, [Value::Number(1.0), Value::String(b"a")]);
     let bytes = hex("10 0003 466f6f 0001 61 003ff0000000000000 000009");
-    let Value::Typed { class, object } = one(&bytes) else {
-        panic!("not a typed object")
-    };
+    let Value::Typed { class, object } = one(&bytes) else { panic!("not a typed object") };
     assert_eq!(class, b"Foo");
     assert_eq!(object.iter().count(), 1);
 }
@@ -130,10 +120,7 @@ fn amf0_ecma_array_tolerates_wrong_count_and_missing_end() {
     let inner = one(&nested).object().unwrap().get("o").unwrap();
     assert_eq!(inner.object().unwrap().get("a"), Some(Value::Boolean(true)));
     assert!(matches!(error(&hex("03 0001 61 0101")), AmfError::Short(_)));
-    assert!(matches!(
-        error(&hex("08 00000000 0001 61 0101 0000")),
-        AmfError::Short(_)
-    ));
+    assert!(matches!(error(&hex("08 00000000 0001 61 0101 0000")), AmfError::Short(_)));
 }
 
 #[test]
@@ -154,12 +141,7 @@ fn amf0_references_are_followed_from_the_start_of_the_message() {
     assert_eq!(object.get("a").unwrap().object(), Some(object));
     assert_eq!(
         error(&hex("03 000009 070001")),
-        AmfError::Reference {
-            format: 0,
-            table: "objects",
-            index: 1,
-            seen: 1
-        }
+        AmfError::Reference { format: 0, table: "objects", index: 1, seen: 1 }
     );
 }
 
@@ -192,17 +174,8 @@ fn amf0_is_bounded_in_depth_properties_and_counts() {
         bytes
     };
     assert_eq!(one(&wide(1024)).object().unwrap().iter().count(), 1024);
-    assert_eq!(
-        error(&wide(1025)),
-        AmfError::TooManyProperties { max: 1024 }
-    );
-    assert_eq!(
-        error(&hex("0a ffffffff 05")),
-        AmfError::Count {
-            count: u32::MAX,
-            have: 1
-        }
-    );
+    assert_eq!(error(&wide(1025)), AmfError::TooManyProperties { max: 1024 });
+    assert_eq!(error(&hex("0a ffffffff 05")), AmfError::Count { count: u32::MAX, have: 1 });
 }
 
 #[test]
@@ -241,10 +214,7 @@ fn amf3_u29_matches_vectors_both_ways() {
         (-(1 << 28), "c0808000"),
     ] {
         let bytes = [vec![0x04], hex(text)].concat();
-        assert_eq!(
-            Tree::parse(&bytes).unwrap().root(),
-            Some(amf3::Value::Integer(n))
-        );
+        assert_eq!(Tree::parse(&bytes).unwrap().root(), Some(amf3::Value::Integer(n)));
         assert_eq!(emitted3(|e| e.integer(n).unwrap()), bytes, "{n}");
     }
     let outside = emitted3(|e| e.integer(1 << 28).unwrap());
@@ -254,10 +224,7 @@ fn amf3_u29_matches_vectors_both_ways() {
 
 #[test]
 fn amf3_values_match_vectors_both_ways() {
-    assert_eq!(
-        emitted3(|e| e.string(b"hello").unwrap()),
-        hex("06 0b 68656c6c6f")
-    );
+    assert_eq!(emitted3(|e| e.string(b"hello").unwrap()), hex("06 0b 68656c6c6f"));
     assert_eq!(emitted3(|e| e.string_reference(0).unwrap()), hex("06 00"));
 
     let object = emitted3(|e| {
@@ -268,9 +235,7 @@ fn amf3_values_match_vectors_both_ways() {
     });
     assert_eq!(object, hex("0a 0b 01 09 636f6465 06 03 78 01"));
     let tree = Tree::parse(&object).unwrap();
-    let Some(amf3::Value::Object(root)) = tree.root() else {
-        panic!("not an object")
-    };
+    let Some(amf3::Value::Object(root)) = tree.root() else { panic!("not an object") };
     assert_eq!(root.class(), b"");
     assert_eq!(tree.get(&root, "code"), Some(amf3::Value::String(b"x")));
 
@@ -282,9 +247,7 @@ fn amf3_values_match_vectors_both_ways() {
     });
     assert_eq!(array, hex("09 05 01 0401 0402"));
     let tree = Tree::parse(&array).unwrap();
-    let Some(amf3::Value::Array(root)) = tree.root() else {
-        panic!("not an array")
-    };
+    let Some(amf3::Value::Array(root)) = tree.root() else { panic!("not an array") };
     let items: Vec<_> = tree.items(root.dense).collect();
     assert_eq!(items, [amf3::Value::Integer(1), amf3::Value::Integer(2)]);
     assert_eq!(tree.named(&root).count(), 0);
@@ -318,9 +281,7 @@ fn amf3_reads_every_marker() {
         e.string(b"").unwrap();
     });
     let tree = Tree::parse(&bytes).unwrap();
-    let Some(amf3::Value::Array(root)) = tree.root() else {
-        panic!("not an array")
-    };
+    let Some(amf3::Value::Array(root)) = tree.root() else { panic!("not an array") };
     let named: Vec<_> = tree.named(&root).collect();
     assert_eq!(named, [(&b"name"[..], amf3::Value::String(b"name"))]);
     let items: Vec<_> = tree.items(root.dense).collect();
@@ -329,33 +290,17 @@ fn amf3_reads_every_marker() {
     assert_eq!(items[5], amf3::Value::XmlDocument(b"<d>"));
     assert_eq!(items[6], amf3::Value::Date(1000.0));
     assert_eq!(items[7], amf3::Value::Xml(b"<x>"));
-    assert_eq!(
-        items[9],
-        amf3::Value::VectorInt {
-            fixed: true,
-            items: &[0xff; 4]
-        }
-    );
-    let amf3::Value::VectorObject {
-        class, items: k, ..
-    } = items[12]
-    else {
+    assert_eq!(items[9], amf3::Value::VectorInt { fixed: true, items: &[0xff; 4] });
+    let amf3::Value::VectorObject { class, items: k, .. } = items[12] else {
         panic!("not a vector")
     };
     assert_eq!((class, tree.items(k).count()), (&b"K"[..], 1));
-    let amf3::Value::Dictionary {
-        weak: true,
-        items: pairs,
-    } = items[13]
-    else {
+    let amf3::Value::Dictionary { weak: true, items: pairs } = items[13] else {
         panic!("not a dictionary")
     };
     assert_eq!(tree.items(pairs).count(), 2);
     assert_eq!(items[14], amf3::Value::Reference(4));
-    assert_eq!(
-        tree.resolve(items[14]),
-        Some(amf3::Value::ByteArray(&[1, 2]))
-    );
+    assert_eq!(tree.resolve(items[14]), Some(amf3::Value::ByteArray(&[1, 2])));
     assert_eq!(items[15], amf3::Value::String(b""));
     for n in 0..bytes.len() {
         assert!(Tree::parse(&bytes[..n]).is_err(), "{n}");
@@ -375,9 +320,7 @@ fn amf3_classes_are_shared_by_reference() {
         e.reference(0x0a, 0).unwrap();
     });
     let tree = Tree::parse(&bytes).unwrap();
-    let Some(amf3::Value::Array(root)) = tree.root() else {
-        panic!("not an array")
-    };
+    let Some(amf3::Value::Array(root)) = tree.root() else { panic!("not an array") };
     let Some(amf3::Value::Object(second)) = tree.items(root.dense).nth(1) else {
         panic!("not an object")
     };
@@ -395,12 +338,7 @@ fn amf3_tables_start_empty_at_each_value() {
     assert_eq!(values.next().unwrap().unwrap().text(), Some("hello"));
     assert_eq!(
         values.next(),
-        Some(Err(AmfError::Reference {
-            format: 3,
-            table: "strings",
-            index: 0,
-            seen: 0
-        }))
+        Some(Err(AmfError::Reference { format: 3, table: "strings", index: 0, seen: 0 }))
     );
     assert_eq!(values.next(), None);
 }
@@ -417,19 +355,10 @@ fn amf3_refuses_what_cannot_be_bounded() {
     assert!(matches!(error("0a ffffffe3 01"), AmfError::Count { .. }));
     let mut deep = hex("09 03 01").repeat(17);
     deep.push(0x01);
-    assert_eq!(
-        Tree::parse(&deep).unwrap_err(),
-        AmfError::TooDeep { max: 16 }
-    );
+    assert_eq!(Tree::parse(&deep).unwrap_err(), AmfError::TooDeep { max: 16 });
     let mut many = hex("09 8425 01"); // 274 dense values
     many.extend(hex("0c 01").repeat(274));
-    assert_eq!(
-        Tree::parse(&many).unwrap_err(),
-        AmfError::TableFull {
-            table: "objects",
-            max: 256
-        }
-    );
+    assert_eq!(Tree::parse(&many).unwrap_err(), AmfError::TableFull { table: "objects", max: 256 });
 }
 
 /// What a generated AMF0 value holds, owned.
@@ -533,9 +462,7 @@ fn visit0(value: Value<'_>, depth: u8) {
     }
     if let Some(object) = value.object() {
         let _ = object.get("a");
-        object
-            .iter()
-            .for_each(|(_, value)| visit0(value, depth + 1));
+        object.iter().for_each(|(_, value)| visit0(value, depth + 1));
     } else if let Value::StrictArray(array) = value {
         assert_eq!(u32::try_from(array.iter().count()).unwrap(), array.len());
         array.iter().for_each(|value| visit0(value, depth + 1));

@@ -31,11 +31,7 @@ fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 
 #[test]
 fn file_header_is_that_of_annex_e() {
-    let header = FileHeader {
-        audio: true,
-        video: true,
-        data_offset: 9,
-    };
+    let header = FileHeader { audio: true, video: true, data_offset: 9 };
     assert_eq!(
         written(|w| {
             header.emit(w).unwrap();
@@ -43,10 +39,7 @@ fn file_header_is_that_of_annex_e() {
         }),
         hex("464c5601 05 00000009 00000000")
     );
-    assert_eq!(
-        FileHeader::parse(&hex("464c5601 05 00000009 00000000")),
-        Ok(header)
-    );
+    assert_eq!(FileHeader::parse(&hex("464c5601 05 00000009 00000000")), Ok(header));
 }
 
 #[test]
@@ -58,18 +51,11 @@ fn tag_headers_are_those_that_ffmpeg_writes() {
         timestamp: Millis(57),
         stream: 0,
     };
-    assert_eq!(
-        header.previous_tag_size().to_be_bytes().to_vec(),
-        hex("0000010f")
-    );
-    let late = TagHeader {
-        timestamp: Millis(0x0102_0304),
-        ..header
-    };
-    for (header, want) in [
-        (header, "08000104 000039 00 000000"),
-        (late, "08000104 020304 01 000000"),
-    ] {
+    assert_eq!(header.previous_tag_size().to_be_bytes().to_vec(), hex("0000010f"));
+    let late = TagHeader { timestamp: Millis(0x0102_0304), ..header };
+    for (header, want) in
+        [(header, "08000104 000039 00 000000"), (late, "08000104 020304 01 000000")]
+    {
         assert_eq!(written(|w| header.emit(w).unwrap()), hex(want));
         assert_eq!(TagHeader::parse(&hex(want)), Ok(header));
     }
@@ -83,17 +69,11 @@ fn avc_record_is_that_which_ffmpeg_writes() {
     let bytes = hex(RECORD);
     let config = AvcConfig::parse(&bytes).unwrap();
     assert_eq!(config.codec_string(), "avc1.64001f");
-    assert_eq!(
-        (config.profile, config.constraints, config.level),
-        (0x64, 0, 0x1f)
-    );
+    assert_eq!((config.profile, config.constraints, config.level), (0x64, 0, 0x1f));
     assert_eq!(config.length_bytes, LengthBytes::Four);
     let sps: Vec<_> = config.sps().collect();
     assert_eq!(sps, [&bytes[8..34]]);
-    assert_eq!(
-        config.pps().map(<[u8]>::to_vec).collect::<Vec<_>>(),
-        [hex("68ebe3cb22c0")]
-    );
+    assert_eq!(config.pps().map(<[u8]>::to_vec).collect::<Vec<_>>(), [hex("68ebe3cb22c0")]);
     let set = Sps::parse(sps[0]).unwrap();
     assert_eq!((set.width, set.height), (1280, 720));
     assert_eq!(written(|w| config.emit(w).unwrap()), bytes);
@@ -108,66 +88,32 @@ fn video(want: &str, body: VideoBody<'_>) {
 #[test]
 fn avc_bodies_are_those_that_ffmpeg_writes() {
     let record = hex(RECORD);
-    video(
-        &format!("17 00 000000 {RECORD}"),
-        VideoBody::AvcConfig { record: &record },
-    );
+    video(&format!("17 00 000000 {RECORD}"), VideoBody::AvcConfig { record: &record });
     for (want, frame_type, composition_ms, data) in [
-        (
-            "17 01 000050 00000002 0605",
-            FrameType::Key,
-            80,
-            "00000002 0605",
-        ),
-        (
-            "27 01 0000a0 00000001 41",
-            FrameType::Inter,
-            160,
-            "00000001 41",
-        ),
-        (
-            "27 01 ffffe0 00000001 41",
-            FrameType::Inter,
-            -32,
-            "00000001 41",
-        ),
+        ("17 01 000050 00000002 0605", FrameType::Key, 80, "00000002 0605"),
+        ("27 01 0000a0 00000001 41", FrameType::Inter, 160, "00000001 41"),
+        ("27 01 ffffe0 00000001 41", FrameType::Inter, -32, "00000001 41"),
     ] {
         let data = hex(data);
-        video(
-            want,
-            VideoBody::AvcFrame {
-                frame_type,
-                composition_ms,
-                offset_ns: 0,
-                nals: &data,
-            },
-        );
+        video(want, VideoBody::AvcFrame { frame_type, composition_ms, offset_ns: 0, nals: &data });
     }
     video("17 02 000000", VideoBody::AvcEnd);
     video("57 00", VideoBody::Command(0));
     let data = hex("00000002 0605");
-    let kinds: Vec<_> = nals(&data, LengthBytes::Four)
-        .map(|nal| nal.kind())
-        .collect();
+    let kinds: Vec<_> = nals(&data, LengthBytes::Four).map(|nal| nal.kind()).collect();
     assert_eq!(kinds, [NalType::Sei]);
 }
 
 #[test]
 fn avc_configuration_counts_whatever_its_frame_type() {
     let body = hex("27 00 000000 01");
-    assert_eq!(
-        VideoBody::parse(&body),
-        Ok(VideoBody::AvcConfig { record: &[1] })
-    );
+    assert_eq!(VideoBody::parse(&body), Ok(VideoBody::AvcConfig { record: &[1] }));
 }
 
 #[test]
 fn codec_12_is_hevc() {
     let body = hex("1c 00 000000 01");
-    assert_eq!(
-        VideoBody::parse(&body),
-        Ok(VideoBody::HevcConfig { record: &[1] })
-    );
+    assert_eq!(VideoBody::parse(&body), Ok(VideoBody::HevcConfig { record: &[1] }));
     let body = hex("2c 01 000028 0000");
     assert_eq!(
         VideoBody::parse(&body),
@@ -182,10 +128,7 @@ fn codec_12_is_hevc() {
 
 #[test]
 fn enhanced_hevc_is_that_of_er2() {
-    video(
-        "90 68766331 0101",
-        VideoBody::HevcConfig { record: &[1, 1] },
-    );
+    video("90 68766331 0101", VideoBody::HevcConfig { record: &[1, 1] });
     video(
         "91 68766331 000050 0000",
         VideoBody::HevcFrame {
@@ -224,10 +167,7 @@ fn enhanced_avc_is_the_same_frame_as_the_classic() {
             })
         );
     }
-    assert_eq!(
-        VideoBody::parse(&hex("90 61766331 01")),
-        Ok(VideoBody::AvcConfig { record: &[1] })
-    );
+    assert_eq!(VideoBody::parse(&hex("90 61766331 01")), Ok(VideoBody::AvcConfig { record: &[1] }));
     assert_eq!(VideoBody::parse(&hex("92 61766331")), Ok(VideoBody::AvcEnd));
 }
 
@@ -241,10 +181,7 @@ fn enhanced_av1_is_named_and_kept() {
     assert_eq!(body.packet, VideoPacket::CodedFrames);
     assert_eq!(body.multitrack, Multitrack::None(FourCc::AV01));
     let tracks: Vec<_> = body.tracks().collect();
-    assert_eq!(
-        (tracks.len(), tracks[0].id, tracks[0].data),
-        (1, 0, &[0x0a, 0x0b][..])
-    );
+    assert_eq!((tracks.len(), tracks[0].id, tracks[0].data), (1, 0, &[0x0a, 0x0b][..]));
     assert_eq!(body.body(&tracks[0]), Ok(None));
     assert_eq!(written(|w| body.emit(w).unwrap()), bytes);
     assert_eq!(VideoCodec::Named(tracks[0].codec).to_string(), "AV1");
@@ -258,10 +195,7 @@ fn multitrack_video_is_that_of_er2() {
     };
     assert_eq!(body.multitrack, Multitrack::One(FourCc::AVC1));
     let track = body.tracks().next().unwrap();
-    assert_eq!(
-        (track.id, track.codec, track.data),
-        (1, FourCc::AVC1, &b"AB"[..])
-    );
+    assert_eq!((track.id, track.codec, track.data), (1, FourCc::AVC1, &b"AB"[..]));
     assert_eq!(
         body.body(&track),
         Ok(Some(VideoBody::AvcFrame {
@@ -279,10 +213,7 @@ fn multitrack_video_is_that_of_er2() {
     };
     let tracks: Vec<_> = body.tracks().collect();
     assert_eq!(
-        tracks
-            .iter()
-            .map(|t| (t.id, t.codec, t.data.len()))
-            .collect::<Vec<_>>(),
+        tracks.iter().map(|t| (t.id, t.codec, t.data.len())).collect::<Vec<_>>(),
         [(0, FourCc::AVC1, 4), (2, FourCc::HVC1, 3)]
     );
     assert_eq!(
@@ -317,24 +248,9 @@ fn audio(want: &str, body: AudioBody<'_>) {
 
 #[test]
 fn audio_bodies_are_those_of_annex_e() {
-    audio(
-        "af 00 1210",
-        AudioBody::AacConfig {
-            config: &[0x12, 0x10],
-        },
-    );
-    audio(
-        "af 01 21",
-        AudioBody::AacFrame {
-            offset_ns: 0,
-            data: &[0x21],
-        },
-    );
-    let mp3 = |rate8k| AudioBody::Mp3 {
-        rate8k,
-        offset_ns: 0,
-        data: &[0xff, 0xfb],
-    };
+    audio("af 00 1210", AudioBody::AacConfig { config: &[0x12, 0x10] });
+    audio("af 01 21", AudioBody::AacFrame { offset_ns: 0, data: &[0x21] });
+    let mp3 = |rate8k| AudioBody::Mp3 { rate8k, offset_ns: 0, data: &[0xff, 0xfb] };
     audio("2f fffb", mp3(false));
     audio("ef fffb", mp3(true));
     audio("", AudioBody::Silence);
@@ -360,33 +276,21 @@ fn audio_bodies_are_those_of_annex_e() {
 
 #[test]
 fn enhanced_audio_is_that_of_er2() {
-    let config = AudioBody::AacConfig {
-        config: &[0x12, 0x10],
-    };
+    let config = AudioBody::AacConfig { config: &[0x12, 0x10] };
     assert_eq!(AudioBody::parse(&hex("90 6d703461 1210")), Ok(config));
-    let frame = |offset_ns| AudioBody::AacFrame {
-        offset_ns,
-        data: &[0x21],
-    };
+    let frame = |offset_ns| AudioBody::AacFrame { offset_ns, data: &[0x21] };
     assert_eq!(AudioBody::parse(&hex("91 6d703461 21")), Ok(frame(0)));
     audio("97 02 07a120 01 6d703461 21", frame(500_000));
     assert_eq!(
         AudioBody::parse(&hex("91 2e6d7033 fffb")),
-        Ok(AudioBody::Mp3 {
-            rate8k: false,
-            offset_ns: 0,
-            data: &[0xff, 0xfb],
-        })
+        Ok(AudioBody::Mp3 { rate8k: false, offset_ns: 0, data: &[0xff, 0xfb] })
     );
     let bytes = hex("91 4f707573 fc");
     let AudioBody::Enhanced(opus) = AudioBody::parse(&bytes).unwrap() else {
         unreachable!("Opus is not carried");
     };
     assert_eq!(opus.packet, AudioPacket::CodedFrames);
-    assert_eq!(
-        AudioCodec::Named(opus.multitrack.codec().unwrap()).to_string(),
-        "Opus"
-    );
+    assert_eq!(AudioCodec::Named(opus.multitrack.codec().unwrap()).to_string(), "Opus");
     assert_eq!(written(|w| opus.emit(w).unwrap()), bytes);
 }
 
@@ -419,8 +323,5 @@ fn classic_video_codecs_are_named() {
         };
         assert_eq!(codec.to_string(), name);
     }
-    assert_eq!(
-        VideoCodec::Named(FourCc(*b"x\x00z1")).to_string(),
-        "unknown video codec x\\x00z1"
-    );
+    assert_eq!(VideoCodec::Named(FourCc(*b"x\x00z1")).to_string(), "unknown video codec x\\x00z1");
 }

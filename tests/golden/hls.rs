@@ -30,16 +30,10 @@ fn live_playlist_is_written_line_by_line() {
         Line::MediaSequence(2680),
         Line::DiscontinuitySequence(1),
         Line::IndependentSegments,
-        Line::Segment {
-            micros: durations.next(Ticks(536_400)),
-            title: "",
-        },
+        Line::Segment { micros: durations.next(Ticks(536_400)), title: "" },
         Line::Uri("s2680.ts"),
         Line::Discontinuity,
-        Line::Segment {
-            micros: durations.next(Ticks(540_540)),
-            title: "",
-        },
+        Line::Segment { micros: durations.next(Ticks(540_540)), title: "" },
         Line::Uri("s2681.ts"),
     ] {
         line.emit(&mut w).unwrap();
@@ -53,14 +47,8 @@ fn live_playlist_is_read_whole() {
     assert_eq!((p.version, p.target_duration_s), (3, 6));
     assert_eq!((p.media_sequence, p.discontinuity_sequence), (2680, 1));
     assert!(p.independent_segments && !p.ended && p.playlist_type.is_none());
-    let segments: Vec<_> = p
-        .segments()
-        .map(|s| (s.micros, s.discontinuity, s.uri))
-        .collect();
-    let wanted = [
-        (5_960_000, false, "s2680.ts"),
-        (6_006_000, true, "s2681.ts"),
-    ];
+    let segments: Vec<_> = p.segments().map(|s| (s.micros, s.discontinuity, s.uri)).collect();
+    let wanted = [(5_960_000, false, "s2680.ts"), (6_006_000, true, "s2681.ts")];
     assert_eq!(segments, wanted);
 }
 
@@ -102,10 +90,7 @@ fn master_playlist_of_the_standard_is_refused() {
     let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1280000\nhttp://example.com/low.m3u8\n";
     assert_eq!(
         MediaPlaylist::parse(text.as_bytes()),
-        Err(M3u8Error::Misplaced {
-            tag: "EXT-X-STREAM-INF",
-            line: 2
-        })
+        Err(M3u8Error::Misplaced { tag: "EXT-X-STREAM-INF", line: 2 })
     );
 }
 

@@ -27,12 +27,7 @@ fn emitted(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
 }
 
 fn full(timestamp: u32, length: u32, kind: u8, stream: u32) -> MessageHeader {
-    MessageHeader::Full {
-        timestamp,
-        length,
-        kind,
-        stream,
-    }
+    MessageHeader::Full { timestamp, length, kind, stream }
 }
 
 fn header_both_ways(text: &str, csid: u32, header: MessageHeader) {
@@ -81,28 +76,17 @@ fn message_header_matches_vectors_both_ways() {
     header_both_ways("040003e8000133093a300000", 4, full(1000, 307, 9, 12_346));
     // Around the extended timestamp.
     header_both_ways("06fffffe0000050901000000", 6, full(16_777_214, 5, 9, 1));
-    for (time, tail) in [
-        (16_777_215, "00ffffff"),
-        (16_777_216, "01000000"),
-        (u32::MAX, "ffffffff"),
-    ] {
+    for (time, tail) in [(16_777_215, "00ffffff"), (16_777_216, "01000000"), (u32::MAX, "ffffffff")]
+    {
         let text = format!("06ffffff0000050901000000{tail}");
         header_both_ways(&text, 6, full(time, 5, 9, 1));
     }
     // Captured: connect, releaseStream, audio 23 ms on, video with a first delta of 4.7 hours.
     header_both_ways("030000000000961400000000", 3, full(0, 150, 20, 0));
-    let release = MessageHeader::SameStream {
-        delta: 0,
-        length: 38,
-        kind: 20,
-    };
+    let release = MessageHeader::SameStream { delta: 0, length: 38, kind: 20 };
     header_both_ways("4300000000002614", 3, release);
     header_both_ways("84000017", 4, MessageHeader::SameLength { delta: 23 });
-    let late = MessageHeader::SameStream {
-        delta: 16_999_800,
-        length: 3122,
-        kind: 9,
-    };
+    let late = MessageHeader::SameStream { delta: 16_999_800, length: 3122, kind: 9 };
     header_both_ways("46ffffff000c320901036578", 6, late);
 }
 
@@ -110,14 +94,9 @@ fn message_header_matches_vectors_both_ways() {
 fn control_messages_match_vectors_both_ways() {
     let chunk = SetChunkSize { bytes: 4096 };
     let abort = Abort { csid: 6 };
-    let ack = Acknowledgement {
-        sequence: 0x1234_5678,
-    };
+    let ack = Acknowledgement { sequence: 0x1234_5678 };
     let window = WindowAckSize { window: 2_500_000 };
-    let bandwidth = SetPeerBandwidth {
-        window: 2_500_000,
-        limit: BandwidthLimit::Dynamic,
-    };
+    let bandwidth = SetPeerBandwidth { window: 2_500_000, limit: BandwidthLimit::Dynamic };
     assert_eq!(emitted(|w| chunk.emit(w)), hex("00001000"));
     assert_eq!(SetChunkSize::parse(&hex("00001000")), Ok(chunk));
     assert_eq!(emitted(|w| abort.emit(w)), hex("00000006"));
@@ -142,10 +121,7 @@ fn control_messages_match_vectors_both_ways() {
 
 #[test]
 fn user_control_matches_vectors_both_ways() {
-    let buffer = UserControl::SetBufferLength {
-        stream: 1,
-        buffer_ms: 3000,
-    };
+    let buffer = UserControl::SetBufferLength { stream: 1, buffer_ms: 3000 };
     for (text, event) in [
         ("000000000001", UserControl::StreamBegin(1)),
         ("000100000001", UserControl::StreamEof(1)),
@@ -171,13 +147,10 @@ fn user_control_matches_vectors_both_ways() {
 
 #[test]
 fn aggregate_matches_vector() {
-    let body = hex(
-        "08000003 001388 00 000000 af0121 0000000e 09000007 00139c 00 000000 2701000000aabb \
-         00000012",
-    );
-    let got: Vec<_> = Aggregate::new(Millis(9000), &body)
-        .map(Result::unwrap)
-        .collect();
+    let body =
+        hex("08000003 001388 00 000000 af0121 0000000e 09000007 00139c 00 000000 2701000000aabb \
+         00000012");
+    let got: Vec<_> = Aggregate::new(Millis(9000), &body).map(Result::unwrap).collect();
     assert_eq!(got.len(), 2);
     assert_eq!(got[0].kind, MessageType::Audio);
     assert_eq!(got[0].timestamp, Millis(9000));
@@ -225,9 +198,7 @@ fn command_of_type_17_skips_one_format_byte_or_none() {
 #[test]
 fn command_reads_captured_extra_connect_arguments() {
     let mut bytes = hex(FFMPEG_CONNECT);
-    bytes.extend(hex(
-        "020003746f6b 004008000000000000 03 0004666c6167 0200026f6b 000009",
-    ));
+    bytes.extend(hex("020003746f6b 004008000000000000 03 0004666c6167 0200026f6b 000009"));
     let command = Command::parse(MessageType::CommandAmf0, &bytes).unwrap();
     assert_eq!(command.string(0), Some(&b"tok"[..]));
     assert_eq!(command.stream(1), Some(3));
@@ -245,10 +216,7 @@ fn replies_match_vectors() {
             "0200075f726573756c74003ff0000000000000030006666d7356657202000d464d532f332c302c312c313233000c6361706162696c697469657300403f0000000000000000090300056c6576656c0200067374617475730004636f646502001d4e6574436f6e6e656374696f6e2e436f6e6e6563742e53756363657373000b6465736372697074696f6e020015436f6e6e656374696f6e207375636365656465642e000e6f626a656374456e636f64696e67000000000000000000000009"
         )
     );
-    let created = Reply::Number {
-        transaction: 4.0,
-        number: 1.0,
-    };
+    let created = Reply::Number { transaction: 4.0, number: 1.0 };
     assert_eq!(
         emitted(|w| created.emit(w)),
         hex("0200075f726573756c7400401000000000000005003ff0000000000000")
@@ -272,17 +240,9 @@ fn replies_match_vectors() {
 fn replies_are_commands_that_parse() {
     let replies = [
         Reply::Connected { transaction: 1.0 },
-        Reply::Refused {
-            transaction: 2.0,
-            code: "NetConnection.Call.Failed",
-            description: "no",
-        },
+        Reply::Refused { transaction: 2.0, code: "NetConnection.Call.Failed", description: "no" },
         Reply::Done { transaction: 3.0 },
-        Reply::Notify {
-            name: "onFCPublish",
-            code: "NetStream.Publish.Start",
-            description: "",
-        },
+        Reply::Notify { name: "onFCPublish", code: "NetStream.Publish.Start", description: "" },
         Reply::BandwidthDone,
     ];
     let names = ["_result", "_error", "_result", "onFCPublish", "onBWDone"];

@@ -32,13 +32,7 @@ impl Source {
                 .find(|at| is_module(&code[*at..]))
                 .unwrap_or(code.len())
         };
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-            comments,
-            body,
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), code, comments, body }
     }
 
     /// Every Rust file under `folder` of the project, by path.
@@ -138,11 +132,7 @@ fn split(text: &str) -> (String, String) {
         // Quotes stay in the code, what they hold does not.
         let is_code = !is_comment && (part == Part::Code || next == Part::Code);
         for c in text[at..at + len.max(c.len_utf8())].chars() {
-            let blank = if c == '\n' {
-                "\n"
-            } else {
-                &"    "[..c.len_utf8()]
-            };
+            let blank = if c == '\n' { "\n" } else { &"    "[..c.len_utf8()] };
             let keep = c.to_string();
             code.push_str(if is_code { &keep } else { blank });
             comments.push_str(if is_comment { &keep } else { blank });
@@ -194,9 +184,7 @@ fn step(part: Part, text: &str, at: usize) -> (Part, usize) {
 fn is_module(code: &str) -> bool {
     let mut rest = code;
     while rest.starts_with("#[") {
-        rest = rest
-            .split_once("]\n")
-            .map_or("", |(_, rest)| rest.trim_start());
+        rest = rest.split_once("]\n").map_or("", |(_, rest)| rest.trim_start());
     }
     rest.starts_with("mod ")
 }

@@ -14,10 +14,7 @@ pub struct Emitter<'w, 'b> {
 ///
 /// # Errors
 /// `Full` if it does not fit; part of it may then be written.
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "said once for all methods, above"
-)]
+#[expect(clippy::missing_errors_doc, reason = "said once for all methods, above")]
 impl<'w, 'b> Emitter<'w, 'b> {
     /// Writes into `w`.
     pub const fn new(w: &'w mut Writer<'b>) -> Self {
@@ -54,10 +51,7 @@ impl<'w, 'b> Emitter<'w, 'b> {
     /// The name of a property, at most 65 535 bytes; its value follows.
     pub fn key(&mut self, name: &[u8]) -> Result<(), Full> {
         let Ok(length) = u16::try_from(name.len()) else {
-            return Err(Full {
-                need: name.len(),
-                have: usize::from(u16::MAX),
-            });
+            return Err(Full { need: name.len(), have: usize::from(u16::MAX) });
         };
         self.w.u16(length)?;
         self.w.bytes(name)
@@ -132,10 +126,7 @@ impl<'w, 'b> Emitter<'w, 'b> {
 
     fn long_string(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let Ok(length) = u32::try_from(bytes.len()) else {
-            return Err(Full {
-                need: bytes.len(),
-                have: 0,
-            });
+            return Err(Full { need: bytes.len(), have: 0 });
         };
         self.w.u32(length)?;
         self.w.bytes(bytes)

@@ -141,11 +141,7 @@ impl<'a> Value<'a> {
         if let Self::Avm(bytes) = *self {
             return amf3::first_string(bytes);
         }
-        if let Self::String(bytes) = *self {
-            Some(bytes)
-        } else {
-            None
-        }
+        if let Self::String(bytes) = *self { Some(bytes) } else { None }
     }
 
     /// The text of a string that is UTF-8.
@@ -160,21 +156,13 @@ impl<'a> Value<'a> {
         if let Self::Avm(bytes) = *self {
             return amf3::first_number(bytes);
         }
-        if let Self::Number(number) = *self {
-            Some(number)
-        } else {
-            None
-        }
+        if let Self::Number(number) = *self { Some(number) } else { None }
     }
 
     /// A boolean of AMF0.
     #[must_use]
     pub const fn boolean(&self) -> Option<bool> {
-        if let Self::Boolean(boolean) = *self {
-            Some(boolean)
-        } else {
-            None
-        }
+        if let Self::Boolean(boolean) = *self { Some(boolean) } else { None }
     }
 
     /// The properties of an object, typed object or ECMA array of AMF0.
@@ -472,9 +460,7 @@ impl<'a> Walk<'a> {
     /// Counts a complex value that starts at `at`, and notes whether it is the wanted one.
     fn complex(&mut self, at: usize, depth: u8) -> Result<(), AmfError> {
         if depth >= limits::AMF_DEPTH_MAX {
-            return Err(AmfError::TooDeep {
-                max: limits::AMF_DEPTH_MAX,
-            });
+            return Err(AmfError::TooDeep { max: limits::AMF_DEPTH_MAX });
         }
         if self.want == Some(self.complex) {
             self.found = Some(at);
@@ -500,9 +486,7 @@ impl<'a> Walk<'a> {
             }
             self.properties += 1;
             if self.properties > limits::AMF_PROPERTIES_MAX {
-                return Err(AmfError::TooManyProperties {
-                    max: limits::AMF_PROPERTIES_MAX,
-                });
+                return Err(AmfError::TooManyProperties { max: limits::AMF_PROPERTIES_MAX });
             }
             self.value(depth + 1)?;
         }
@@ -519,11 +503,7 @@ impl<'a> Walk<'a> {
             self.value(depth + 1)?;
         }
         let body = start.get(..start.len() - self.r.len()).unwrap_or_default();
-        Ok(Array {
-            message: self.message,
-            count,
-            body,
-        })
+        Ok(Array { message: self.message, count, body })
     }
 
     fn reference(&mut self) -> Result<u16, AmfError> {

@@ -17,10 +17,7 @@ pub struct Emitter<'w, 'b> {
 ///
 /// # Errors
 /// `Full` if it does not fit; part of it may then be written.
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "said once for all methods, above"
-)]
+#[expect(clippy::missing_errors_doc, reason = "said once for all methods, above")]
 impl<'w, 'b> Emitter<'w, 'b> {
     /// Writes into `w`.
     pub const fn new(w: &'w mut Writer<'b>) -> Self {
@@ -136,9 +133,7 @@ impl<'w, 'b> Emitter<'w, 'b> {
         self.w.u8(0x0d)?;
         self.counted(items.len())?;
         self.w.u8(u8::from(fixed))?;
-        items
-            .iter()
-            .try_for_each(|item| self.w.u32(item.cast_unsigned()))
+        items.iter().try_for_each(|item| self.w.u32(item.cast_unsigned()))
     }
 
     /// 0x0e.

@@ -59,20 +59,12 @@ pub(super) struct Walk<'t, 'a> {
 impl<'t, 'a> Walk<'t, 'a> {
     /// Over a tree, from its first byte; `tables` are empty.
     pub(super) const fn building(bytes: &'a [u8], tables: &'t mut Tables<'a>) -> Self {
-        Self {
-            r: Reader::new(bytes),
-            tables: Access::Build(tables),
-            properties: 0,
-        }
+        Self { r: Reader::new(bytes), tables: Access::Build(tables), properties: 0 }
     }
 
     /// Over a slice of a tree that was walked before.
     pub(super) const fn using(bytes: &'a [u8], tables: &'t Tables<'a>) -> Self {
-        Self {
-            r: Reader::new(bytes),
-            tables: Access::Use(tables),
-            properties: 0,
-        }
+        Self { r: Reader::new(bytes), tables: Access::Use(tables), properties: 0 }
     }
 
     pub(super) const fn position(&self) -> usize {
@@ -117,9 +109,7 @@ impl<'t, 'a> Walk<'t, 'a> {
             return Ok(Value::Reference(n));
         }
         if depth >= limits::AMF_DEPTH_MAX {
-            return Err(AmfError::TooDeep {
-                max: limits::AMF_DEPTH_MAX,
-            });
+            return Err(AmfError::TooDeep { max: limits::AMF_DEPTH_MAX });
         }
         if let Access::Build(tables) = &mut self.tables {
             push(&mut tables.objects, "objects", at)?;
@@ -195,12 +185,8 @@ impl<'t, 'a> Walk<'t, 'a> {
         for _ in 0..sealed {
             self.string()?;
         }
-        let traits = Traits {
-            class,
-            names: self.since(start),
-            sealed,
-            dynamic: header & 0b1000 != 0,
-        };
+        let traits =
+            Traits { class, names: self.since(start), sealed, dynamic: header & 0b1000 != 0 };
         if let Access::Build(tables) = &mut self.tables {
             push(&mut tables.traits, "classes", traits)?;
         }
@@ -245,9 +231,7 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn property(&mut self, n: u32) -> Result<(), AmfError> {
         self.properties = self.properties.saturating_add(n);
         if self.properties > limits::AMF_PROPERTIES_MAX {
-            return Err(AmfError::TooManyProperties {
-                max: limits::AMF_PROPERTIES_MAX,
-            });
+            return Err(AmfError::TooManyProperties { max: limits::AMF_PROPERTIES_MAX });
         }
         Ok(())
     }
@@ -270,10 +254,7 @@ fn push<T, const N: usize>(
     name: &'static str,
     entry: T,
 ) -> Result<(), AmfError> {
-    table.push(entry).map_err(|_| AmfError::TableFull {
-        table: name,
-        max: N,
-    })
+    table.push(entry).map_err(|_| AmfError::TableFull { table: name, max: N })
 }
 
 /// A variable-length number of 29 bits: 7 in each of up to three bytes with the top bit as "more

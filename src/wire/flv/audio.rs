@@ -227,20 +227,13 @@ impl<'a> AudioBody<'a> {
         match first >> 4 {
             10 => match r.u8("aac packet type")? {
                 0 => Ok(Self::AacConfig { config: r.rest() }),
-                1 => Ok(Self::AacFrame {
-                    offset_ns: 0,
-                    data: r.rest(),
-                }),
+                1 => Ok(Self::AacFrame { offset_ns: 0, data: r.rest() }),
                 other => Err(TagError::Packet(other)),
             },
-            format @ (2 | 14) => Ok(Self::Mp3 {
-                rate8k: format == 14,
-                offset_ns: 0,
-                data: r.rest(),
-            }),
-            format => Ok(Self::Other {
-                codec: AudioCodec::of(format),
-            }),
+            format @ (2 | 14) => {
+                Ok(Self::Mp3 { rate8k: format == 14, offset_ns: 0, data: r.rest() })
+            }
+            format => Ok(Self::Other { codec: AudioCodec::of(format) }),
         }
     }
 
@@ -261,17 +254,11 @@ impl<'a> AudioBody<'a> {
                 w.bytes(data)
             }
             Self::AacFrame { offset_ns, data } => emit_frames(w, FourCc::MP4A, offset_ns, data),
-            Self::Mp3 {
-                rate8k,
-                offset_ns: 0,
-                data,
-            } => {
+            Self::Mp3 { rate8k, offset_ns: 0, data } => {
                 w.u8(if rate8k { 0xef } else { 0x2f })?;
                 w.bytes(data)
             }
-            Self::Mp3 {
-                offset_ns, data, ..
-            } => emit_frames(w, FourCc::MP3, offset_ns, data),
+            Self::Mp3 { offset_ns, data, .. } => emit_frames(w, FourCc::MP3, offset_ns, data),
             Self::Silence => Ok(()),
             Self::Other { codec } => w.u8(codec.code() << 4),
             Self::Enhanced(body) => body.emit(w),
@@ -306,15 +293,12 @@ impl<'a> EnhancedAudio<'a> {
             (FourCc::MP4A, AudioPacket::SequenceStart) => {
                 Some(AudioBody::AacConfig { config: data })
             }
-            (FourCc::MP4A, AudioPacket::CodedFrames) => Some(AudioBody::AacFrame {
-                offset_ns: self.offset_ns,
-                data,
-            }),
-            (FourCc::MP3, AudioPacket::CodedFrames) => Some(AudioBody::Mp3 {
-                rate8k: false,
-                offset_ns: self.offset_ns,
-                data,
-            }),
+            (FourCc::MP4A, AudioPacket::CodedFrames) => {
+                Some(AudioBody::AacFrame { offset_ns: self.offset_ns, data })
+            }
+            (FourCc::MP3, AudioPacket::CodedFrames) => {
+                Some(AudioBody::Mp3 { rate8k: false, offset_ns: self.offset_ns, data })
+            }
             _ => None,
         }
     }
@@ -324,10 +308,7 @@ impl<'a> EnhancedAudio<'a> {
     /// # Errors
     /// `Full` if it does not fit.
     pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let head = Head {
-            packet: self.packet.code(),
-            offset_ns: self.offset_ns,
-        };
+        let head = Head { packet: self.packet.code(), offset_ns: self.offset_ns };
         enhanced::emit(w, ENHANCED, MULTITRACK, &head, self.multitrack)?;
         w.bytes(self.body)
     }
@@ -388,19 +369,12 @@ fn enhanced(mut r: Reader<'_>, packet: u8) -> Result<AudioBody<'_>, TagError> {
     let Multitrack::None(codec) = multitrack else {
         return Ok(AudioBody::Enhanced(audio));
     };
-    let only = Track {
-        id: 0,
-        codec,
-        data: body,
-    };
+    let only = Track { id: 0, codec, data: body };
     Ok(audio.body(&only).unwrap_or(AudioBody::Enhanced(audio)))
 }
 
 fn emit_frames(w: &mut Writer<'_>, codec: FourCc, offset_ns: u32, data: &[u8]) -> Result<(), Full> {
-    let head = Head {
-        packet: AudioPacket::CodedFrames.code(),
-        offset_ns,
-    };
+    let head = Head { packet: AudioPacket::CodedFrames.code(), offset_ns };
     head.emit(w, ENHANCED)?;
     w.bytes(&codec.0)?;
     w.bytes(data)

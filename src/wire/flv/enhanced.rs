@@ -135,11 +135,7 @@ pub struct Tracks<'a> {
 
 impl<'a> Tracks<'a> {
     pub(super) const fn new(body: &'a [u8], layout: Multitrack) -> Self {
-        Self {
-            rest: Reader::new(body),
-            layout,
-            done: false,
-        }
+        Self { rest: Reader::new(body), layout, done: false }
     }
 
     // | [many codecs: fourcc (32)] | [multitrack: id (8)] | [several: size (24)] | data |
@@ -162,11 +158,7 @@ impl<'a> Tracks<'a> {
                 usize::try_from(r.u24("track size")?).unwrap_or(usize::MAX)
             }
         };
-        Ok(Track {
-            id,
-            codec,
-            data: r.take(size, "track")?,
-        })
+        Ok(Track { id, codec, data: r.take(size, "track")? })
     }
 }
 
@@ -268,10 +260,7 @@ pub(super) fn emit(
     match layout.code() {
         None => head.emit(w, flags)?,
         Some(code) => {
-            let outer = Head {
-                packet: wrapper,
-                offset_ns: head.offset_ns,
-            };
+            let outer = Head { packet: wrapper, offset_ns: head.offset_ns };
             outer.emit(w, flags)?;
             w.u8(code << 4 | head.packet)?;
         }

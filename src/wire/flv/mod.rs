@@ -100,11 +100,7 @@ mod tests {
             (&[0x97, 0x02], false, true),
             (&[], false, false),
         ] {
-            assert_eq!(
-                is_sequence_header(TagKind::Video, payload),
-                header,
-                "{payload:02x?}"
-            );
+            assert_eq!(is_sequence_header(TagKind::Video, payload), header, "{payload:02x?}");
             assert_eq!(is_keyframe(TagKind::Video, payload), key, "{payload:02x?}");
             assert!(!is_keyframe(TagKind::Audio, payload));
         }
@@ -118,11 +114,7 @@ mod tests {
             (&[0x95, 0x01], false),
             (&[], false),
         ] {
-            assert_eq!(
-                is_sequence_header(TagKind::Audio, payload),
-                header,
-                "{payload:02x?}"
-            );
+            assert_eq!(is_sequence_header(TagKind::Audio, payload), header, "{payload:02x?}");
         }
         assert!(!is_sequence_header(TagKind::Script, &[0x17, 0]));
     }

@@ -60,11 +60,7 @@ impl FileHeader {
         if data_offset < u32::from(Self::BYTES) {
             return Err(FileError::Offset(data_offset));
         }
-        Ok(Self {
-            audio: flags & 0x04 != 0,
-            video: flags & 0x01 != 0,
-            data_offset,
-        })
+        Ok(Self { audio: flags & 0x04 != 0, video: flags & 0x01 != 0, data_offset })
     }
 
     /// Writes the nine bytes.
@@ -192,15 +188,9 @@ mod tests {
         for end in 0..good.len() {
             assert!(FileHeader::parse(&good[..end]).is_err(), "{end} bytes");
         }
-        assert_eq!(
-            FileHeader::parse(b"RIFF\0\0\0\0\0"),
-            Err(FileError::Signature(*b"RIF"))
-        );
+        assert_eq!(FileHeader::parse(b"RIFF\0\0\0\0\0"), Err(FileError::Signature(*b"RIF")));
         assert_eq!(FileHeader::parse(b"FLV\x02"), Err(FileError::Version(2)));
-        assert_eq!(
-            FileHeader::parse(b"FLV\x01\x05\0\0\0\x08"),
-            Err(FileError::Offset(8))
-        );
+        assert_eq!(FileHeader::parse(b"FLV\x01\x05\0\0\0\x08"), Err(FileError::Offset(8)));
     }
 
     #[test]

@@ -284,34 +284,23 @@ impl<'a> VideoBody<'a> {
                 w.bytes(&[0x17, 0, 0, 0, 0])?;
                 w.bytes(record)
             }
-            Self::AvcFrame {
-                frame_type,
-                composition_ms,
-                offset_ns: 0,
-                nals,
-            } => {
+            Self::AvcFrame { frame_type, composition_ms, offset_ns: 0, nals } => {
                 w.u8(frame_type.code() << 4 | 7)?;
                 w.u8(1)?;
                 emit_i24(w, composition_ms)?;
                 w.bytes(nals)
             }
-            Self::AvcFrame {
-                frame_type,
-                composition_ms,
-                offset_ns,
-                nals,
-            } => emit_frame(w, FourCc::AVC1, frame_type, composition_ms, offset_ns, nals),
+            Self::AvcFrame { frame_type, composition_ms, offset_ns, nals } => {
+                emit_frame(w, FourCc::AVC1, frame_type, composition_ms, offset_ns, nals)
+            }
             Self::AvcEnd => w.bytes(&[0x17, 2, 0, 0, 0]),
             Self::HevcConfig { record } => {
                 w.bytes(b"\x90hvc1")?;
                 w.bytes(record)
             }
-            Self::HevcFrame {
-                frame_type,
-                composition_ms,
-                offset_ns,
-                nals,
-            } => emit_frame(w, FourCc::HVC1, frame_type, composition_ms, offset_ns, nals),
+            Self::HevcFrame { frame_type, composition_ms, offset_ns, nals } => {
+                emit_frame(w, FourCc::HVC1, frame_type, composition_ms, offset_ns, nals)
+            }
             Self::HevcEnd => w.bytes(b"\x92hvc1"),
             Self::Command(command) => w.bytes(&[0x57, command]),
             Self::Other { codec } => w.u8(FrameType::Key.code() << 4 | classic_code(codec)),
@@ -357,13 +346,7 @@ impl<'a> EnhancedVideo<'a> {
             VideoPacket::CodedFrames => {
                 let composition_ms = r.i24("composition time")?;
                 let nals = r.rest();
-                Some(frame(
-                    hevc,
-                    self.frame_type,
-                    composition_ms,
-                    self.offset_ns,
-                    nals,
-                ))
+                Some(frame(hevc, self.frame_type, composition_ms, self.offset_ns, nals))
             }
             VideoPacket::CodedFramesX => {
                 Some(frame(hevc, self.frame_type, 0, self.offset_ns, track.data))
@@ -380,10 +363,7 @@ impl<'a> EnhancedVideo<'a> {
     /// # Errors
     /// `Full` if it does not fit.
     pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let head = Head {
-            packet: self.packet.code(),
-            offset_ns: self.offset_ns,
-        };
+        let head = Head { packet: self.packet.code(), offset_ns: self.offset_ns };
         let flags = ENHANCED | self.frame_type.code() << 4;
         enhanced::emit(w, flags, MULTITRACK, &head, self.multitrack)?;
         w.bytes(self.body)
@@ -410,20 +390,12 @@ fn enhanced(
     let Multitrack::None(codec) = multitrack else {
         return Ok(VideoBody::Enhanced(video));
     };
-    let only = Track {
-        id: 0,
-        codec,
-        data: body,
-    };
+    let only = Track { id: 0, codec, data: body };
     Ok(video.body(&only)?.unwrap_or(VideoBody::Enhanced(video)))
 }
 
 const fn config(hevc: bool, record: &[u8]) -> VideoBody<'_> {
-    if hevc {
-        VideoBody::HevcConfig { record }
-    } else {
-        VideoBody::AvcConfig { record }
-    }
+    if hevc { VideoBody::HevcConfig { record } } else { VideoBody::AvcConfig { record } }
 }
 
 const fn frame(
@@ -434,28 +406,14 @@ const fn frame(
     nals: &[u8],
 ) -> VideoBody<'_> {
     if hevc {
-        VideoBody::HevcFrame {
-            frame_type,
-            composition_ms,
-            offset_ns,
-            nals,
-        }
+        VideoBody::HevcFrame { frame_type, composition_ms, offset_ns, nals }
     } else {
-        VideoBody::AvcFrame {
-            frame_type,
-            composition_ms,
-            offset_ns,
-            nals,
-        }
+        VideoBody::AvcFrame { frame_type, composition_ms, offset_ns, nals }
     }
 }
 
 const fn end(hevc: bool) -> VideoBody<'static> {
-    if hevc {
-        VideoBody::HevcEnd
-    } else {
-        VideoBody::AvcEnd
-    }
+    if hevc { VideoBody::HevcEnd } else { VideoBody::AvcEnd }
 }
 
 fn emit_frame(
@@ -466,15 +424,9 @@ fn emit_frame(
     offset_ns: u32,
     nals: &[u8],
 ) -> Result<(), Full> {
-    let packet = if composition_ms == 0 {
-        VideoPacket::CodedFramesX
-    } else {
-        VideoPacket::CodedFrames
-    };
-    let head = Head {
-        packet: packet.code(),
-        offset_ns,
-    };
+    let packet =
+        if composition_ms == 0 { VideoPacket::CodedFramesX } else { VideoPacket::CodedFrames };
+    let head = Head { packet: packet.code(), offset_ns };
     head.emit(w, ENHANCED | frame_type.code() << 4)?;
     w.bytes(&codec.0)?;
     if composition_ms != 0 {

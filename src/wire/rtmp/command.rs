@@ -215,11 +215,7 @@ impl Reply<'_> {
         let e = &mut Emitter::new(w);
         match *self {
             Self::Connected { transaction } => connected(e, transaction),
-            Self::Refused {
-                transaction,
-                code,
-                description,
-            } => {
+            Self::Refused { transaction, code, description } => {
                 head(e, "_error", transaction)?;
                 e.null()?;
                 information(e, Some(Level::Error), code, description)
@@ -229,28 +225,17 @@ impl Reply<'_> {
                 e.null()?;
                 e.undefined()
             }
-            Self::Number {
-                transaction,
-                number,
-            } => {
+            Self::Number { transaction, number } => {
                 head(e, "_result", transaction)?;
                 e.null()?;
                 e.number(number)
             }
-            Self::Status {
-                level,
-                code,
-                description,
-            } => {
+            Self::Status { level, code, description } => {
                 head(e, "onStatus", 0.0)?;
                 e.null()?;
                 information(e, Some(level), code, description)
             }
-            Self::Notify {
-                name,
-                code,
-                description,
-            } => {
+            Self::Notify { name, code, description } => {
                 head(e, name, 0.0)?;
                 e.null()?;
                 information(e, None, code, description)

@@ -144,12 +144,7 @@ pub fn announces_digest(packet: &Packet) -> bool {
 
 /// The sum of four unsigned bytes.
 fn sum(packet: &Packet, at: usize) -> usize {
-    packet
-        .iter()
-        .skip(at)
-        .take(4)
-        .map(|&byte| usize::from(byte))
-        .sum()
+    packet.iter().skip(at).take(4).map(|&byte| usize::from(byte)).sum()
 }
 
 /// Digests start at one of this many places.
