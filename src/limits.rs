@@ -116,6 +116,10 @@ pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
 
 // ---- Media ----------------------------------------------------------------------------------
 
+/// Media time of a stream's first sample: the clock runs ahead of it and must not begin below 0.
+pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(1_400);
+const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0);
+
 /// Program clock ahead of decode time: a player may buffer this much before it must decode.
 pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
 
@@ -169,13 +173,13 @@ pub const TRACKS_APART_MS_MAX: i64 = 10_000;
 pub const JUMP_FOLLOW_MS_MAX: i64 = 5_000;
 
 /// Composition times outside these bounds are taken as 0. Milliseconds.
-pub const COMPOSITION_MS_MIN: i64 = -1_000;
+pub const COMPOSITION_MS_MIN: i64 = -200;
 /// See `COMPOSITION_MS_MIN`.
 pub const COMPOSITION_MS_MAX: i64 = 10_000;
 
 /// Constant distance from a track's decode time to its presentation time at composition time 0,
 /// so that no accepted negative composition time ever presents before it decodes. Milliseconds.
-pub const COMPOSITION_LEAD_MS: i64 = 1_000;
+pub const COMPOSITION_LEAD_MS: i64 = 200;
 const _: () = assert!(COMPOSITION_LEAD_MS + COMPOSITION_MS_MIN >= 0);
 
 /// Audio time is counted in samples until the wire's time is further away than this; RTMP's
