@@ -234,6 +234,16 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// (at most 19 in front of the comma) and a name of at most 32.
 pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
 
+/// Bytes read from a file at once: stays in the second-level cache until it is in packets.
+pub const FILE_READ_BYTES: usize = 256 << 10;
+
+/// Packets collected before a write to a file: 47 whole pages, so that no page is written twice.
+pub const FILE_WRITE_PACKETS: usize = 1024;
+const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
+
+/// Bytes that a segment takes in a playlist: three lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
+
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------

@@ -80,10 +80,9 @@ fn legacy_video(body: VideoBody<'_>) -> Unit<'_> {
             let offset = Ticks((i64::from(offset_ns) * 9 + 50_000) / 100_000);
             Unit::Picture { composition_ms, offset, nals }
         }
-        VideoBody::AvcEnd
-        | VideoBody::HevcEnd
-        | VideoBody::Command(_)
-        | VideoBody::Enhanced(_) => Unit::Nothing,
+        VideoBody::AvcEnd | VideoBody::HevcEnd | VideoBody::Command(_) | VideoBody::Enhanced(_) => {
+            Unit::Nothing
+        }
         VideoBody::HevcConfig { .. } | VideoBody::HevcFrame { .. } => {
             Unit::OtherVideo(VideoCodec::Hevc)
         }
@@ -126,10 +125,7 @@ mod tests {
         assert_eq!(video(&[0x12, 0]), Ok(Unit::OtherVideo(VideoCodec::H263)));
         let hevc = Unit::OtherVideo(VideoCodec::Hevc);
         assert_eq!(video(b"\x90hvc1\x01"), Ok(hevc));
-        assert_eq!(
-            video(b"\x91av01\x0a"),
-            Ok(Unit::OtherVideo(VideoCodec::Named(FourCc::AV01)))
-        );
+        assert_eq!(video(b"\x91av01\x0a"), Ok(Unit::OtherVideo(VideoCodec::Named(FourCc::AV01))));
         assert_eq!(audio(&[]), Ok(Unit::Nothing));
     }
 }

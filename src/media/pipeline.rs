@@ -16,7 +16,7 @@ use crate::media::sink::Sink;
 use crate::media::timeline::Timeline;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place};
-use crate::time::{Millis, Ticks, TICKS_PER_SECOND};
+use crate::time::{Millis, TICKS_PER_SECOND, Ticks};
 use crate::wire::aac::{AudioSpecificConfig, raw_frames};
 use crate::wire::h264::{AvcConfig, AvcConfigError, Sps};
 use crate::wire::mpa::{FrameHeader, Frames};

@@ -86,10 +86,9 @@ impl Frequency {
     /// The frequency of `hertz`: 1 to 2^24 − 1, `None` beyond.
     #[must_use]
     pub fn new(hertz: u32) -> Option<Self> {
-        (1..1 << 24).contains(&hertz).then(|| Self {
-            hertz,
-            spelt_out: !FREQUENCIES.contains(&hertz),
-        })
+        (1..1 << 24)
+            .contains(&hertz)
+            .then(|| Self { hertz, spelt_out: !FREQUENCIES.contains(&hertz) })
     }
 
     /// In hertz, at least 1.
@@ -110,17 +109,11 @@ impl Frequency {
         if index == 15 {
             let hertz = r.bits(24, "sampling frequency")?;
             return Self::new(hertz)
-                .map(|known| Self {
-                    spelt_out: true,
-                    ..known
-                })
+                .map(|known| Self { spelt_out: true, ..known })
                 .ok_or(AacError::Frequency(index));
         }
         match FREQUENCIES.get(usize::from(index)) {
-            Some(hertz) => Ok(Self {
-                hertz: *hertz,
-                spelt_out: false,
-            }),
+            Some(hertz) => Ok(Self { hertz: *hertz, spelt_out: false }),
             None => Err(AacError::Frequency(index)),
         }
     }
@@ -194,10 +187,7 @@ impl AudioSpecificConfig {
         let (object_type, sbr) = if explicit {
             let output = Frequency::parse(&mut r)?;
             let parametric_stereo = first == OBJECT_PS;
-            let sbr = Sbr::Explicit {
-                output,
-                parametric_stereo,
-            };
+            let sbr = Sbr::Explicit { output, parametric_stereo };
             (object_type(&mut r)?, sbr)
         } else {
             (first, Sbr::Unsaid)
@@ -213,14 +203,7 @@ impl AudioSpecificConfig {
             None
         };
         r.bit("extension flag")?;
-        let mut config = Self {
-            object_type,
-            frequency,
-            channels,
-            short_frames,
-            core_delay,
-            sbr,
-        };
+        let mut config = Self { object_type, frequency, channels, short_frames, core_delay, sbr };
         if !explicit && channels != 0 {
             config.sbr = tail(&mut r);
         }
@@ -237,16 +220,8 @@ impl AudioSpecificConfig {
             return Err(AacError::Channels(0));
         }
         let mut bits = BitWriter::new();
-        if let Sbr::Explicit {
-            output,
-            parametric_stereo,
-        } = self.sbr
-        {
-            let outer = if parametric_stereo {
-                OBJECT_PS
-            } else {
-                OBJECT_SBR
-            };
+        if let Sbr::Explicit { output, parametric_stereo } = self.sbr {
+            let outer = if parametric_stereo { OBJECT_PS } else { OBJECT_SBR };
             bits.bits(u32::from(outer), 5);
             self.frequency.emit(&mut bits);
             bits.bits(u32::from(self.channels), 4);
@@ -263,11 +238,7 @@ impl AudioSpecificConfig {
             None => bits.bits(0, 1),
         }
         bits.bits(0, 1);
-        if let Sbr::Tail {
-            output,
-            parametric_stereo,
-        } = self.sbr
-        {
+        if let Sbr::Tail { output, parametric_stereo } = self.sbr {
             bits.bits(SYNC_SBR << 5 | u32::from(OBJECT_SBR), 16);
             bits.bits(u32::from(output.is_some()), 1);
             if let Some(output) = output {
@@ -299,18 +270,9 @@ impl AudioSpecificConfig {
     #[must_use]
     pub const fn playlist_object_type(&self) -> u8 {
         match self.sbr {
-            Sbr::Explicit {
-                parametric_stereo: true,
-                ..
-            }
-            | Sbr::Tail {
-                output: Some(_),
-                parametric_stereo: Some(true),
-            } => OBJECT_PS,
-            Sbr::Explicit { .. }
-            | Sbr::Tail {
-                output: Some(_), ..
-            } => OBJECT_SBR,
+            Sbr::Explicit { parametric_stereo: true, .. }
+            | Sbr::Tail { output: Some(_), parametric_stereo: Some(true) } => OBJECT_PS,
+            Sbr::Explicit { .. } | Sbr::Tail { output: Some(_), .. } => OBJECT_SBR,
             Sbr::Unsaid | Sbr::Tail { output: None, .. } => self.object_type,
         }
     }
@@ -383,9 +345,7 @@ impl AdtsHeader {
             return Err(AacError::NoSync(u16::from_be_bytes([b0, b1])));
         }
         let index = b2 >> 2 & 0x0f;
-        let hertz = FREQUENCIES
-            .get(usize::from(index))
-            .ok_or(AacError::Frequency(index))?;
+        let hertz = FREQUENCIES.get(usize::from(index)).ok_or(AacError::Frequency(index))?;
         let header_bytes = if b1 & 1 == 1 { 7 } else { 9 };
         let frame_bytes = u16::from(b3 & 3) << 11 | u16::from(b4) << 3 | u16::from(b5 >> 5);
         if frame_bytes < u16::from(header_bytes) {
@@ -393,10 +353,7 @@ impl AdtsHeader {
         }
         Ok(Self {
             object_type: (b2 >> 6) + 1,
-            frequency: Frequency {
-                hertz: *hertz,
-                spelt_out: false,
-            },
+            frequency: Frequency { hertz: *hertz, spelt_out: false },
             channels: (b2 & 1) << 2 | b3 >> 6,
             frame_bytes,
             header_bytes,
@@ -423,15 +380,9 @@ impl AdtsHeader {
 /// frame with data behind its end.
 #[must_use]
 pub fn raw_frames(message: &[u8]) -> RawFrames<'_> {
-    let mut walk = RawFrames {
-        rest: message,
-        adts: true,
-    };
+    let mut walk = RawFrames { rest: message, adts: true };
     while walk.next().is_some() {}
-    RawFrames {
-        rest: message,
-        adts: walk.rest.is_empty() && !message.is_empty(),
-    }
+    RawFrames { rest: message, adts: walk.rest.is_empty() && !message.is_empty() }
 }
 
 /// An iterator over raw frames; see `raw_frames`.
@@ -460,9 +411,7 @@ impl<'a> Iterator for RawFrames<'a> {
             return Some(core::mem::take(&mut self.rest));
         }
         let header = AdtsHeader::parse(self.rest).ok()?;
-        let (frame, rest) = self
-            .rest
-            .split_at_checked(usize::from(header.frame_bytes))?;
+        let (frame, rest) = self.rest.split_at_checked(usize::from(header.frame_bytes))?;
         self.rest = rest;
         frame.get(usize::from(header.header_bytes)..)
     }
@@ -489,10 +438,7 @@ fn tail(r: &mut BitReader<'_>) -> Sbr {
         return Sbr::Unsaid;
     };
     if !present {
-        return Sbr::Tail {
-            output: None,
-            parametric_stereo: None,
-        };
+        return Sbr::Tail { output: None, parametric_stereo: None };
     }
     let Ok(output) = Frequency::parse(r) else {
         return Sbr::Unsaid;
@@ -500,11 +446,7 @@ fn tail(r: &mut BitReader<'_>) -> Sbr {
     let stereo = r.left() >= 12 && r.bits(11, "extension sync") == Ok(SYNC_PS);
     Sbr::Tail {
         output: Some(output),
-        parametric_stereo: if stereo {
-            r.bit("parametric stereo").ok()
-        } else {
-            None
-        },
+        parametric_stereo: if stereo { r.bit("parametric stereo").ok() } else { None },
     }
 }
 
@@ -572,10 +514,7 @@ mod tests {
         assert_eq!(config.channels, 0);
         assert_eq!(config.adts_header(100), Err(AacError::Channels(0)));
         let mut buffer = [0; 16];
-        assert_eq!(
-            config.emit(&mut Writer::new(&mut buffer)),
-            Err(AacError::Channels(0))
-        );
+        assert_eq!(config.emit(&mut Writer::new(&mut buffer)), Err(AacError::Channels(0)));
     }
 
     #[test]
@@ -585,24 +524,15 @@ mod tests {
             AudioSpecificConfig::parse(&[0xf9, 0x46, 0x40, 0]),
             Err(AacError::ObjectType(42))
         );
-        assert_eq!(
-            AudioSpecificConfig::parse(&[0xba, 0x10]),
-            Err(AacError::ObjectType(23))
-        );
-        assert_eq!(
-            AudioSpecificConfig::parse(&[0x16, 0x90]),
-            Err(AacError::Frequency(13))
-        );
+        assert_eq!(AudioSpecificConfig::parse(&[0xba, 0x10]), Err(AacError::ObjectType(23)));
+        assert_eq!(AudioSpecificConfig::parse(&[0x16, 0x90]), Err(AacError::Frequency(13)));
         assert!(AudioSpecificConfig::parse(&[]).is_err());
         assert!(AudioSpecificConfig::parse(&[0x12]).is_err());
     }
 
     #[test]
     fn config_with_zero_bytes_behind_is_read() {
-        assert_eq!(
-            AudioSpecificConfig::parse(&[0x12, 0x10, 0, 0, 0]),
-            Ok(lc(44_100, 2))
-        );
+        assert_eq!(AudioSpecificConfig::parse(&[0x12, 0x10, 0, 0, 0]), Ok(lc(44_100, 2)));
     }
 
     #[test]
@@ -610,21 +540,9 @@ mod tests {
         let config = lc(44_100, 2);
         assert!(config.adts_header(8184).is_ok());
         assert_eq!(config.adts_header(8185), Err(AacError::FrameTooLong(8185)));
-        assert_eq!(
-            config.adts_header(usize::MAX),
-            Err(AacError::FrameTooLong(usize::MAX))
-        );
-        let short = AudioSpecificConfig {
-            short_frames: true,
-            ..config
-        };
-        assert_eq!(
-            short.adts_header(1),
-            Err(AacError::Timing {
-                samples: 960,
-                hertz: 44_100
-            })
-        );
+        assert_eq!(config.adts_header(usize::MAX), Err(AacError::FrameTooLong(usize::MAX)));
+        let short = AudioSpecificConfig { short_frames: true, ..config };
+        assert_eq!(short.adts_header(1), Err(AacError::Timing { samples: 960, hertz: 44_100 }));
         assert!(lc(44_101, 2).adts_header(1).is_err());
         assert_eq!(lc(8000, 11).adts_header(1), Err(AacError::Channels(11)));
     }
@@ -656,25 +574,16 @@ mod tests {
         message.extend([0xaa, 0xbb, 0x21, 0x22]);
         let header = AdtsHeader::parse(&message).unwrap();
         assert_eq!((header.header_bytes, header.frame_bytes), (9, 11));
-        assert_eq!(
-            raw_frames(&message).collect::<Vec<_>>(),
-            [&[0x21, 0x22][..]]
-        );
+        assert_eq!(raw_frames(&message).collect::<Vec<_>>(), [&[0x21, 0x22][..]]);
     }
 
     fn frequency() -> impl Strategy<Value = Frequency> {
-        (
-            1u32..1 << 24,
-            proptest::option::of(0usize..13),
-            any::<bool>(),
-        )
-            .prop_map(|(hertz, index, spelt_out)| {
+        (1u32..1 << 24, proptest::option::of(0usize..13), any::<bool>()).prop_map(
+            |(hertz, index, spelt_out)| {
                 let hertz = index.map_or(hertz, |index| FREQUENCIES[index]);
-                Frequency {
-                    hertz,
-                    spelt_out: spelt_out || !FREQUENCIES.contains(&hertz),
-                }
-            })
+                Frequency { hertz, spelt_out: spelt_out || !FREQUENCIES.contains(&hertz) }
+            },
+        )
     }
 
     fn sbr() -> impl Strategy<Value = Sbr> {
@@ -684,15 +593,9 @@ mod tests {
                 output,
                 parametric_stereo
             }),
-            Just(Sbr::Tail {
-                output: None,
-                parametric_stereo: None
-            }),
+            Just(Sbr::Tail { output: None, parametric_stereo: None }),
             (frequency(), any::<Option<bool>>()).prop_map(|(output, parametric_stereo)| {
-                Sbr::Tail {
-                    output: Some(output),
-                    parametric_stereo,
-                }
+                Sbr::Tail { output: Some(output), parametric_stereo }
             }),
         ]
     }

@@ -108,9 +108,7 @@ impl FrameHeader {
         if index == 0 {
             return Err(MpaError::FreeFormat);
         }
-        let kilobits = rates(version, layer)
-            .get(usize::from(index) - 1)
-            .ok_or(none)?;
+        let kilobits = rates(version, layer).get(usize::from(index) - 1).ok_or(none)?;
         Ok(Self {
             version,
             layer,
@@ -167,18 +165,18 @@ impl FrameHeader {
 /// Kilobits per second by index, from 1 on (11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
 const fn rates(version: Version, layer: Layer) -> &'static [u16; 14] {
     match (version, layer) {
-        (Version::Mpeg1, Layer::I) => &[
-            32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448,
-        ],
-        (Version::Mpeg1, Layer::II) => &[
-            32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
-        ],
-        (Version::Mpeg1, Layer::III) => &[
-            32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
-        ],
-        (Version::Mpeg2 | Version::Mpeg25, Layer::I) => &[
-            32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256,
-        ],
+        (Version::Mpeg1, Layer::I) => {
+            &[32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448]
+        }
+        (Version::Mpeg1, Layer::II) => {
+            &[32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384]
+        }
+        (Version::Mpeg1, Layer::III) => {
+            &[32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320]
+        }
+        (Version::Mpeg2 | Version::Mpeg25, Layer::I) => {
+            &[32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256]
+        }
         (Version::Mpeg2 | Version::Mpeg25, Layer::II | Layer::III) => {
             &[8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160]
         }
@@ -211,11 +209,7 @@ impl<'a> Frames<'a> {
     /// Starts at the first byte, which need not be a frame's.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            last: None,
-            skipped: 0,
-        }
+        Self { rest: bytes, last: None, skipped: 0 }
     }
 
     /// Bytes behind the last whole frame; at the end of the walk, what to carry over.
@@ -318,10 +312,7 @@ mod tests {
                 Err(MpaError::NoHeader(u32::from_be_bytes(header)))
             );
         }
-        assert_eq!(
-            FrameHeader::parse(&[0xff, 0xfb, 0x00, 0]),
-            Err(MpaError::FreeFormat)
-        );
+        assert_eq!(FrameHeader::parse(&[0xff, 0xfb, 0x00, 0]), Err(MpaError::FreeFormat));
         assert!(FrameHeader::parse(&[0xff, 0xfb, 0x90]).is_err());
     }
 

@@ -1,9 +1,6 @@
 //! FLV vectors: tags, configuration, classic and enhanced bodies. Captured from ffmpeg 5.1 and
 //! taken from Enhanced RTMP v2 by hand.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a vector that cannot be read is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
 use rillcast::time::Millis;
 use rillcast::wire::aac::{AudioSpecificConfig, Frequency, Sbr};
@@ -336,14 +333,8 @@ fn aac_configurations_are_those_of_14496() {
         core_delay: None,
         sbr,
     };
-    let no_sbr = Sbr::Tail {
-        output: None,
-        parametric_stereo: None,
-    };
-    let he = Sbr::Explicit {
-        output: Frequency::new(44_100).unwrap(),
-        parametric_stereo: false,
-    };
+    let no_sbr = Sbr::Tail { output: None, parametric_stereo: None };
+    let he = Sbr::Explicit { output: Frequency::new(44_100).unwrap(), parametric_stereo: false };
     for (want, config, heard_as) in [
         ("1210", config(2, 44_100, 2, Sbr::Unsaid), 2),
         ("1190", config(2, 48_000, 2, Sbr::Unsaid), 2),

@@ -299,10 +299,7 @@ fn adts_headers_are_those_of_14496() {
         let config = AudioSpecificConfig::parse(&hex(config)).unwrap();
         assert_eq!(config.adts_header(100).unwrap().to_vec(), hex(want));
         let header = AdtsHeader::parse(&hex(want)).unwrap();
-        assert_eq!(
-            (header.frame_bytes, header.header_bytes, header.blocks),
-            (107, 7, 1)
-        );
+        assert_eq!((header.frame_bytes, header.header_bytes, header.blocks), (107, 7, 1));
         assert_eq!(header.frequency.hertz(), config.sample_rate());
         assert_eq!(header.channels, config.channels);
     }
@@ -320,9 +317,6 @@ fn mpeg_audio_frames_have_the_lengths_of_11172() {
         assert_eq!(header.layer, Layer::III);
         assert_eq!(header.frame_bytes(), bytes);
         assert_eq!((header.bit_rate, header.sample_rate), (bit_rate, hertz));
-        assert_eq!(
-            (header.samples(), header.stream_type()),
-            (samples, stream_type)
-        );
+        assert_eq!((header.samples(), header.stream_type()), (samples, stream_type));
     }
 }

@@ -108,47 +108,30 @@ mod tests {
         ] {
             for end in 1..body.len() {
                 let parsed = AudioBody::parse(&body[..end]);
-                assert_eq!(
-                    parsed.is_ok(),
-                    end >= complete,
-                    "{end} bytes of {body:02x?}"
-                );
+                assert_eq!(parsed.is_ok(), end >= complete, "{end} bytes of {body:02x?}");
             }
         }
     }
 
     #[test]
     fn bodies_refuse_what_is_not_defined() {
-        assert_eq!(
-            VideoBody::parse(&[0x17, 3, 0, 0, 0]),
-            Err(TagError::Packet(3))
-        );
+        assert_eq!(VideoBody::parse(&[0x17, 3, 0, 0, 0]), Err(TagError::Packet(3)));
         assert_eq!(AudioBody::parse(&[0xaf, 2]), Err(TagError::Packet(2)));
         assert_eq!(VideoBody::parse(&[0x96, 0x06]), Err(TagError::Nested(6)));
         assert_eq!(VideoBody::parse(&[0x96, 0x07]), Err(TagError::Nested(7)));
         assert_eq!(AudioBody::parse(&[0x95, 0x05]), Err(TagError::Nested(5)));
-        assert_eq!(
-            VideoBody::parse(&[0x96, 0x31]),
-            Err(TagError::Multitrack(3))
-        );
+        assert_eq!(VideoBody::parse(&[0x96, 0x31]), Err(TagError::Multitrack(3)));
     }
 
     #[test]
     fn modifiers_are_read_in_both_sizes_and_senseless_ones_ignored() {
         let long = [&[0x97, 0xff, 0x00, 0xff][..], &[9; 256], b"\x51mp4a!"].concat();
-        let frame = |offset_ns| AudioBody::AacFrame {
-            offset_ns,
-            data: b"!",
-        };
+        let frame = |offset_ns| AudioBody::AacFrame { offset_ns, data: b"!" };
         assert_eq!(AudioBody::parse(&long), Ok(frame(0)), "an unknown modifier");
         let twice = b"\x97\x02\0\0\x07\x07\0\xaa\x11mp4a!";
         assert_eq!(AudioBody::parse(twice), Ok(frame(7)), "one of each");
         let beyond = b"\x97\x02\x0f\x42\x40\x01mp4a!";
-        assert_eq!(
-            AudioBody::parse(beyond),
-            Ok(frame(0)),
-            "a whole millisecond"
-        );
+        assert_eq!(AudioBody::parse(beyond), Ok(frame(0)), "a whole millisecond");
     }
 
     #[test]
@@ -159,10 +142,7 @@ mod tests {
             (&[2, 2, 0, 1], ChannelOrder::Custom(&[0, 1])),
             (&[9, 2], ChannelOrder::Unknown(9)),
         ] {
-            assert_eq!(
-                Multichannel::parse(data),
-                Ok(Multichannel { channels: 2, order })
-            );
+            assert_eq!(Multichannel::parse(data), Ok(Multichannel { channels: 2, order }));
             assert!(Multichannel::parse(&data[..data.len() - 1]).is_err());
         }
     }
