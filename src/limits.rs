@@ -192,6 +192,21 @@ pub const AUDIO_BEHIND_MS_MAX: i64 = 500;
 
 /// One video frame while no two have been seen. Milliseconds.
 pub const FRAME_MS_DEFAULT: i64 = 40;
+/// Widths of a test card or slate: the smallest that can be read, the largest that level 5.2 takes.
+pub const CARD_WIDTH: core::ops::RangeInclusive<u16> = 160..=4096;
+
+/// Heights of a test card or slate, as its widths.
+pub const CARD_HEIGHT: core::ops::RangeInclusive<u16> = 128..=2304;
+
+/// Pictures per second of a test card. Not 1: two IDR pictures in a row would need different ids.
+pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
+
+/// Bytes of a test card's message: keyframes of 1280x720 take 40 KiB, of 4096x2304 under 150 KiB.
+pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
+const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
+
+/// Milliseconds in the day that the test card's clock shows.
+pub const DAY_MS: u32 = 86_400_000;
 
 // ---- HLS ------------------------------------------------------------------------------------
 
