@@ -208,6 +208,15 @@ const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
 /// Milliseconds in the day that the test card's clock shows.
 pub const DAY_MS: u32 = 86_400_000;
 
+/// Width of the test card unless asked otherwise: every player decodes 720p.
+pub const CARD_WIDTH_DEFAULT: u16 = 1280;
+
+/// Height of the test card unless asked otherwise.
+pub const CARD_HEIGHT_DEFAULT: u16 = 720;
+
+/// Pictures per second of the test card unless asked otherwise.
+pub const CARD_FRAMES_DEFAULT: u32 = 25;
+
 // ---- HLS ------------------------------------------------------------------------------------
 
 /// A slot that is too short for its segment grows by this much at a time.

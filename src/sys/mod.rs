@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod net;
+pub mod random;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;
