@@ -3,6 +3,14 @@
 //! Vectors without another origin were computed from AMF0 §2 and AMF3 §1.3, §3 by a script that
 //! shares no code with this program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests; the settings allow it in test functions alone"
+)]
+
 use proptest::prelude::*;
 use rillcast::wire::amf0::{self, AmfError, Value, Values};
 use rillcast::wire::amf3::{self, Tree};
@@ -14,7 +22,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
     assert_eq!(digits.len() % 2, 0);
     digits
         .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
 }
 
