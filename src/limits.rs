@@ -115,6 +115,10 @@ pub const HTTP_EVENTS: usize = 64;
 /// Segment bytes sent on one connection in one turn, about a millisecond on a Pi 3.
 pub const HTTP_TURN_BYTES: u64 = 256 << 10;
 
+/// Bytes a second that a client has to acknowledge while an answer waits for it: below this even
+/// a sound-only stream cannot be followed.
+pub const HTTP_SLOW_BYTES_S: u64 = 8 << 10;
+
 /// Bytes read and thrown away after the last answer, so that a reset does not eat it.
 pub const HTTP_LINGER_BYTES: usize = 64 << 10;
 

@@ -1,6 +1,8 @@
 //! The kernel, one safe function per call.
 
 pub mod net;
+mod net_raw;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;
+pub mod wall;

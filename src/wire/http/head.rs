@@ -32,8 +32,6 @@ pub enum Code {
     RequestTimeout,
     /// 411.
     LengthRequired,
-    /// 413.
-    ContentTooLarge,
     /// 414.
     UriTooLong,
     /// 416.
@@ -42,8 +40,6 @@ pub enum Code {
     ExpectationFailed,
     /// 431.
     HeaderTooLarge,
-    /// 500.
-    InternalError,
     /// 501.
     NotImplemented,
     /// 503.
@@ -67,12 +63,10 @@ impl Code {
             Self::MethodNotAllowed => "405 Method Not Allowed",
             Self::RequestTimeout => "408 Request Timeout",
             Self::LengthRequired => "411 Length Required",
-            Self::ContentTooLarge => "413 Content Too Large",
             Self::UriTooLong => "414 URI Too Long",
             Self::RangeNotSatisfiable => "416 Range Not Satisfiable",
             Self::ExpectationFailed => "417 Expectation Failed",
             Self::HeaderTooLarge => "431 Request Header Fields Too Large",
-            Self::InternalError => "500 Internal Server Error",
             Self::NotImplemented => "501 Not Implemented",
             Self::Unavailable => "503 Service Unavailable",
             Self::VersionNotSupported => "505 HTTP Version Not Supported",
