@@ -236,7 +236,9 @@ impl Machine {
                 request,
                 used: head_end,
             },
-            Err(error) => Progress::Refused { error, version },
+            // Who asks HEAD without a version expects a head all the same.
+            Err(error @ RequestError::SimpleMethod) => self.refuse(error, Version::Http10),
+            Err(error) => self.refuse(error, version),
         }
     }
 
