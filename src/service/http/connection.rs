@@ -133,7 +133,7 @@ impl Connection {
             socket: Some(socket),
             epoch: self.epoch.wrapping_add(1),
             peer,
-            local: peer.is_loopback() || desk.own.contains(&peer),
+            local: (desk.settings.is_loopback)(peer) || desk.own.contains(&peer),
             readable: true,
             deadline: desk.now.after(desk.settings.deadlines.first_byte),
             ..Self::vacant()

@@ -75,6 +75,9 @@ pub struct HttpSettings {
     pub deadlines: Deadlines,
     /// The wall clock: seconds since 1970, `None` while it cannot be believed.
     pub wall: fn() -> Option<u64>,
+    /// Addresses that are this machine's whatever its interfaces say: the loopback. They are not
+    /// counted per address, and refer to our pages for as long as they like.
+    pub is_loopback: fn(IpAddr) -> bool,
 }
 
 impl HttpSettings {
@@ -88,6 +91,7 @@ impl HttpSettings {
             rtmp_port,
             deadlines: Deadlines::STANDARD,
             wall: wall::synchronised,
+            is_loopback: |address| address.is_loopback(),
         }
     }
 }
@@ -235,8 +239,8 @@ impl Inner {
 
     fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
         self.desk.count(Counter::HttpAccepted);
-        let crowded =
-            !peer.is_loopback() && self.connections_of(peer) >= self.desk.settings.per_address;
+        let crowded = !(self.desk.settings.is_loopback)(peer)
+            && self.connections_of(peer) >= self.desk.settings.per_address;
         let Some(index) = self.free.pop_if(|_| !crowded) else {
             self.desk.count(Counter::HttpRefused);
             refuse(&socket, &mut self.desk.out);
