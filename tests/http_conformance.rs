@@ -65,10 +65,7 @@ fn settings() -> HttpSettings {
 }
 
 fn quick() -> HttpSettings {
-    HttpSettings {
-        deadlines: QUICK,
-        ..settings()
-    }
+    HttpSettings { deadlines: QUICK, ..settings() }
 }
 
 fn segment(bytes: u64, version: u64) -> SegmentView {
@@ -134,13 +131,7 @@ fn with_server<F: Future<Output = ()>>(settings: HttpSettings, test: impl FnOnce
             ticking.tick(clock::now());
         }
     });
-    let house = Rc::new(House {
-        ctx,
-        store,
-        status,
-        address,
-        big,
-    });
+    let house = Rc::new(House { ctx, store, status, address, big });
     let limited = smol::future::or(async { test(house).await }, async {
         Timer::after(Duration::from_secs(20)).await;
         panic!("the test hangs");
@@ -163,13 +154,8 @@ impl House {
 
     /// A client whose kernel takes about `window` bytes ahead of it.
     fn client_with(&self, from: [u8; 4], window: usize) -> Client {
-        let socket = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::empty(),
-            None,
-        )
-        .unwrap();
+        let socket =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
         setsockopt(&socket, sockopt::RcvBuf, &window).unwrap();
         let own = SockaddrStorage::from(SocketAddr::from((from, 0)));
         bind(socket.as_raw_fd(), &own).unwrap();
@@ -197,9 +183,7 @@ impl House {
     }
 
     fn holds(&self) -> u32 {
-        (0..=self.big)
-            .map(|slot| self.store.borrow().holds(slot))
-            .sum()
+        (0..=self.big).map(|slot| self.store.borrow().holds(slot)).sum()
     }
 
     /// Waits until `fact` is true.
@@ -230,9 +214,7 @@ async fn one(client: &mut Client, bodiless: bool) -> String {
         bytes.push(b[0]);
     }
     let head = String::from_utf8(bytes.clone()).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "));
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
     let length = length.map_or(0, |n| n.parse().unwrap());
     if !bodiless && !head.contains(" 304 ") {
         let mut body = vec![0; length];
@@ -253,14 +235,8 @@ fn body_of(answer: &str) -> &str {
 #[test]
 fn simple_requests_get_a_body_and_nothing_else() {
     with_server(settings(), |house| async move {
-        assert_eq!(
-            house.talk(format!("GET {FILE}\r\n").as_bytes()).await,
-            "hello"
-        );
-        assert_eq!(
-            house.talk(format!("GET {LIST}\r\n").as_bytes()).await,
-            PLAYLIST
-        );
+        assert_eq!(house.talk(format!("GET {FILE}\r\n").as_bytes()).await, "hello");
+        assert_eq!(house.talk(format!("GET {LIST}\r\n").as_bytes()).await, PLAYLIST);
         let none = house.talk(b"GET /none\r\n").await;
         assert!(none.starts_with("404 Not Found: "), "{none}");
         let head = house.talk(format!("HEAD {FILE}\r\n").as_bytes()).await;
@@ -457,22 +433,12 @@ fn playlist_is_tagged_and_never_kept() {
         assert_eq!(status_of(&house.ask(&known).await), "304");
         let short = house.ask("GET /hls/live/cam/ HTTP/1.0\r\n\r\n").await;
         assert_eq!(body_of(&short), PLAYLIST);
-        let moved = house
-            .ask("GET /hls/live/cam HTTP/1.0\r\nHost: box:81\r\n\r\n")
-            .await;
+        let moved = house.ask("GET /hls/live/cam HTTP/1.0\r\nHost: box:81\r\n\r\n").await;
         assert_eq!(status_of(&moved), "301");
-        assert!(
-            moved.contains("Location: http://box:81/hls/live/cam/\r\n"),
-            "{moved}"
-        );
+        assert!(moved.contains("Location: http://box:81/hls/live/cam/\r\n"), "{moved}");
         let own = house.ask("GET /hls/live/cam HTTP/1.0\r\n\r\n").await;
-        assert!(own.contains(&format!(
-            "Location: http://{}/hls/live/cam/\r\n",
-            house.address
-        )));
-        let other = house
-            .ask("GET /hls/live/other/index.m3u8 HTTP/1.0\r\n\r\n")
-            .await;
+        assert!(own.contains(&format!("Location: http://{}/hls/live/cam/\r\n", house.address)));
+        let other = house.ask("GET /hls/live/other/index.m3u8 HTTP/1.0\r\n\r\n").await;
         assert_eq!(status_of(&other), "404");
     });
 }
@@ -496,9 +462,7 @@ fn page_and_its_parts_are_served_with_their_policy() {
         let status = house.ask("GET /status.json HTTP/1.0\r\n\r\n").await;
         assert!(status.contains("Cache-Control: no-store\r\n"));
         assert!(body_of(&status).contains("\"http_accepted\":"));
-        let evil = house
-            .ask("GET / HTTP/1.0\r\nHost: \"><script>\r\n\r\n")
-            .await;
+        let evil = house.ask("GET / HTTP/1.0\r\nHost: \"><script>\r\n\r\n").await;
         assert!(!evil.contains("\"><script>"));
     });
 }
@@ -534,10 +498,7 @@ fn connection_persists_when_both_sides_say_so() {
             assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
             assert!(!answer.contains("Connection:"));
         }
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
         assert!(rest(&mut client).await.contains("Connection: close\r\n"));
         assert_eq!(house.count(Counter::HttpRequests), 7);
         assert_eq!(house.count(Counter::HttpAccepted), 2);
@@ -546,17 +507,11 @@ fn connection_persists_when_both_sides_say_so() {
 
 #[test]
 fn connection_ends_at_its_last_request() {
-    let settings = HttpSettings {
-        requests_max: 2,
-        ..settings()
-    };
+    let settings = HttpSettings { requests_max: 2, ..settings() };
     with_server(settings, |house| async move {
         let mut client = house.client();
         let request = format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n\r\n");
-        client
-            .write_all(request.repeat(3).as_bytes())
-            .await
-            .unwrap();
+        client.write_all(request.repeat(3).as_bytes()).await.unwrap();
         let answers = rest(&mut client).await;
         assert_eq!(answers.matches("hello").count(), 2);
         assert_eq!(answers.matches("Connection: close").count(), 1);
@@ -575,10 +530,7 @@ fn pipelined_requests_are_answered_in_order() {
         client.write_all(requests.as_bytes()).await.unwrap();
         for n in 0..40 {
             let answer = one(&mut client, false).await;
-            assert_eq!(
-                body_of(&answer),
-                if n % 2 == 0 { "hello" } else { PLAYLIST }
-            );
+            assert_eq!(body_of(&answer), if n % 2 == 0 { "hello" } else { PLAYLIST });
         }
     });
 }
@@ -603,15 +555,9 @@ fn body_of_a_get_is_thrown_away_or_ends_the_connection() {
             |n: usize| format!("GET {FILE} HTTP/1.1\r\nHost: x\r\nContent-Length: {n}\r\n\r\n");
         client.write_all((get(5) + "abc").as_bytes()).await.unwrap();
         assert_eq!(body_of(&one(&mut client, false).await), "hello");
-        client
-            .write_all(("de".to_owned() + &get(0)).as_bytes())
-            .await
-            .unwrap();
+        client.write_all(("de".to_owned() + &get(0)).as_bytes()).await.unwrap();
         assert_eq!(body_of(&one(&mut client, false).await), "hello");
-        client
-            .write_all((get(9000) + &"x".repeat(9000)).as_bytes())
-            .await
-            .unwrap();
+        client.write_all((get(9000) + &"x".repeat(9000)).as_bytes()).await.unwrap();
         let last = rest(&mut client).await;
         assert!(last.contains("Connection: close\r\n") && last.ends_with("hello"));
     });
@@ -638,25 +584,18 @@ fn half_closed_client_gets_its_whole_answer() {
             let mut client = house.client();
             let request = format!("GET /hls/live/cam/p3.ts {version}");
             client.write_all(request.as_bytes()).await.unwrap();
-            client
-                .get_ref()
-                .shutdown(std::net::Shutdown::Write)
-                .unwrap();
+            client.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
             let answer = rest(&mut client).await;
             assert_eq!(body_of(&answer).len(), 300_000);
         }
-        house
-            .until("places are free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
     });
 }
 
 #[test]
 fn tls_hello_is_turned_away_at_once() {
     with_server(settings(), |house| async move {
-        let answer = house
-            .talk(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-            .await;
+        let answer = house.talk(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
         assert_eq!(status_of(&answer), "400");
     });
 }
@@ -666,17 +605,12 @@ fn error_is_read_even_when_more_was_sent_than_is_read() {
     with_server(settings(), |house| async move {
         let mut client = house.client();
         let junk = vec![b'A'; 60_000];
-        client
-            .write_all(b"GET /%zz HTTP/1.0\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET /%zz HTTP/1.0\r\n\r\n").await.unwrap();
         client.write_all(&junk).await.unwrap();
         let answer = rest(&mut client).await;
         assert_eq!(status_of(&answer), "400");
         drop(client);
-        house
-            .until("place is free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("place is free", |h| h.ctx.connections() == 0).await;
     });
 }
 
@@ -706,23 +640,16 @@ fn silent_slow_and_idle_clients_meet_their_deadlines() {
         assert_eq!(rest(&mut idle).await, "");
         assert_eq!(house.count(Counter::HttpTimeouts), 2);
         drop((silent, slow, idle));
-        house
-            .until("places are free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
     });
 }
 
 #[test]
 fn full_house_answers_503_and_recovers() {
-    let settings = HttpSettings {
-        viewers: 2,
-        ..settings()
-    };
+    let settings = HttpSettings { viewers: 2, ..settings() };
     with_server(settings, |house| async move {
         let (one, two) = (house.client(), house.client());
-        house
-            .until("both have places", |h| h.ctx.connections() == 2)
-            .await;
+        house.until("both have places", |h| h.ctx.connections() == 2).await;
         let request = format!("GET {LIST} HTTP/1.0\r\n\r\n");
         let answer = house.talk(request.as_bytes()).await;
         assert_eq!(status_of(&answer), "503");
@@ -731,25 +658,18 @@ fn full_house_answers_503_and_recovers() {
         assert!(answer.contains(&length), "{answer}");
         assert_eq!(house.count(Counter::HttpRefused), 1);
         drop((one, two));
-        house
-            .until("places are free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
         assert_eq!(status_of(&house.ask(&request).await), "200");
     });
 }
 
 #[test]
 fn one_address_gets_its_share_and_the_loopback_all() {
-    let settings = HttpSettings {
-        per_address: 2,
-        ..settings()
-    };
+    let settings = HttpSettings { per_address: 2, ..settings() };
     with_server(settings, |house| async move {
         let held: Vec<Client> = (0..2).map(|_| house.client_from(THERE)).collect();
         let local: Vec<Client> = (0..5).map(|_| house.client()).collect();
-        house
-            .until("all have places", |h| h.ctx.connections() == 7)
-            .await;
+        house.until("all have places", |h| h.ctx.connections() == 7).await;
         let mut third = house.client_from(THERE);
         third.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
         assert_eq!(status_of(&rest(&mut third).await), "503");
@@ -777,9 +697,7 @@ fn big_segment_arrives_whole_and_its_slot_is_let_go_after_it_drained() {
         let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
         assert!(bytes[head..] == big_bytes(), "{} bytes", bytes.len() - head);
         house.until("the slot is free", |h| h.holds() == 0).await;
-        house
-            .until("the place is free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("the place is free", |h| h.ctx.connections() == 0).await;
         assert!(!house.store.borrow().is_local(house.big));
         assert!(house.count(Counter::HttpBytesOut) >= u64::try_from(BIG).unwrap());
     });
@@ -792,19 +710,13 @@ fn slot_is_held_while_the_last_bytes_are_not_acknowledged() {
         let request = b"GET /hls/live/cam/p0.ts HTTP/1.0\r\n\r\n";
         client.write_all(request).await.unwrap();
         // All is queued and the server would like to close.
-        house
-            .until("all is queued", |h| {
-                h.count(Counter::HttpBytesOut) == 300_000
-            })
-            .await;
+        house.until("all is queued", |h| h.count(Counter::HttpBytesOut) == 300_000).await;
         Timer::after(Duration::from_millis(300)).await;
         assert_eq!((house.holds(), house.ctx.connections()), (1, 1));
         let mut room = vec![0; 64 << 10];
         while client.read(&mut room).await.unwrap() > 0 {}
         house.until("the slot is free", |h| h.holds() == 0).await;
-        house
-            .until("the place is free", |h| h.ctx.connections() == 0)
-            .await;
+        house.until("the place is free", |h| h.ctx.connections() == 0).await;
     });
 }
 
@@ -871,10 +783,7 @@ fn more_pipelined_segments_than_holds_wait_and_arrive() {
         for n in 0..6u8 {
             let answer = one(&mut client, false).await;
             let body = body_of(&answer).as_bytes();
-            assert_eq!(
-                (body.len(), body[0], body[299_999]),
-                (300_000, b'0' + n, b'0' + n)
-            );
+            assert_eq!((body.len(), body[0], body[299_999]), (300_000, b'0' + n, b'0' + n));
         }
         house.until("all slots are free", |h| h.holds() == 0).await;
         assert_eq!(house.ctx.connections(), 1);
@@ -883,10 +792,7 @@ fn more_pipelined_segments_than_holds_wait_and_arrive() {
 
 #[test]
 fn dates_are_left_out_while_the_clock_is_not_set() {
-    let settings = HttpSettings {
-        wall: || None,
-        ..settings()
-    };
+    let settings = HttpSettings { wall: || None, ..settings() };
     with_server(settings, |house| async move {
         let answer = house.ask(&format!("GET {FILE} HTTP/1.0\r\n\r\n")).await;
         assert!(!answer.contains("Date: ") && !answer.contains("Expires: "));

@@ -300,13 +300,6 @@ impl Store {
         }
     }
 
-    /// Undoes `reuse`.
-    pub fn restore(&mut self, slot: usize) {
-        if let Some(slot) = self.slots.get_mut(slot) {
-            slot.generation -= 1;
-        }
-    }
-
     /// The playlist at `path`, such as `live/cam/index.m3u8`.
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {

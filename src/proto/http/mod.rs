@@ -226,10 +226,7 @@ impl Machine {
             return Progress::More;
         };
         match read_head(head, start, line_end, path) {
-            Ok(request) => Progress::Request {
-                request,
-                used: head_end,
-            },
+            Ok(request) => Progress::Request { request, used: head_end },
             // Who asks HEAD without a version expects a head all the same.
             Err(error @ RequestError::SimpleMethod) => self.refuse(error, Version::Http10),
             Err(error) => self.refuse(error, version),

@@ -550,7 +550,7 @@ impl Part {
             return None;
         }
         let count = usize::try_from((self.end - self.at).min(most)).unwrap_or(usize::MAX);
-        let moved = net::transmit_file(socket, store.file(self.slot), self.at, count);
+        let moved = net::transmit_file(socket, store.file(self.slot)?, self.at, count);
         if let Transfer::Moved(n) = moved {
             self.at += len_u64(n);
             desk.status.add(Counter::HttpBytesOut, len_u64(n));
