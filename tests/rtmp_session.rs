@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests; the settings allow it in test functions alone"
+    reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
 use core::fmt::Write as _;
@@ -364,7 +364,7 @@ fn session_publishes_with_gstreamer() {
     peer.calls(0, "FCPublish", 0.0, &[Arg::S("key")]);
     peer.calls(0, "createStream", 2.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, FC), (0, "_result 2 1")]));
-    peer.calls(1, "publish", 3.0, &[Arg::S("key"), Arg::S("live")]);
+    peer.calls(1, "publish", 0.0, &[Arg::S("key"), Arg::S("live")]);
     peer.session.accept_publish(1, &mut peer.out).unwrap();
     assert_eq!(peer.replies()[1], Said(1, START.into()));
     // The name where a number should be, on message stream 0.
@@ -494,6 +494,10 @@ fn session_bounds_streams_and_publishes() {
     }
     peer.calls(0, "createStream", 9.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, FAILED)]));
+    // Stream 0 takes none of the eight places.
+    assert_ne!(peer.calls(0, "publish", 5.0, &[Arg::S("zero")]), "");
+    assert_eq!(peer.calls(0, "closeStream", 0.0, &[]), "unpublish 0");
+    peer.replies();
     peer.calls(0, "deleteStream", 0.0, &[Arg::N(3.0)]);
     peer.calls(0, "createStream", 2.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, "_result 2 9")]));

@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests; the settings allow it in test functions alone"
+    reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
 use proptest::prelude::*;
