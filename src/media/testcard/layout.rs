@@ -223,7 +223,7 @@ impl Layout {
                 width: sequence.coded().0,
                 height: sweep.start.saturating_sub(line(23)),
             },
-            rows: line(23) / MACROBLOCK..line(37) / MACROBLOCK,
+            rows: line(23) / MACROBLOCK..(sweep.start + 2 * unit).div_ceil(MACROBLOCK),
             sweep,
             steps: line(37)..line(41),
         }

@@ -23,6 +23,9 @@ pub(crate) struct Totals {
 /// One number for each block of a plane, by row.
 type Counts<const N: usize> = [[u8; N]; N];
 
+/// AC levels of each block of a plane, by row; none where all are zero.
+type Levels<const N: usize> = [[Option<Block>; N]; N];
+
 /// A macroblock to be coded: where it is and what lies around it in its slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -120,13 +123,13 @@ const BLOCKS: [(usize, usize); 16] = [
 #[expect(clippy::indexing_slicing, reason = "callers walk blocks within N by N")]
 fn write_ac<const N: usize>(
     bits: &mut BitWriter<'_>,
-    levels: &[[Block; N]; N],
+    levels: &Levels<N>,
     totals: &mut Counts<N>,
     (column, row): (usize, usize),
     (left, above): (Option<Counts<N>>, Option<Counts<N>>),
 ) -> Result<(), Full> {
     let context = Context::Neighbours(mean(totals, (column, row), left, above));
-    let [_dc, ac @ ..] = zigzag(levels[row][column]);
+    let [_dc, ac @ ..] = levels[row][column].map_or([0; 16], zigzag);
     totals[row][column] = bits.residual(&ac, context)?;
     Ok(())
 }
@@ -293,7 +296,7 @@ fn average(left: Option<&[u8]>, above: Option<&[u8]>) -> u8 {
 struct Luma {
     mode: Mode,
     dc: Block,
-    ac: Option<[[Block; 4]; 4]>,
+    ac: Option<Levels<4>>,
 }
 
 impl Luma {
@@ -319,7 +322,7 @@ impl Luma {
 
 struct Chroma {
     dc: [i32; 4],
-    ac: Option<[[Block; 2]; 2]>,
+    ac: Option<Levels<2>>,
 }
 
 impl Chroma {
@@ -352,8 +355,8 @@ impl Chroma {
 struct Residual<const M: usize> {
     /// DC coefficients, not quantised.
     dc: [[i32; M]; M],
-    /// AC levels.
-    ac: [[Block; M]; M],
+    /// AC levels; none where all are zero.
+    ac: Levels<M>,
 }
 
 impl<const M: usize> Residual<M> {
@@ -362,7 +365,7 @@ impl<const M: usize> Residual<M> {
     fn of<const N: usize>(want: &[[u8; N]; N], predicted: &[[u8; N]; N]) -> Self {
         const { assert!(N == 4 * M) };
         let mut dc = [[0; M]; M];
-        let mut ac = [[Block::default(); M]; M];
+        let mut ac = [[None; M]; M];
         for row in 0..M {
             for column in 0..M {
                 let mut block = Block::default();
@@ -381,7 +384,9 @@ impl<const M: usize> Residual<M> {
                 }
                 let coefficients = forward(block);
                 dc[row][column] = coefficients[0][0];
-                ac[row][column] = quantise_ac(coefficients);
+                let levels = quantise_ac(coefficients);
+                let any = levels.as_flattened().iter().any(|level| *level != 0);
+                ac[row][column] = any.then_some(levels);
             }
         }
         Self { dc, ac }
@@ -394,10 +399,9 @@ impl<const M: usize> Residual<M> {
         for row in 0..M {
             for column in 0..M {
                 let (ac, dc) = (self.ac[row][column], dc[row][column]);
-                let residual = if ac == Block::default() {
-                    [[(dc + 32) >> 6; 4]; 4]
-                } else {
-                    inverse(scale_ac(ac, dc))
+                let residual = match ac {
+                    Some(levels) => inverse(scale_ac(levels, dc)),
+                    None => [[(dc + 32) >> 6; 4]; 4],
                 };
                 for y in 0..4 {
                     for x in 0..4 {
@@ -410,9 +414,8 @@ impl<const M: usize> Residual<M> {
     }
 
     /// The AC levels, if there are any.
-    fn levels(self) -> Option<[[Block; M]; M]> {
-        let blocks = self.ac.as_flattened().as_flattened().as_flattened();
-        let any = blocks.iter().any(|level| *level != 0);
+    fn levels(self) -> Option<Levels<M>> {
+        let any = self.ac.as_flattened().iter().any(Option::is_some);
         any.then_some(self.ac)
     }
 }
