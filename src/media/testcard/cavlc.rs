@@ -211,10 +211,7 @@ impl Context {
 type Code = (u8, u8);
 
 /// Joins the code words and lengths of a table, which print better apart.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "runs in the compiler, where a mistake is an error"
-)]
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler, where a mistake is an error")]
 const fn table<const N: usize, const M: usize>(
     words: [[u8; M]; N],
     lengths: [[u8; M]; N],
@@ -298,18 +295,8 @@ static COEFF_TOKEN_8: [[Code; 17]; 4] = table(
 
 /// Table 9-5, nC = -1.
 static COEFF_TOKEN_CHROMA_DC: [[Code; 5]; 4] = table(
-    [
-        [1, 7, 4, 3, 2],
-        [0, 1, 6, 3, 3],
-        [0, 0, 1, 2, 2],
-        [0, 0, 0, 5, 0],
-    ],
-    [
-        [2, 6, 6, 6, 6],
-        [0, 1, 6, 7, 8],
-        [0, 0, 3, 7, 8],
-        [0, 0, 0, 6, 7],
-    ],
+    [[1, 7, 4, 3, 2], [0, 1, 6, 3, 3], [0, 0, 1, 2, 2], [0, 0, 0, 5, 0]],
+    [[2, 6, 6, 6, 6], [0, 1, 6, 7, 8], [0, 0, 3, 7, 8], [0, 0, 0, 6, 7]],
 );
 
 /// Tables 9-7 and 9-8: by levels less one, then by zeros.
@@ -351,10 +338,8 @@ static TOTAL_ZEROS: [[Code; 16]; 15] = table(
 );
 
 /// Table 9-9 (a).
-static TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] = table(
-    [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]],
-    [[1, 2, 3, 3], [1, 2, 2, 0], [1, 1, 0, 0]],
-);
+static TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] =
+    table([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], [[1, 2, 3, 3], [1, 2, 2, 0], [1, 1, 0, 0]]);
 
 /// Table 9-10: by zeros left less one (seven and more are one row), then by run.
 static RUN_BEFORE: [[Code; 15]; 7] = table(
@@ -391,11 +376,7 @@ mod tests {
         let (rest, rest_bits) = (w.hold, w.held);
         let mut bits = String::new();
         for byte in &buffer[..bytes] {
-            bits.extend(
-                (0..8)
-                    .rev()
-                    .map(|at| if byte >> at & 1 == 1 { '1' } else { '0' }),
-            );
+            bits.extend((0..8).rev().map(|at| if byte >> at & 1 == 1 { '1' } else { '0' }));
         }
         for at in (0..rest_bits).rev() {
             bits.push(if rest >> at & 1 == 1 { '1' } else { '0' });

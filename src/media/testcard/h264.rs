@@ -410,15 +410,7 @@ mod tests {
         let file = folder.path().join("noise.h264");
         std::fs::write(&file, stream).unwrap();
         let strict = ["-v", "warning", "-xerror", "-err_detect", "explode"];
-        let raw = [
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "yuv420p",
-            "-fps_mode",
-            "passthrough",
-            "-",
-        ];
+        let raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", "-"];
         let output = std::process::Command::new("ffmpeg")
             .args(strict)
             .args(["-f", "h264", "-i"])
@@ -448,9 +440,7 @@ mod tests {
             let mut bytes = 0;
             if step % 12 == 0 {
                 for rows in [0..1, 1..3, 3..4] {
-                    bytes += encoder
-                        .idr_band(&picture, rows, &mut buffer[bytes..])
-                        .unwrap();
+                    bytes += encoder.idr_band(&picture, rows, &mut buffer[bytes..]).unwrap();
                 }
             } else {
                 bytes = encoder.p_picture(&picture, &mut buffer).unwrap();

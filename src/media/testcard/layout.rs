@@ -66,11 +66,7 @@ impl Face {
         let mut colons_left = colons.iter_mut();
         for (nth, place) in places.iter_mut().enumerate() {
             *place = at;
-            at += if nth < 6 {
-                clock.advance
-            } else {
-                frame.advance
-            };
+            at += if nth < 6 { clock.advance } else { frame.advance };
             match nth {
                 1 | 3 => {
                     if let Some(colon) = colons_left.next() {
@@ -82,15 +78,7 @@ impl Face {
                 _ => {}
             }
         }
-        Self {
-            layout,
-            clock,
-            frame,
-            places,
-            colons,
-            colon: large.letter(b':'),
-            shown: None,
-        }
+        Self { layout, clock, frame, places, colons, colon: large.letter(b':'), shown: None }
     }
 
     /// Paints what differs from what was painted before. Does not allocate.
@@ -163,12 +151,8 @@ pub(crate) fn flash_frames(frames_per_second: u32) -> u32 {
 
 /// Hours, minutes, seconds and frame, two digits each.
 fn digits(moment: Moment) -> [u8; 8] {
-    let values = [
-        moment.second / 3600 % 24,
-        moment.second / 60 % 60,
-        moment.second % 60,
-        moment.frame,
-    ];
+    let values =
+        [moment.second / 3600 % 24, moment.second / 60 % 60, moment.second % 60, moment.frame];
     let mut digits = [0; 8];
     for (pair, value) in digits.as_chunks_mut::<2>().0.iter_mut().zip(values) {
         *pair = [value / 10 % 10, value % 10].map(|digit| u8::try_from(digit).unwrap_or(0));

@@ -56,11 +56,7 @@ pub(crate) fn write_intra(
         let (cb, cr) = (blue_edges.chroma(mode)?, red_edges.chroma(mode)?);
         Some(distance(&blue_wanted, &cb) + distance(&red_wanted, &cr))
     });
-    let cb = Chroma::code(
-        &blue_wanted,
-        blue_edges.chroma(mode),
-        (&mut shown.cb, place),
-    );
+    let cb = Chroma::code(&blue_wanted, blue_edges.chroma(mode), (&mut shown.cb, place));
     let cr = Chroma::code(&red_wanted, red_edges.chroma(mode), (&mut shown.cr, place));
     let pattern = if cb.ac.is_some() || cr.ac.is_some() {
         2
@@ -395,7 +391,5 @@ fn distance<const N: usize>(left: &[[u8; N]; N], right: &[[u8; N]; N]) -> u32 {
     let pairs = left.as_flattened().iter().zip(right.as_flattened());
     // At most 256 times 255. Checked addition would keep this loop, the busiest, from being
     // vectorised.
-    pairs.fold(0, |sum: u32, (a, b)| {
-        sum.wrapping_add(a.abs_diff(*b).into())
-    })
+    pairs.fold(0, |sum: u32, (a, b)| sum.wrapping_add(a.abs_diff(*b).into()))
 }

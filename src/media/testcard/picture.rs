@@ -279,10 +279,7 @@ impl Picture {
 
     /// As `stamp` and much faster; neither the shape nor what is below it may have a colour.
     pub(crate) fn stamp_grey(&mut self, sprite: &Sprite, x: usize, y: usize, colour: Colour) {
-        let (left, top) = (
-            sprite.origin.saturating_sub(x),
-            sprite.origin.saturating_sub(y),
-        );
+        let (left, top) = (sprite.origin.saturating_sub(x), sprite.origin.saturating_sub(y));
         let area = sprite.area(x, y);
         let rows = self.planes.y.samples.chunks_exact_mut(self.planes.y.width);
         let shape = sprite.coverage.chunks_exact(sprite.width);

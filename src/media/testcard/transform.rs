@@ -49,10 +49,7 @@ pub(crate) fn scale_ac(levels: Block, dc: i32) -> Block {
 
 /// From coefficients to the residual, rounded (H.264 §8.5.12.2).
 pub(crate) fn inverse(coefficients: Block) -> Block {
-    let mut residual = transpose(rows(
-        transpose(rows(coefficients, inverse_row)),
-        inverse_row,
-    ));
+    let mut residual = transpose(rows(transpose(rows(coefficients, inverse_row)), inverse_row));
     for value in residual.as_flattened_mut() {
         *value = (*value + 32) >> 6;
     }
@@ -80,10 +77,7 @@ pub(crate) fn scale_chroma_dc(levels: [i32; 4]) -> [i32; 4] {
 }
 
 /// A block's sixteen values in zigzag order (H.264 §8.5.6).
-#[expect(
-    clippy::many_single_char_names,
-    reason = "sixteen places that have no names"
-)]
+#[expect(clippy::many_single_char_names, reason = "sixteen places that have no names")]
 pub(crate) const fn zigzag(block: Block) -> [i32; 16] {
     let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = block;
     [a, b, e, i, f, c, d, g, j, m, n, k, h, l, o, p]
@@ -92,11 +86,7 @@ pub(crate) const fn zigzag(block: Block) -> [i32; 16] {
 /// Rounds a third up, as is usual for intra blocks.
 const fn quantise(value: i32, quant: i32, shift: i32) -> i32 {
     // Below 2^15 times 2^13, and a third of 2^19: cannot overflow, and checks would cost a third.
-    let level = value
-        .abs()
-        .wrapping_mul(quant)
-        .wrapping_add((1 << shift) / 3)
-        >> shift;
+    let level = value.abs().wrapping_mul(quant).wrapping_add((1 << shift) / 3) >> shift;
     if value < 0 { -level } else { level }
 }
 
@@ -123,10 +113,7 @@ const fn hadamard_2x2([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     [a + b + c + d, a - b + c - d, a + b - c - d, a - b - c + d]
 }
 
-#[expect(
-    clippy::many_single_char_names,
-    reason = "sixteen places that have no names"
-)]
+#[expect(clippy::many_single_char_names, reason = "sixteen places that have no names")]
 const fn transpose(block: Block) -> Block {
     let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = block;
     [[a, e, i, m], [b, f, j, n], [c, g, k, o], [d, h, l, p]]
