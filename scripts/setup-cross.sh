@@ -41,6 +41,15 @@ musl_of() {
     esac
 }
 
+# The emulator that runs a target's programs here. Empty for this machine's own.
+emulator_of() {
+    case $1 in
+        aarch64-*) echo qemu-aarch64-static ;;
+        armv7-*) echo qemu-arm-static ;;
+        *) ;;
+    esac
+}
+
 # Prints the stanzas of this machine's package indices of one Debian release, as
 # `address|suite|file:line`. apt reads both forms of its sources, so nothing is parsed here.
 apt_indices() {
@@ -239,15 +248,17 @@ make_toolchain() {
     exec 9>&-
 }
 
-# cargo for an ARM target, with the linker and C compiler that `ring` and rustc need.
+# cargo for an ARM target: command, target, further arguments. Names the linker, the C compiler that
+# `ring` needs, and the emulator that tests run in.
 arm_cargo() {
-    local command=$1 target=$2 gcc name
+    local command=$1 target=$2 gcc name upper
     shift 2
     gcc=$(gcc_of "$target") name=${target//-/_}
+    upper=CARGO_TARGET_$(tr '[:lower:]' '[:upper:]' <<<"$name")
     env PATH="$cross_dir/toolchain/bin:$PATH" RUSTC_BOOTSTRAP=1 \
         CARGO="$cross_dir/toolchain/bin/cargo" RUSTC="$cross_dir/toolchain/bin/rustc" \
         CARGO_TARGET_DIR="$cross_dir/build" \
-        "CARGO_TARGET_$(echo "$name" | tr '[:lower:]' '[:upper:]')_LINKER=$gcc-gcc" \
+        "${upper}_LINKER=$gcc-gcc" "${upper}_RUNNER=$(emulator_of "$target")" \
         "CC_$name=$gcc-gcc" "AR_$name=$gcc-ar" \
         "$cross_dir/toolchain/bin/cargo" "$command" --target "$target" "$@"
 }
