@@ -67,6 +67,53 @@ pub const RING_MESSAGES: usize = 4096;
 
 // ---- RTMP: commands -------------------------------------------------------------------------
 
+/// Objects inside each other in one AMF value; metadata of the richest encoder nests 3 deep. Walks
+/// recurse this far, so it also bounds the stack.
+pub const AMF_DEPTH_MAX: u8 = 16;
+
+/// Properties of all objects of one AMF message together; a large onMetaData has 40.
+pub const AMF_PROPERTIES_MAX: u32 = 1024;
+
+/// Strings that one AMF3 value may refer back to.
+pub const AMF3_STRINGS_MAX: usize = 512;
+
+/// Complex values that one AMF3 value may refer back to.
+pub const AMF3_OBJECTS_MAX: usize = 256;
+
+/// Class descriptions that one AMF3 value may refer back to.
+pub const AMF3_TRAITS_MAX: usize = 64;
+const _: () = assert!(
+    16 * (AMF3_STRINGS_MAX + AMF3_OBJECTS_MAX) + 64 * AMF3_TRAITS_MAX <= 16 << 10,
+    "the AMF3 tables live on the stack"
+);
+
+/// Bytes of an application name and of a stream name each; both become parts of a path.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of the query behind a stream name: stream keys and signed tokens.
+pub const QUERY_BYTES_MAX: usize = 1024;
+
+/// Message streams that one connection may create; multitrack encoders use up to 4.
+pub const MESSAGE_STREAMS_MAX: usize = 8;
+
+/// Streams that one connection may publish at the same time.
+pub const PUBLISHES_MAX: usize = 4;
+const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
+
+/// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
+/// must have read something, connect to publish on every message stream, is under 4 KiB.
+pub const OUTBOX_BYTES: usize = 16 << 10;
+const _: () =
+    assert!(OUTBOX_BYTES > 2 * HANDSHAKE_BYTES + 1, "the handshake's answer goes through it too");
+
+/// Bytes of one reply before chunking.
+pub const REPLY_BYTES_MAX: usize = 1024;
+const _: () = assert!(REPLY_BYTES_MAX >= 512 + NAME_BYTES_MAX);
+
+/// Bytes after which we ask the peer to acknowledge, and allow it unacknowledged; the number that
+/// other servers send and that publishers have been tested with.
+pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
+
 // ---- Media ----------------------------------------------------------------------------------
 
 /// Program clock ahead of decode time: a player may buffer this much before it must decode.
@@ -144,6 +191,45 @@ pub const FRAME_MS_DEFAULT: i64 = 40;
 
 // ---- HLS ------------------------------------------------------------------------------------
 
+/// A slot that is too short for its segment grows by this much at a time.
+pub const SLOT_STEP_BYTES: usize = 64 << 10;
+
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+
+/// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
+pub const STREAM_PATH_BYTES_MAX: usize = 260;
+
+/// Bytes of the sentence that says what is wrong with a stream.
+pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
+/// Segments held by one playlist, listed and waiting. Where segments come out shorter than
+/// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
+pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
+const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
+
+/// Segments that may wait for the playlist's next version; with more the version is early.
+pub const PENDING_SEGMENTS_MAX: usize = 2;
+const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
+
+/// Segments that leave the playlist in one version; the window is reached over several.
+pub const RETIRED_PER_UPDATE_MAX: usize = 8;
+const _: () = assert!(
+    RETIRED_PER_UPDATE_MAX > PENDING_SEGMENTS_MAX + 1,
+    "a version removes at least what it adds"
+);
+
+/// A segment is cut here while no target duration is settled, unless it is meant to be longer.
+/// Encoders' key frame intervals reach 10 s. Milliseconds.
+pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
+
+/// What a segment may exceed the target duration by: rounded to the nearest second it must not be
+/// more (RFC 8216 §4.3.3.1). Milliseconds.
+pub const TARGET_EXCESS_MS_MAX: i64 = 499;
+
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
+/// (at most 19 in front of the comma) and a name of at most 32.
+pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------
@@ -180,8 +266,9 @@ pub const SEGMENT_MS_MIN: u32 = 500;
 /// Wanted segment duration at most: a player starts three of them behind (RFC 8216 §6.3.3).
 pub const SEGMENT_MS_MAX: u32 = 20_000;
 
-/// `EXT-X-TARGETDURATION` at most, in seconds: the longest segment and a late keyframe.
-pub const TARGET_DURATION_S_MAX: u32 = 30;
+/// `EXT-X-TARGETDURATION` at most, in seconds, by setting or by a first segment: the longest
+/// segment and a late keyframe.
+pub const TARGET_DURATION_S_MAX: u32 = 60;
 const _: () = assert!(TARGET_DURATION_S_MAX * 1000 >= SEGMENT_MS_MAX);
 
 /// Segments a playlist lists at least: it may not become shorter than three target durations
@@ -190,6 +277,10 @@ pub const WINDOW_SEGMENTS_MIN: u32 = 3;
 
 /// Segments a playlist lists at most: a minute of one-second segments to scroll back.
 pub const WINDOW_SEGMENTS_MAX: u32 = 60;
+
+/// The same as a count of places.
+#[expect(clippy::as_conversions, reason = "a small u32 always fits")]
+pub const WINDOW_MAX: usize = WINDOW_SEGMENTS_MAX as usize;
 
 /// Slots of a stream beside its window and what players may still be fetching: the one being
 /// written, and one so that a slow response does not hold up the next segment.

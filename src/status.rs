@@ -73,10 +73,16 @@ counters! {
     SegmentsForced = "segments_forced",
     /// Segments cut early because their slot was full.
     SlotsFull = "slots_full",
+    /// Slots given new pages because somebody still referred to the old ones.
+    SlotsRenewed = "slots_renewed",
     /// Slots used again before their retention had passed, for lack of another.
     RetentionCut = "retention_cut",
     /// Playlist updates made earlier than half a target duration after the last.
     UpdatesEarly = "updates_early",
+    /// Segments removed although less than three target durations remained, for lack of room.
+    WindowCut = "window_cut",
+    /// Segments listed shorter than they are, since they exceeded the target duration.
+    SegmentsOverlong = "segments_overlong",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",

@@ -111,7 +111,7 @@ impl Page {
 
     const fn arguments(self) -> &'static str {
         match self {
-            Self::Program => "COMMAND",
+            Self::Program => "COMMAND [OPTION]...",
             Self::Serve => "[--config FILE] [--set KEY=VALUE]... [--testcard]",
             Self::Segment => "IN.flv OUTDIR [--config FILE] [--set KEY=VALUE]...",
             Self::Testcard => "OUT.flv --seconds N",

@@ -95,7 +95,7 @@ impl Mux {
     pub fn advance_clock(&mut self, track: Track, at: Ticks, sink: &mut impl Sink) {
         while let Some(last) = self.clock
             && last.plus(PCR_INTERVAL_TICKS_MAX) < at.minus(PCR_LEAD_TICKS)
-            && sink.left() >= PACKET_BYTES
+            && sink.reserve(PACKET_BYTES)
         {
             let clock = last.plus(PCR_INTERVAL_TICKS_MAX);
             let field = AdaptationField {
@@ -273,7 +273,9 @@ const fn next(counter: u8) -> u8 {
 }
 
 fn put(sink: &mut impl Sink, packet: &[u8; PACKET_BYTES]) {
-    if let Some(room) = sink.room().first_mut() {
+    if sink.reserve(PACKET_BYTES)
+        && let Some(room) = sink.room().first_mut()
+    {
         *room = *packet;
         sink.wrote(1);
     }

@@ -389,11 +389,10 @@ impl Segmenter {
         sink: &mut impl Sink,
         status: &Status,
     ) {
-        if sink.left() < packet_bytes_for(picture.unit.len()) {
+        if !sink.reserve(packet_bytes_for(picture.unit.len())) {
             status.add(Counter::MediaTooLarge, 1);
             return;
         }
-        let left = sink.left();
         let dts = (picture.dts != picture.pts).then_some(picture.dts);
         let head = Head {
             track: Track::Video,
@@ -416,7 +415,7 @@ impl Segmenter {
         let slices = picture.unit.slices(picture.data, picture.sets);
         self.mux.pes(&head, picture.unit.len(), slices, sink);
         if let Some(open) = &mut self.open {
-            open.bytes += left - sink.left();
+            open.bytes = sink.written();
             open.has_video = true;
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
@@ -436,7 +435,7 @@ impl Segmenter {
             let bytes = now.iter().map(Sound::len).sum::<usize>();
             if !self.fits(bytes, sink) {
                 status.add(Counter::SlotsFull, 1);
-                self.finish(first.pts, sink, status);
+                self.finish(first.pts, sink);
                 if !self.open(first.pts, Track::Audio, true, sink, status) {
                     continue;
                 }
@@ -462,7 +461,6 @@ impl Segmenter {
             status.add(Counter::MediaOverrun, 1);
             return;
         }
-        let left = sink.left();
         let mut pcr = None;
         if let Some(open) = self.open {
             let ahead = self.last_video.is_none_or(|video| first.pts > video.plus(VIDEO_LATE));
@@ -491,7 +489,7 @@ impl Segmenter {
         });
         self.mux.pes(&head, bytes, slices, sink);
         if let Some(open) = &mut self.open {
-            open.bytes += left - sink.left();
+            open.bytes = sink.written();
             open.audio = Some(last.stream_type);
             open.end = open.end.max(last.pts.plus(last.duration));
         }
@@ -502,7 +500,7 @@ impl Segmenter {
         if !self.hold_audio {
             self.flush(ring, sink, status);
         }
-        self.finish(next, sink, status);
+        self.finish(next, sink);
     }
 
     /// Ends the segment at its own end; nothing follows yet.
@@ -510,11 +508,11 @@ impl Segmenter {
         self.hold_audio = false;
         self.flush(ring, sink, status);
         if let Some(open) = self.open {
-            self.finish(open.end, sink, status);
+            self.finish(open.end, sink);
         }
     }
 
-    fn finish(&mut self, next: Ticks, sink: &mut impl Sink, status: &Status) {
+    fn finish(&mut self, next: Ticks, sink: &mut impl Sink) {
         let Some(open) = self.open.take() else { return };
         let tracks = Tracks {
             video: open.has_video || self.keeps_video(open.end),
@@ -526,7 +524,6 @@ impl Segmenter {
         }
         self.with_pmt(tracks, open.clock, self.version, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
-        status.add(Counter::Segments, 1);
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
@@ -574,10 +571,10 @@ impl Segmenter {
     }
 
     /// Whether a PES packet of `bytes` and what is held fit what is left of the segment.
-    fn fits(&self, bytes: usize, sink: &impl Sink) -> bool {
+    fn fits(&self, bytes: usize, sink: &mut impl Sink) -> bool {
         let held = self.held.iter().map(Sound::len).sum::<usize>();
         let clock = 16 * PACKET_BYTES;
-        packet_bytes_for(bytes) + 2 * packet_bytes_for(held) + clock <= sink.left()
+        sink.reserve(packet_bytes_for(bytes) + 2 * packet_bytes_for(held) + clock)
     }
 
     fn pes_is_full(&self, next: Sound) -> bool {

@@ -36,10 +36,13 @@ pub trait Sink {
     /// `NoRoom` if there is no memory for it.
     fn begin(&mut self) -> Result<(), NoRoom>;
 
-    /// Bytes that this segment can still take.
-    fn left(&self) -> usize;
+    /// Makes sure that this segment can take `bytes` more. `false`: it is full.
+    fn reserve(&mut self, bytes: usize) -> bool;
 
-    /// Memory for the next packets, whole packets only: at least one while `left` is 188 or more.
+    /// Bytes written to this segment.
+    fn written(&self) -> usize;
+
+    /// Memory for the next packets: at least one while fewer than were reserved are written.
     fn room(&mut self) -> &mut [[u8; PACKET_BYTES]];
 
     /// Says that the first `packets` of the last `room` were written.
