@@ -116,6 +116,10 @@ pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
 
 // ---- Media ----------------------------------------------------------------------------------
 
+/// Media time of a stream's first sample: the clock runs ahead of it and must not begin below 0.
+pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(1_400);
+const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0);
+
 /// Program clock ahead of decode time: a player may buffer this much before it must decode.
 pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
 
@@ -169,13 +173,13 @@ pub const TRACKS_APART_MS_MAX: i64 = 10_000;
 pub const JUMP_FOLLOW_MS_MAX: i64 = 5_000;
 
 /// Composition times outside these bounds are taken as 0. Milliseconds.
-pub const COMPOSITION_MS_MIN: i64 = -1_000;
+pub const COMPOSITION_MS_MIN: i64 = -200;
 /// See `COMPOSITION_MS_MIN`.
 pub const COMPOSITION_MS_MAX: i64 = 10_000;
 
 /// Constant distance from a track's decode time to its presentation time at composition time 0,
 /// so that no accepted negative composition time ever presents before it decodes. Milliseconds.
-pub const COMPOSITION_LEAD_MS: i64 = 1_000;
+pub const COMPOSITION_LEAD_MS: i64 = 200;
 const _: () = assert!(COMPOSITION_LEAD_MS + COMPOSITION_MS_MIN >= 0);
 
 /// Audio time is counted in samples until the wire's time is further away than this; RTMP's
@@ -188,6 +192,21 @@ pub const AUDIO_BEHIND_MS_MAX: i64 = 500;
 
 /// One video frame while no two have been seen. Milliseconds.
 pub const FRAME_MS_DEFAULT: i64 = 40;
+/// Widths of a test card or slate: the smallest that can be read, the largest that level 5.2 takes.
+pub const CARD_WIDTH: core::ops::RangeInclusive<u16> = 160..=4096;
+
+/// Heights of a test card or slate, as its widths.
+pub const CARD_HEIGHT: core::ops::RangeInclusive<u16> = 128..=2304;
+
+/// Pictures per second of a test card. Not 1: two IDR pictures in a row would need different ids.
+pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
+
+/// Bytes of a test card's message: keyframes of 1280x720 take 40 KiB, of 4096x2304 under 150 KiB.
+pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
+const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
+
+/// Milliseconds in the day that the test card's clock shows.
+pub const DAY_MS: u32 = 86_400_000;
 
 // ---- HLS ------------------------------------------------------------------------------------
 
@@ -229,6 +248,16 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
 /// (at most 19 in front of the comma) and a name of at most 32.
 pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+
+/// Bytes read from a file at once: stays in the second-level cache until it is in packets.
+pub const FILE_READ_BYTES: usize = 256 << 10;
+
+/// Packets collected before a write to a file: 47 whole pages, so that no page is written twice.
+pub const FILE_WRITE_PACKETS: usize = 1024;
+const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
+
+/// Bytes that a segment takes in a playlist: three lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 

@@ -184,3 +184,75 @@ fn a_drop_that_is_no_wrap_is_a_jump() {
         assert!(t.video(Millis(to), 0).jump, "{from} to {to}");
     }
 }
+
+/// Two cameras stuck at segment 11871 of 4.02 s, one segment then grew without end.
+#[test]
+fn nginx_784_segments_go_on_after_13_h() {
+    let wrap = WRAPS[1];
+    let mut t = Timeline::new(Ticks(0));
+    let mut segments = 0;
+    let mut began = 0;
+    for frame in 0..4 * 12_000i64 {
+        let v = t.video(wrap.stamp(frame * 90_450), 0);
+        assert!(!v.jump);
+        if v.dts.0 - began >= 4 * 90_000 {
+            assert!(
+                (v.dts.0 - began - 4 * 90_450).abs() <= 90,
+                "segment {segments}"
+            );
+            began = v.dts.0;
+            segments += 1;
+        }
+    }
+    assert_eq!(segments, 11_999);
+}
+
+/// "Force fragment split ±682283 s" for ever: audio and video on different bases.
+#[test]
+fn nginx_568_srs_4586_separate_bases_give_no_discontinuity() {
+    for apart in [682_283_000u32, 0u32.wrapping_sub(682_283_000)] {
+        let mut t = Timeline::new(Ticks(0));
+        for ms in (0..100_000).step_by(40) {
+            let v = t.video(Millis(ms), 0);
+            let a = t.audio(Millis(apart.wrapping_add(ms)), 1_920, 48_000);
+            assert!(!v.jump && !a.jump);
+            assert_eq!(a.pts.0 - v.dts.0, LEAD);
+        }
+    }
+}
+
+/// The encoder's clock is set back by an hour.
+#[test]
+fn srs_116_clock_set_back_is_one_discontinuity() {
+    let mut t = Timeline::new(Ticks(0));
+    let (mut video, mut audio) = (-1, -1);
+    for n in 0..1_000u32 {
+        let ms = 10_000_000 + n * 40 - if n < 500 { 0 } else { 3_600_000 };
+        let v = t.video(Millis(ms), 0);
+        let a = t.audio(Millis(ms + 7), 1_920, 48_000);
+        assert_eq!((v.jump, a.jump), (n == 500, false), "frame {n}");
+        assert!(v.dts.0 > video && a.pts.0 > audio);
+        assert_eq!(a.pts.0 - v.dts.0 - LEAD, 7 * 90, "frame {n}");
+        (video, audio) = (v.dts.0, a.pts.0);
+    }
+}
+
+/// Audio and video ran apart over days, in HLS only. Here the sound card is 30 ppm fast.
+#[test]
+fn srs_1503_audio_stays_with_video_for_three_days() {
+    let mut t = Timeline::new(Ticks(0));
+    let mut frame = 0u64;
+    for ms in (0..3 * 86_400_000u32).step_by(200) {
+        let v = t.video(Millis(ms), 0);
+        // 1024 samples last 23.2200 ms; the wall says 23.2193.
+        while frame * 232_193 / 10_000 <= u64::from(ms) {
+            let wire = u32::try_from(frame * 232_193 / 10_000).unwrap();
+            let a = t.audio(Millis(wire), 1_024, 44_100);
+            assert!(!a.jump);
+            let off = a.pts.0 - LEAD - i64::from(wire) * 90;
+            assert!(off.abs() <= 53 * 90, "{} ms off at {ms}", off / 90);
+            frame += 1;
+        }
+        assert_eq!(v.dts.0, i64::from(ms) * 90);
+    }
+}

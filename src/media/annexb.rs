@@ -69,6 +69,17 @@ impl ParameterSets {
         self.replace(config.sps().chain(config.pps()))
     }
 
+    /// Takes over parameter sets behind start codes, as some encoders send their configuration.
+    /// Returns whether they differ from those before.
+    ///
+    /// # Errors
+    /// `ParameterSets` if they are too long; there are none then.
+    pub fn set_annexb(&mut self, record: &[u8]) -> Result<bool, UnitError> {
+        self.length_bytes = LengthBytes::Four;
+        let sets = annexb(record).filter(|nal| matches!(nal.kind(), NalType::Sps | NalType::Pps));
+        self.replace(sets.map(|nal| nal.bytes))
+    }
+
     /// Forgets the sets: another publisher begins.
     pub fn clear(&mut self) {
         self.len = 0;

@@ -730,26 +730,81 @@ mod tests {
     }
 
     #[test]
-    fn separate_clocks_that_drift_are_followed_in_small_steps() {
+    fn separate_clocks_that_drift_are_followed_tick_by_tick() {
         let mut t = Timeline::new(Ticks(0));
         // The audio clock runs 200 ppm fast: 0.72 s in an hour, were it not followed.
-        let (mut last, mut frame) = (i64::MIN, 0u64);
+        let (mut last, mut frame) = (None, 0u32);
         for ms in (0..3_600_000u32).step_by(40) {
             let v = t.video(Millis(ms), 0);
-            for _ in 0..2 {
-                let wire = frame * 20 * 5_001 / 5_000;
-                let wire = u32::try_from(2_000_000_000 + wire).unwrap();
-                let a = t.audio(Millis(wire), 960, HZ);
+            while u64::from(frame) * 20 <= u64::from(ms) * 5_001 / 5_000 {
+                let a = t.audio(Millis(2_000_000_000 + frame * 20), 960, HZ);
                 assert!(!a.jump);
-                if frame > 0 {
-                    assert!((a.pts.0 - last - 1_800).abs() <= 90 * 51, "no jumps");
+                if let Some(last) = last {
+                    assert!((1_799..=1_800).contains(&(a.pts.0 - last)), "no jumps");
                 }
-                last = a.pts.0;
+                last = Some(a.pts.0);
                 frame += 1;
             }
-            let apart = (last - LEAD - v.dts.0).abs();
-            assert!(apart < 120 * 90, "{} ms apart at {ms}", apart / 90);
+            let apart = (last.unwrap() - LEAD - v.dts.0).abs();
+            assert!(apart < 60 * 90, "{} ms apart at {ms}", apart / 90);
         }
+        assert_eq!(t.counts().reanchored, 0);
+    }
+
+    #[test]
+    fn separate_clocks_keep_their_relation_over_a_common_leap() {
+        for ahead in [0, 15, 300] {
+            let mut t = Timeline::new(Ticks(0));
+            t.video(Millis(0), 0);
+            t.audio(Millis(3_000_000_000), 960, HZ);
+            let v = t.video(Millis(1_000_000), 0);
+            let a = t.audio(Millis(3_001_000_000 + ahead), 960, HZ);
+            assert_eq!((v.jump, a.jump), (true, false));
+            assert_eq!(a.pts.0 - v.dts.0 - LEAD, i64::from(ahead) * 90);
+        }
+    }
+
+    #[test]
+    fn track_that_jumps_long_after_the_other_has_its_own_discontinuity() {
+        for (wait, jumps) in [(4_000, 1), (6_000, 2)] {
+            let mut t = Timeline::new(Ticks(0));
+            run(&mut t, 0, 1_000);
+            for ms in (0..wait).step_by(20) {
+                t.video(Millis(50_000_000 + ms), 0);
+                t.audio(Millis(1_000 + ms), 960, HZ);
+            }
+            let a = t.audio(Millis(3_000_000_000), 960, HZ);
+            assert_eq!(a.jump, jumps == 2);
+            assert_eq!(t.counts().jumps, jumps);
+        }
+    }
+
+    #[test]
+    fn track_that_jumps_second_to_an_earlier_time_moves_both_on() {
+        let mut t = Timeline::new(Ticks(0));
+        run(&mut t, 0, 1_000);
+        let a = t.audio(Millis(500_200), 960, HZ);
+        assert!(a.jump);
+        let v = t.video(Millis(500_000), 0);
+        assert!(!v.jump && v.dts.0 > 960 * 90);
+        let next = t.audio(Millis(500_220), 960, HZ);
+        assert_eq!(next.pts.0 - LEAD - v.dts.0, 220 * 90);
+    }
+
+    #[test]
+    fn forward_jump_of_a_known_period_is_a_jump() {
+        for period_ms in [1 << 24, 47_721_859, 95_443_718] {
+            let mut t = Timeline::new(Ticks(0));
+            t.video(Millis(100), 0);
+            assert!(t.video(Millis(period_ms + 140), 0).jump, "{period_ms}");
+        }
+    }
+
+    #[test]
+    fn drop_of_24_bits_far_from_their_top_is_a_jump() {
+        let mut t = Timeline::new(Ticks(0));
+        t.video(Millis((1 << 24) + 3_000_000), 0);
+        assert!(t.video(Millis(3_000_040), 0).jump);
     }
 
     #[test]

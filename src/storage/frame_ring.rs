@@ -203,6 +203,14 @@ impl FrameRing {
         self.bytes.get_mut(place.offset..place.offset + place.bytes).unwrap_or_default()
     }
 
+    /// Copies the bytes of `from`, which may just have been closed, to the front of `to`.
+    pub fn copy(&mut self, from: Place, to: Place) {
+        debug_assert!(from.bytes <= to.bytes);
+        if from.bytes <= to.bytes && self.place_is_live(from) {
+            self.bytes.copy_within(from.offset..from.offset + from.bytes, to.offset);
+        }
+    }
+
     /// Ends a reservation. Its bytes stay readable until they are overwritten.
     pub fn close(&mut self, place: Place) {
         if let Some(i) = self.open.iter().position(|open| *open == place) {

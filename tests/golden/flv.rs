@@ -1,12 +1,9 @@
 //! FLV vectors: tags, configuration, classic and enhanced bodies. Captured from ffmpeg 5.1 and
 //! taken from Enhanced RTMP v2 by hand.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a vector that cannot be read is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
 use rillcast::time::Millis;
+use rillcast::wire::aac::{AudioSpecificConfig, Frequency, Sbr};
 use rillcast::wire::flv::{
     AudioBody, AudioCodec, AudioPacket, FileHeader, FourCc, FrameType, Multitrack, TagHeader,
     TagKind, VideoBody, VideoCodec, VideoPacket,
@@ -324,4 +321,34 @@ fn classic_video_codecs_are_named() {
         assert_eq!(codec.to_string(), name);
     }
     assert_eq!(VideoCodec::Named(FourCc(*b"x\x00z1")).to_string(), "unknown video codec x\\x00z1");
+}
+
+#[test]
+fn aac_configurations_are_those_of_14496() {
+    let config = |object_type, hertz, channels, sbr| AudioSpecificConfig {
+        object_type,
+        frequency: Frequency::new(hertz).unwrap(),
+        channels,
+        short_frames: false,
+        core_delay: None,
+        sbr,
+    };
+    let no_sbr = Sbr::Tail { output: None, parametric_stereo: None };
+    let he = Sbr::Explicit { output: Frequency::new(44_100).unwrap(), parametric_stereo: false };
+    for (want, config, heard_as) in [
+        ("1210", config(2, 44_100, 2, Sbr::Unsaid), 2),
+        ("1190", config(2, 48_000, 2, Sbr::Unsaid), 2),
+        ("1188", config(2, 48_000, 1, Sbr::Unsaid), 2),
+        ("1208", config(2, 44_100, 1, Sbr::Unsaid), 2),
+        ("1390", config(2, 22_050, 2, Sbr::Unsaid), 2),
+        ("1588", config(2, 8000, 1, Sbr::Unsaid), 2),
+        ("120856e500", config(2, 44_100, 1, no_sbr), 2),
+        ("2b920800", config(2, 22_050, 2, he), 5),
+    ] {
+        let want = hex(want);
+        assert_eq!(AudioSpecificConfig::parse(&want), Ok(config));
+        assert_eq!(written(|w| config.emit(w).unwrap()), want);
+        assert_eq!(config.playlist_object_type(), heard_as);
+        assert_eq!(config.samples_per_frame(), 1024);
+    }
 }

@@ -6,6 +6,8 @@
 )]
 
 use rillcast::time::Ticks;
+use rillcast::wire::aac::{AdtsHeader, AudioSpecificConfig};
+use rillcast::wire::mpa::{FrameHeader, Layer};
 use rillcast::wire::ts::packet::{AdaptationField, Header, Packet, Pcr, packet_count};
 use rillcast::wire::ts::pes::{PesHeader, STREAM_AUDIO, STREAM_PRIVATE, STREAM_VIDEO};
 use rillcast::wire::ts::psi::{self, Pat, Pmt, PmtSection, PmtStream, crc32};
@@ -279,4 +281,42 @@ fn packet_counts_are_those_of_the_overhead_table() {
     assert_eq!(packet_count(184, 0), (1, 0));
     assert_eq!(packet_count(185, 0), (2, 183));
     assert_eq!(packet_count(176, 8), (1, 0));
+}
+
+#[test]
+fn adts_headers_are_those_of_14496() {
+    for (config, want) in [
+        ("1210", "fff150800d7ffc"),
+        ("1190", "fff14c800d7ffc"),
+        ("1188", "fff14c400d7ffc"),
+        ("1208", "fff150400d7ffc"),
+        ("1390", "fff15c800d7ffc"),
+        ("1588", "fff16c400d7ffc"),
+        // HE-AAC goes out as its core.
+        ("2b920800", "fff15c800d7ffc"),
+        ("120856e500", "fff150400d7ffc"),
+    ] {
+        let config = AudioSpecificConfig::parse(&hex(config)).unwrap();
+        assert_eq!(config.adts_header(100).unwrap().to_vec(), hex(want));
+        let header = AdtsHeader::parse(&hex(want)).unwrap();
+        assert_eq!((header.frame_bytes, header.header_bytes, header.blocks), (107, 7, 1));
+        assert_eq!(header.frequency.hertz(), config.sample_rate());
+        assert_eq!(header.channels, config.channels);
+    }
+}
+
+#[test]
+fn mpeg_audio_frames_have_the_lengths_of_11172() {
+    for (header, bytes, bit_rate, hertz, samples, stream_type) in [
+        ("fffb9000", 417, 128_000, 44_100, 1152, 3),
+        ("fffb9200", 418, 128_000, 44_100, 1152, 3),
+        ("fffb9464", 384, 128_000, 48_000, 1152, 3),
+        ("fff34000", 104, 32_000, 22_050, 576, 4),
+    ] {
+        let header = FrameHeader::parse(&hex(header)).unwrap();
+        assert_eq!(header.layer, Layer::III);
+        assert_eq!(header.frame_bytes(), bytes);
+        assert_eq!((header.bit_rate, header.sample_rate), (bit_rate, hertz));
+        assert_eq!((header.samples(), header.stream_type()), (samples, stream_type));
+    }
 }

@@ -139,6 +139,19 @@ mod tests {
         assert!(!starts(&[]));
     }
 
+    /// Written by libx264 through ffmpeg 5.1 with `open-gop=1`.
+    #[test]
+    fn decoding_starts_at_an_open_group_of_libx264() {
+        let sei = [0x06, 0x06, 0x01, 0xc4, 0x80];
+        let intra = [0x41, 0x88, 0xee, 0x42, 0xff, 0x63];
+        let inter = [0x41, 0x9b, 0xdb, 0x7c, 0x99, 0x45];
+        let bidirectional = [0x01, 0x9f, 0xfa, 0x79, 0x0b, 0x7f];
+        assert_eq!(recovery_point(&sei), Some(0));
+        assert!(starts(&[&sei, &intra]));
+        assert_eq!(slice_type(&inter), Some(SliceType::P));
+        assert_eq!(slice_type(&bidirectional), Some(SliceType::B));
+    }
+
     proptest! {
         #[test]
         fn access_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..60), first: u8) {
