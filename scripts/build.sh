@@ -80,7 +80,7 @@ unit_tests() {
     need_packages "$(emulator_of "$target"):qemu-user-static"
     make_toolchain
     say "unit tests: $target, under emulation"
-    RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib -Zbuild-std=std,panic_abort,test
+    CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib -Zbuild-std=std,panic_abort,test
 }
 
 mode="build"
