@@ -43,6 +43,8 @@ counters! {
     RtmpPartialsDropped = "rtmp_partials_dropped",
     /// Media messages dropped because nothing was being published on their stream.
     RtmpStrayMedia = "rtmp_stray_media",
+    /// Data messages that did not parse, dropped.
+    RtmpDataDropped = "rtmp_data_dropped",
     // Media
     /// Messages whose codec MPEG-TS cannot carry here, dropped.
     MediaUnsupported = "media_unsupported",

@@ -196,10 +196,7 @@ fn nginx_784_segments_go_on_after_13_h() {
         let v = t.video(wrap.stamp(frame * 90_450), 0);
         assert!(!v.jump);
         if v.dts.0 - began >= 4 * 90_000 {
-            assert!(
-                (v.dts.0 - began - 4 * 90_450).abs() <= 90,
-                "segment {segments}"
-            );
+            assert!((v.dts.0 - began - 4 * 90_450).abs() <= 90, "segment {segments}");
             began = v.dts.0;
             segments += 1;
         }

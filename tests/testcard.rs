@@ -37,10 +37,7 @@ fn run(tool: &str, arguments: &[&str]) -> Vec<u8> {
         .output()
         .unwrap_or_else(|error| panic!("{tool} is needed: {error}"));
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{tool} {arguments:?}: {complaints}"
-    );
+    assert!(output.status.success(), "{tool} {arguments:?}: {complaints}");
     assert!(complaints.is_empty(), "{tool} {arguments:?}: {complaints}");
     output.stdout
 }
@@ -53,17 +50,8 @@ fn decode(path: &Path, output: &[&str]) -> Vec<u8> {
     run("ffmpeg", &arguments)
 }
 
-const RAW: [&str; 9] = [
-    "-map",
-    "0:v",
-    "-f",
-    "rawvideo",
-    "-pix_fmt",
-    "yuv420p",
-    "-fps_mode",
-    "passthrough",
-    "-",
-];
+const RAW: [&str; 9] =
+    ["-map", "0:v", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", "-"];
 
 /// The painted picture cut to its visible part, planes one after the other.
 fn visible(card: &TestCard, width: usize, height: usize) -> Vec<u8> {
@@ -84,20 +72,14 @@ fn visible(card: &TestCard, width: usize, height: usize) -> Vec<u8> {
 /// Mean of the squared differences of samples.
 fn mean_square(left: &[u8], right: &[u8]) -> f64 {
     assert_eq!(left.len(), right.len());
-    let squares = left
-        .iter()
-        .zip(right)
-        .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let squares = left.iter().zip(right).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
     squares.sum::<f64>() / f64::from(u32::try_from(left.len()).unwrap())
 }
 
 /// A card made for that moment alone, after its first picture.
 fn afresh(config: &TestCardConfig, frame: u32) -> TestCard {
     let ms = frame * 1000 / config.frames_per_second;
-    let config = TestCardConfig {
-        clock_start_ms: config.clock_start_ms + ms,
-        ..*config
-    };
+    let config = TestCardConfig { clock_start_ms: config.clock_start_ms + ms, ..*config };
     let mut card = TestCard::new(&config).unwrap();
     let mut buffer = vec![0; CARD_MESSAGE_BYTES_MAX];
     while card.next(&mut buffer).unwrap().kind == CardKind::Audio {}
@@ -115,32 +97,18 @@ fn card_decodes_to_what_was_painted_at_every_size() {
         (720, 1280, 24),
         (320, 240, 60),
     ] {
-        let config = TestCardConfig {
-            width,
-            height,
-            frames_per_second,
-            ..HD
-        };
+        let config = TestCardConfig { width, height, frames_per_second, ..HD };
         let path = folder.path().join(format!("{width}x{height}.flv"));
         write_flv(&config, 3, &path);
         let decoded = decode(&path, &RAW);
         let (width, height) = (usize::from(width), usize::from(height));
         let frames: Vec<_> = decoded.chunks(width * height * 3 / 2).collect();
-        assert_eq!(
-            frames.len(),
-            usize::try_from(3 * frames_per_second).unwrap()
-        );
+        assert_eq!(frames.len(), usize::try_from(3 * frames_per_second).unwrap());
         // Small and large steps into every second, midst and edges of the flash among them.
-        for at in (0..3 * frames_per_second)
-            .step_by(7)
-            .chain([1, frames_per_second])
-        {
+        for at in (0..3 * frames_per_second).step_by(7).chain([1, frames_per_second]) {
             let frame = frames[usize::try_from(at).unwrap()];
             let error = mean_square(frame, &visible(&afresh(&config, at), width, height));
-            assert!(
-                error < 6.0,
-                "{width}x{height} frame {at}: mean square {error}"
-            );
+            assert!(error < 6.0, "{width}x{height} frame {at}: mean square {error}");
         }
     }
 }
@@ -173,22 +141,11 @@ fn bars_have_their_colours() {
     for (nth, (y, cb, cr)) in bt709.into_iter().enumerate() {
         let (column, row) = ((2 * nth + 1) * 1280 / 14 + 8, 200);
         let chroma = 1280 * 720 + row / 2 * 640 + column / 2;
-        let have = (
-            frame[row * 1280 + column],
-            frame[chroma],
-            frame[chroma + 640 * 360],
-        );
+        let have = (frame[row * 1280 + column], frame[chroma], frame[chroma + 640 * 360]);
         let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
-        assert!(
-            near(have.0, y) && near(have.1, cb) && near(have.2, cr),
-            "bar {nth} is {have:?}"
-        );
+        assert!(near(have.0, y) && near(have.1, cb) && near(have.2, cr), "bar {nth} is {have:?}");
     }
-    assert_eq!(
-        Colour::WHITE.y,
-        frame[(23 * 16 + 4) * 1280 + 8],
-        "the panel flashes at 0"
-    );
+    assert_eq!(Colour::WHITE.y, frame[(23 * 16 + 4) * 1280 + 8], "the panel flashes at 0");
 }
 
 #[test]
@@ -222,43 +179,17 @@ fn stream_says_what_it_is() {
         "color_space=bt709",
         "field_order=progressive",
     ] {
-        assert!(
-            video.lines().any(|have| have == line),
-            "{line} is not in {video}"
-        );
+        assert!(video.lines().any(|have| have == line), "{line} is not in {video}");
     }
     let audio = probe(&["-select_streams", "a", "-show_entries", entries]);
-    for line in [
-        "codec_name=aac",
-        "profile=LC",
-        "sample_rate=48000",
-        "channels=2",
-    ] {
-        assert!(
-            audio.lines().any(|have| have == line),
-            "{line} is not in {audio}"
-        );
+    for line in ["codec_name=aac", "profile=LC", "sample_rate=48000", "channels=2"] {
+        assert!(audio.lines().any(|have| have == line), "{line} is not in {audio}");
     }
-    let frames = probe(&[
-        "-select_streams",
-        "v",
-        "-show_entries",
-        "frame=key_frame,pict_type",
-    ]);
-    let keys: Vec<_> = frames
-        .lines()
-        .filter(|line| line.starts_with("key_frame"))
-        .collect();
+    let frames = probe(&["-select_streams", "v", "-show_entries", "frame=key_frame,pict_type"]);
+    let keys: Vec<_> = frames.lines().filter(|line| line.starts_with("key_frame")).collect();
     assert_eq!(keys.len(), 250);
     for (nth, key) in keys.iter().enumerate() {
-        assert_eq!(
-            *key,
-            if nth % 25 == 0 {
-                "key_frame=1"
-            } else {
-                "key_frame=0"
-            }
-        );
+        assert_eq!(*key, if nth % 25 == 0 { "key_frame=1" } else { "key_frame=0" });
     }
 }
 
@@ -290,27 +221,13 @@ fn flashes_and_beeps(
     let corner = corner * usize::from(config.width) + 4;
     let flashes = onsets(video.chunks(frame_bytes), |frame| frame[corner] > 128);
     let rate = usize::try_from(config.frames_per_second).unwrap();
-    let flashes = flashes
-        .into_iter()
-        .map(|frame| frame * 1000 / rate)
-        .collect();
+    let flashes = flashes.into_iter().map(|frame| frame * 1000 / rate).collect();
 
     // Resampling to timestamps keeps the sound where the container says that it is.
-    let sound = [
-        "-map",
-        "0:a",
-        "-af",
-        "aresample=async=1:first_pts=0",
-        "-ac",
-        "1",
-        "-f",
-        "s16le",
-        "-",
-    ];
+    let sound =
+        ["-map", "0:a", "-af", "aresample=async=1:first_pts=0", "-ac", "1", "-f", "s16le", "-"];
     let sound = decode(path, &sound);
-    let samples = sound
-        .chunks_exact(2)
-        .map(|s| i16::from_le_bytes([s[0], s[1]]));
+    let samples = sound.chunks_exact(2).map(|s| i16::from_le_bytes([s[0], s[1]]));
     let mut quiet = 48_000;
     let mut beeps = Vec::new();
     for (at, sample) in samples.enumerate() {
@@ -329,16 +246,9 @@ fn flashes_and_beeps(
 }
 
 fn assert_in_sync(flashes: &[usize], beeps: &[usize], count: usize) {
-    assert_eq!(
-        (flashes.len(), beeps.len()),
-        (count, count),
-        "{flashes:?} {beeps:?}"
-    );
+    assert_eq!((flashes.len(), beeps.len()), (count, count), "{flashes:?} {beeps:?}");
     for (flash, beep) in flashes.iter().zip(beeps) {
-        assert!(
-            flash.abs_diff(*beep) <= 22,
-            "flash at {flash}, beep at {beep} ms"
-        );
+        assert!(flash.abs_diff(*beep) <= 22, "flash at {flash}, beep at {beep} ms");
     }
 }
 
@@ -347,20 +257,11 @@ fn beep_comes_with_the_flash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sync.flv");
     // Twenty seconds: the loop of eight closes twice.
-    let config = TestCardConfig {
-        width: 320,
-        height: 240,
-        ..HD
-    };
+    let config = TestCardConfig { width: 320, height: 240, ..HD };
     let (flashes, beeps) = flashes_and_beeps(&config, 20, &path);
     println!("flashes {flashes:?}\nbeeps   {beeps:?}");
     assert_in_sync(&flashes, &beeps, 20);
-    assert!(
-        flashes
-            .iter()
-            .enumerate()
-            .all(|(nth, flash)| *flash == nth * 1000)
-    );
+    assert!(flashes.iter().enumerate().all(|(nth, flash)| *flash == nth * 1000));
 }
 
 #[test]
@@ -369,12 +270,7 @@ fn beep_comes_with_the_flash_when_the_start_is_within_a_second() {
     let path = folder.path().join("sync.flv");
     for (late, frames_per_second) in [(333, 25), (730, 30)] {
         let clock_start_ms = HD.clock_start_ms + late;
-        let config = TestCardConfig {
-            width: 320,
-            height: 240,
-            frames_per_second,
-            clock_start_ms,
-        };
+        let config = TestCardConfig { width: 320, height: 240, frames_per_second, clock_start_ms };
         let (flashes, beeps) = flashes_and_beeps(&config, 12, &path);
         println!("flashes {flashes:?}\nbeeps   {beeps:?}");
         assert_in_sync(&flashes, &beeps, 12);

@@ -8,7 +8,7 @@
 //! is nothing. Tells in plain words which track cannot be carried. Holds no payload: that stays in
 //! the stream's ring until it is laid into packets.
 
-use crate::limits::{STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
+use crate::limits::{COMPOSITION_LEAD_MS, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::demux::{self, Unit};
 use crate::media::segmenter::{Picture, Segmenter, Sound};
@@ -259,6 +259,7 @@ impl Pipeline {
             }
             let sound = Sound {
                 pts: time.pts,
+                dts: time.pts.minus(COMPOSITION_LEAD),
                 duration: duration(samples, rate),
                 adts: Some(adts),
                 place,
@@ -301,7 +302,8 @@ impl Pipeline {
             self.segmenter.jump(ring, sink, status);
         }
         let duration = duration(samples, sample_rate);
-        let sound = Sound { pts: time.pts, duration, adts: None, place, stream_type };
+        let (pts, dts) = (time.pts, time.pts.minus(COMPOSITION_LEAD));
+        let sound = Sound { pts, dts, duration, adts: None, place, stream_type };
         self.segmenter.sound(sound, ring, sink, status);
     }
 
@@ -322,6 +324,9 @@ impl Pipeline {
         }
     }
 }
+
+/// What presentation is later than decoding, on this timeline.
+const COMPOSITION_LEAD: Ticks = Ticks::from_millis(COMPOSITION_LEAD_MS);
 
 /// A picture as it came.
 #[derive(Clone, Copy)]

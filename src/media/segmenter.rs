@@ -42,6 +42,8 @@ pub struct Picture<'a> {
 pub struct Sound {
     /// Presentation time of the first frame that begins in it.
     pub pts: Ticks,
+    /// The same on the scale of decode times: what a picture's decode time is compared with.
+    pub dts: Ticks,
     /// Time it lasts.
     pub duration: Ticks,
     /// ADTS header to write in front, for AAC.
@@ -206,13 +208,13 @@ impl Segmenter {
 
     /// Takes an audio message; it is written when enough have come, or when a segment ends.
     pub fn sound(&mut self, sound: Sound, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
-        self.last_audio = Some(sound.pts);
+        self.last_audio = Some(sound.dts);
         let changed = self.held.last().is_some_and(|last| last.stream_type != sound.stream_type);
         if (changed || self.pes_is_full(sound)) && !self.waits() {
             self.flush(ring, sink, status);
         }
         if self.held.is_full() {
-            self.give_up_waiting(sound.pts, sink, status);
+            self.give_up_waiting(sound.dts, sink, status);
             if self.waits() {
                 // A keyframe is still promised: the oldest audio would be heard before it.
                 self.held.remove(0);
@@ -222,7 +224,7 @@ impl Segmenter {
             }
         }
         if !self.waits() {
-            self.cut_at_sound(sound.pts, ring, sink, status);
+            self.cut_at_sound(sound.dts, ring, sink, status);
         }
         let pushed = self.held.push(sound);
         debug_assert!(pushed.is_ok());
@@ -268,7 +270,7 @@ impl Segmenter {
         if self.open.is_none() {
             self.start = Start::Anywhere;
             if let Some(first) = self.held.first() {
-                self.open(first.pts, Track::Audio, true, sink, status);
+                self.open(first.dts, Track::Audio, true, sink, status);
             }
         }
     }
@@ -290,32 +292,26 @@ impl Segmenter {
         forced
     }
 
-    /// Ends the segment before the audio at `pts`: at the target where there is no video, at the
+    /// Ends the segment before the audio at `at`: at the target where there is no video, at the
     /// limit where video has stopped coming.
-    fn cut_at_sound(
-        &mut self,
-        pts: Ticks,
-        ring: &FrameRing,
-        sink: &mut impl Sink,
-        status: &Status,
-    ) {
+    fn cut_at_sound(&mut self, at: Ticks, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
         let Some(open) = self.open else {
-            if self.start == Start::Anywhere && !self.video_runs(pts) {
-                self.open(pts, Track::Audio, true, sink, status);
+            if self.start == Start::Anywhere && !self.video_runs(at) {
+                self.open(at, Track::Audio, true, sink, status);
             }
             return;
         };
-        let longest = if open.has_video || self.video_runs(pts) {
+        let longest = if open.has_video || self.video_runs(at) {
             self.limit.unwrap_or(SEGMENT_TICKS_MAX)
         } else {
             self.target
         };
-        let due = pts.minus(open.start).plus(CUT_SLACK_TICKS) >= longest;
+        let due = at.minus(open.start).plus(CUT_SLACK_TICKS) >= longest;
         // A picture that is about to come would end the segment itself, and better.
-        if due && !(open.has_video && self.video_runs(pts)) {
+        if due && !(open.has_video && self.video_runs(at)) {
             self.flush(ring, sink, status);
-            self.close(pts, ring, sink, status);
-            self.open(pts, Track::Audio, true, sink, status);
+            self.close(at, ring, sink, status);
+            self.open(at, Track::Audio, true, sink, status);
         }
     }
 
@@ -429,14 +425,14 @@ impl Segmenter {
             let count = pes_frames(rest).max(1);
             let (now, later) = rest.split_at(count);
             rest = later;
-            if self.open.is_none() && !self.open(first.pts, Track::Audio, true, sink, status) {
+            if self.open.is_none() && !self.open(first.dts, Track::Audio, true, sink, status) {
                 continue;
             }
             let bytes = now.iter().map(Sound::len).sum::<usize>();
             if !self.fits(bytes, sink) {
                 status.add(Counter::SlotsFull, 1);
-                self.finish(first.pts, sink);
-                if !self.open(first.pts, Track::Audio, true, sink, status) {
+                self.finish(first.dts, sink);
+                if !self.open(first.dts, Track::Audio, true, sink, status) {
                     continue;
                 }
             }
@@ -463,12 +459,12 @@ impl Segmenter {
         }
         let mut pcr = None;
         if let Some(open) = self.open {
-            let ahead = self.last_video.is_none_or(|video| first.pts > video.plus(VIDEO_LATE));
+            let ahead = self.last_video.is_none_or(|video| first.dts > video.plus(VIDEO_LATE));
             if open.clock == Track::Audio || ahead {
-                self.mux.advance_clock(open.clock, first.pts, sink);
+                self.mux.advance_clock(open.clock, first.dts, sink);
             }
             if open.clock == Track::Audio {
-                pcr = self.mux.clock_at(first.pts);
+                pcr = self.mux.clock_at(first.dts);
             }
         }
         let head = Head {
@@ -491,7 +487,7 @@ impl Segmenter {
         if let Some(open) = &mut self.open {
             open.bytes = sink.written();
             open.audio = Some(last.stream_type);
-            open.end = open.end.max(last.pts.plus(last.duration));
+            open.end = open.end.max(last.dts.plus(last.duration));
         }
     }
 
@@ -587,8 +583,8 @@ impl Segmenter {
         let (Some(first), Some(last)) = (self.held.first(), self.held.last()) else {
             return false;
         };
-        let end = last.pts.plus(last.duration).plus(last.duration);
-        !self.hold_audio && end.minus(first.pts) > AUDIO_PES_TICKS_MAX
+        let end = last.dts.plus(last.duration).plus(last.duration);
+        !self.hold_audio && end.minus(first.dts) > AUDIO_PES_TICKS_MAX
     }
 }
 
@@ -613,8 +609,8 @@ fn pes_frames(frames: &[Sound]) -> usize {
         .iter()
         .take_while(|sound| {
             bytes += sound.len();
-            let end = sound.pts.plus(sound.duration);
-            end.minus(first.pts) <= AUDIO_PES_TICKS_MAX
+            let end = sound.dts.plus(sound.duration);
+            end.minus(first.dts) <= AUDIO_PES_TICKS_MAX
                 && bytes <= AUDIO_PES_BYTES_MAX
                 && sound.stream_type == first.stream_type
         })

@@ -3,6 +3,14 @@
 //! Vectors without another origin were computed from AMF0 §2 and AMF3 §1.3, §3 by a script that
 //! shares no code with this program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "shared by tests; the settings allow it in test functions alone"
+)]
+
 use proptest::prelude::*;
 use rillcast::wire::amf0::{self, AmfError, Value, Values};
 use rillcast::wire::amf3::{self, Tree};
@@ -14,7 +22,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
     assert_eq!(digits.len() % 2, 0);
     digits
         .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
 }
 
@@ -93,6 +101,16 @@ fn amf0_containers_match_vectors_both_ways() {
     let Value::Typed { class, object } = one(&bytes) else { panic!("not a typed object") };
     assert_eq!(class, b"Foo");
     assert_eq!(object.iter().count(), 1);
+}
+
+#[test]
+fn amf0_messages_of_several_values_match_vectors() {
+    let bytes = hex("0200117c52746d7053616d706c6541636365737301010101");
+    let values: Vec<_> = Values::new(&bytes).map(Result::unwrap).collect();
+    let want = [Value::String(b"|RtmpSampleAccess"), Value::Boolean(true), Value::Boolean(true)];
+    assert_eq!(values, want);
+    let written: Vec<u8> = want.iter().flat_map(emitted0).collect();
+    assert_eq!(written, bytes);
 }
 
 #[test]
@@ -455,6 +473,127 @@ fn models() -> impl Strategy<Value = Model> {
     })
 }
 
+/// What a generated AMF3 value holds, owned.
+#[derive(Clone, Debug, PartialEq)]
+enum Model3 {
+    Integer(i32),
+    Double(f64),
+    Boolean(bool),
+    Null,
+    Undefined,
+    Text(Vec<u8>),
+    Bytes(Vec<u8>),
+    Array(Vec<(Vec<u8>, Model3)>, Vec<Model3>),
+    Object(Vec<u8>, Vec<(Vec<u8>, Model3)>, Vec<(Vec<u8>, Model3)>),
+    Dictionary(Vec<Model3>),
+}
+
+type Pairs3 = Vec<(Vec<u8>, Model3)>;
+
+impl Model3 {
+    fn emit(&self, e: &mut amf3::Emitter<'_, '_>) {
+        let named = |e: &mut amf3::Emitter<'_, '_>, pairs: &Pairs3| {
+            for (name, value) in pairs {
+                e.key(name).unwrap();
+                value.emit(e);
+            }
+            e.end().unwrap();
+        };
+        match self {
+            Self::Integer(n) => e.integer(*n).unwrap(),
+            Self::Double(n) => e.double(*n).unwrap(),
+            Self::Boolean(b) => e.boolean(*b).unwrap(),
+            Self::Null => e.null().unwrap(),
+            Self::Undefined => e.undefined().unwrap(),
+            Self::Text(t) => e.string(t).unwrap(),
+            Self::Bytes(b) => e.byte_array(b).unwrap(),
+            Self::Array(pairs, dense) => {
+                e.array(u32::try_from(dense.len()).unwrap()).unwrap();
+                named(e, pairs);
+                for value in dense {
+                    value.emit(e);
+                }
+            }
+            Self::Object(class, sealed, pairs) => {
+                let keys: Vec<&[u8]> = sealed.iter().map(|(key, _)| &key[..]).collect();
+                e.object(class, &keys, !pairs.is_empty()).unwrap();
+                for (_, value) in sealed {
+                    value.emit(e);
+                }
+                if !pairs.is_empty() {
+                    named(e, pairs);
+                }
+            }
+            Self::Dictionary(items) => {
+                let pairs = u32::try_from(items.len() / 2).unwrap();
+                e.dictionary(false, pairs).unwrap();
+                for value in items {
+                    value.emit(e);
+                }
+            }
+        }
+    }
+
+    fn of(tree: &Tree<'_>, value: amf3::Value<'_>) -> Self {
+        let own = |(name, value): (&[u8], _)| (name.to_vec(), Self::of(tree, value));
+        let list = |items| tree.items(items).map(|value| Self::of(tree, value)).collect();
+        match value {
+            amf3::Value::Integer(n) => Self::Integer(n),
+            amf3::Value::Double(n) => Self::Double(n),
+            amf3::Value::Boolean(b) => Self::Boolean(b),
+            amf3::Value::Null => Self::Null,
+            amf3::Value::Undefined => Self::Undefined,
+            amf3::Value::String(t) => Self::Text(t.to_vec()),
+            amf3::Value::ByteArray(b) => Self::Bytes(b.to_vec()),
+            amf3::Value::Array(array) => {
+                Self::Array(tree.named(&array).map(own).collect(), list(array.dense))
+            }
+            amf3::Value::Object(object) => {
+                let mut all: Pairs3 = tree.properties(&object).map(own).collect();
+                let class = object.class().to_vec();
+                // Sealed names are generated in upper case, dynamic ones in lower case.
+                let dynamic = all
+                    .iter()
+                    .position(|(name, _)| name.first().is_some_and(u8::is_ascii_lowercase))
+                    .unwrap_or(all.len());
+                let pairs = all.split_off(dynamic);
+                Self::Object(class, all, pairs)
+            }
+            amf3::Value::Dictionary { items, .. } => Self::Dictionary(list(items)),
+            other => panic!("not generated: {other:?}"),
+        }
+    }
+}
+
+fn models3() -> impl Strategy<Value = Model3> {
+    let text = || proptest::collection::vec(any::<u8>(), 0..12);
+    let leaf = prop_oneof![
+        (-(1 << 28)..1 << 28).prop_map(Model3::Integer),
+        (-1e9..1e9f64).prop_map(Model3::Double),
+        any::<bool>().prop_map(Model3::Boolean),
+        Just(Model3::Null),
+        Just(Model3::Undefined),
+        text().prop_map(Model3::Text),
+        text().prop_map(Model3::Bytes),
+    ];
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        let name = |range| proptest::collection::vec(range, 1..8);
+        let lower = proptest::collection::vec((name(b'a'..b'{'), inner.clone()), 0..5);
+        let upper = proptest::collection::vec((name(b'A'..b'['), inner.clone()), 0..5);
+        let items = proptest::collection::vec(inner, 0..5);
+        prop_oneof![
+            (lower.clone(), items.clone()).prop_map(|(pairs, dense)| Model3::Array(pairs, dense)),
+            (text(), upper, lower)
+                .prop_map(|(class, sealed, pairs)| Model3::Object(class, sealed, pairs)),
+            items.prop_map(|items| {
+                let mut even = items;
+                even.truncate(even.len() / 2 * 2);
+                Model3::Dictionary(even)
+            }),
+        ]
+    })
+}
+
 /// Opens everything that can be opened, a bounded number of levels deep.
 fn visit0(value: Value<'_>, depth: u8) {
     if depth > 16 {
@@ -517,6 +656,17 @@ proptest! {
         if let Ok(tree) = Tree::parse(&bytes) {
             visit3(&tree, tree.root().unwrap(), 0);
         }
+    }
+
+    #[test]
+    fn amf3_parse_inverts_emit(model in models3()) {
+        let mut buffer = vec![0; 16 << 10];
+        let mut w = Writer::new(&mut buffer);
+        model.emit(&mut amf3::Emitter::new(&mut w));
+        let bytes = w.finish();
+        let tree = Tree::parse(bytes).unwrap();
+        prop_assert_eq!(Model3::of(&tree, tree.root().unwrap()), model);
+        prop_assert_eq!(Tree::measure(bytes, 0), Ok(bytes.len()));
     }
 
     #[test]

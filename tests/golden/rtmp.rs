@@ -3,6 +3,13 @@
 //! "Captured" vectors come from ffmpeg 5.1 talking to a logging server; "§" ones from RTMP 1.0; the
 //! others were computed by a script that shares no code with this program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "shared by tests; the settings allow it in test functions alone"
+)]
+
 use crate::amf::hex;
 use rillcast::limits::HANDSHAKE_BYTES;
 use rillcast::time::Millis;
@@ -170,7 +177,7 @@ fn command_reads_the_captured_connect() {
     let command = Command::parse(MessageType::CommandAmf0, &bytes).unwrap();
     assert_eq!(command.name, b"connect");
     assert_eq!(command.transaction.to_bits(), 1.0f64.to_bits());
-    let property = |name| std::str::from_utf8(command.property(name).unwrap()).unwrap();
+    let property = |name| core::str::from_utf8(command.property(name).unwrap()).unwrap();
     assert_eq!(property("app"), "live/inst");
     assert_eq!(property("type"), "nonprivate");
     assert_eq!(property("flashVer"), "FMLE/3.0 (compatible; Lavf59.27.100)");

@@ -56,11 +56,7 @@ mod tests {
     #[test]
     fn every_frame_is_a_channel_pair_and_the_loop_closes() {
         for index in 0..LOOP_FRAMES {
-            assert_eq!(
-                frame(index)[0] >> 5,
-                1,
-                "frame {index} begins with a channel pair"
-            );
+            assert_eq!(frame(index)[0] >> 5, 1, "frame {index} begins with a channel pair");
         }
         assert_eq!(frame(0), frame(LOOP_FRAMES));
         assert_eq!(frame(u64::MAX), frame(u64::MAX % LOOP_FRAMES));

@@ -23,9 +23,7 @@ pub(crate) fn nal_unit(
     bits.out.u8(header)?;
     body(&mut bits)?;
     let bytes = bits.trailing()?;
-    *length = u32::try_from(bytes)
-        .map_err(|_| Full { need: bytes, have })?
-        .to_be_bytes();
+    *length = u32::try_from(bytes).map_err(|_| Full { need: bytes, have })?.to_be_bytes();
     Ok(LENGTH_BYTES + bytes)
 }
 
@@ -43,12 +41,7 @@ pub(crate) struct BitWriter<'a> {
 
 impl<'a> BitWriter<'a> {
     pub(crate) const fn new(buffer: &'a mut [u8]) -> Self {
-        Self {
-            out: Writer::new(buffer),
-            hold: 0,
-            held: 0,
-            zeros: 0,
-        }
+        Self { out: Writer::new(buffer), hold: 0, held: 0, zeros: 0 }
     }
 
     /// The low `n` bits of `value`; `n` is at most 32.
@@ -79,10 +72,7 @@ impl<'a> BitWriter<'a> {
     }
 
     /// One residual block of 4, 15 or 16 levels in scan order; returns how many were not zero.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a block has at most 16 levels, the tables' size"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "a block has at most 16 levels, the tables' size")]
     pub(crate) fn residual(&mut self, levels: &[i32], context: Context) -> Result<u8, Full> {
         debug_assert!(levels.len() <= 16);
         let mut coded = [(0i32, 0usize); 16];
@@ -100,12 +90,7 @@ impl<'a> BitWriter<'a> {
             run = 0;
         }
         let coded = &coded[..total];
-        let ones = coded
-            .iter()
-            .rev()
-            .take(3)
-            .take_while(|(level, _)| level.abs() == 1)
-            .count();
+        let ones = coded.iter().rev().take(3).take_while(|(level, _)| level.abs() == 1).count();
         self.code(context.coeff_token(total, ones))?;
         if total > 0 {
             self.levels(coded, ones)?;
@@ -157,10 +142,7 @@ impl<'a> BitWriter<'a> {
     }
 
     /// `run_before` of each level but the first, last first (H.264 §9.2.3).
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a run is at most the zeros left, at most 15"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "a run is at most the zeros left, at most 15")]
     fn runs(&mut self, coded: &[(i32, usize)], zeros: usize) -> Result<(), Full> {
         let mut left = zeros;
         for &(_, run) in coded.iter().skip(1).rev() {
@@ -253,12 +235,8 @@ const COEFF_TOKEN_0: [[Code; 17]; 4] = table(
         [0, 0, 0, 3, 3, 4, 4, 4, 4, 4, 12, 12, 8, 12, 8, 12, 8],
     ],
     [
-        [
-            1, 6, 8, 9, 10, 11, 13, 13, 13, 14, 14, 15, 15, 16, 16, 16, 16,
-        ],
-        [
-            0, 2, 6, 8, 9, 10, 11, 13, 13, 14, 14, 15, 15, 15, 16, 16, 16,
-        ],
+        [1, 6, 8, 9, 10, 11, 13, 13, 13, 14, 14, 15, 15, 16, 16, 16, 16],
+        [0, 2, 6, 8, 9, 10, 11, 13, 13, 14, 14, 15, 15, 15, 16, 16, 16],
         [0, 0, 3, 7, 8, 9, 10, 11, 13, 13, 14, 14, 15, 15, 16, 16, 16],
         [0, 0, 0, 5, 6, 7, 8, 9, 10, 11, 13, 14, 14, 15, 15, 16, 16],
     ],
@@ -284,9 +262,7 @@ const COEFF_TOKEN_2: [[Code; 17]; 4] = table(
 const COEFF_TOKEN_4: [[Code; 17]; 4] = table(
     [
         [15, 15, 11, 8, 15, 11, 9, 8, 15, 11, 15, 11, 8, 13, 9, 5, 1],
-        [
-            0, 14, 15, 12, 10, 8, 14, 10, 14, 14, 10, 14, 10, 7, 12, 8, 4,
-        ],
+        [0, 14, 15, 12, 10, 8, 14, 10, 14, 14, 10, 14, 10, 7, 12, 8, 4],
         [0, 0, 13, 14, 11, 9, 13, 9, 13, 10, 13, 9, 13, 9, 11, 7, 3],
         [0, 0, 0, 12, 11, 10, 9, 8, 13, 12, 12, 12, 8, 12, 10, 6, 2],
     ],
@@ -301,18 +277,10 @@ const COEFF_TOKEN_4: [[Code; 17]; 4] = table(
 /// Table 9-5, 8 <= nC: six bits, four for the levels less one and two for the ones.
 const COEFF_TOKEN_8: [[Code; 17]; 4] = table(
     [
-        [
-            3, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60,
-        ],
-        [
-            0, 1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61,
-        ],
-        [
-            0, 0, 6, 10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50, 54, 58, 62,
-        ],
-        [
-            0, 0, 0, 11, 15, 19, 23, 27, 31, 35, 39, 43, 47, 51, 55, 59, 63,
-        ],
+        [3, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60],
+        [0, 1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61],
+        [0, 0, 6, 10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50, 54, 58, 62],
+        [0, 0, 0, 11, 15, 19, 23, 27, 31, 35, 39, 43, 47, 51, 55, 59, 63],
     ],
     [
         [6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6],
@@ -324,18 +292,8 @@ const COEFF_TOKEN_8: [[Code; 17]; 4] = table(
 
 /// Table 9-5, nC = -1.
 const COEFF_TOKEN_CHROMA_DC: [[Code; 5]; 4] = table(
-    [
-        [1, 7, 4, 3, 2],
-        [0, 1, 6, 3, 3],
-        [0, 0, 1, 2, 2],
-        [0, 0, 0, 5, 0],
-    ],
-    [
-        [2, 6, 6, 6, 6],
-        [0, 1, 6, 7, 8],
-        [0, 0, 3, 7, 8],
-        [0, 0, 0, 6, 7],
-    ],
+    [[1, 7, 4, 3, 2], [0, 1, 6, 3, 3], [0, 0, 1, 2, 2], [0, 0, 0, 5, 0]],
+    [[2, 6, 6, 6, 6], [0, 1, 6, 7, 8], [0, 0, 3, 7, 8], [0, 0, 0, 6, 7]],
 );
 
 /// Tables 9-7 and 9-8: by levels less one, then by zeros.
@@ -377,10 +335,8 @@ const TOTAL_ZEROS: [[Code; 16]; 15] = table(
 );
 
 /// Table 9-9 (a).
-const TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] = table(
-    [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]],
-    [[1, 2, 3, 3], [1, 2, 2, 0], [1, 1, 0, 0]],
-);
+const TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] =
+    table([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], [[1, 2, 3, 3], [1, 2, 2, 0], [1, 1, 0, 0]]);
 
 /// Table 9-10: by zeros left less one (seven and more are one row), then by run.
 const RUN_BEFORE: [[Code; 15]; 7] = table(
@@ -424,22 +380,10 @@ mod tests {
 
     #[test]
     fn exp_golomb_follows_table_9_2() {
-        for (value, bits) in [
-            (0, "1"),
-            (1, "010"),
-            (2, "011"),
-            (3, "00100"),
-            (7, "0001000"),
-        ] {
+        for (value, bits) in [(0, "1"), (1, "010"), (2, "011"), (3, "00100"), (7, "0001000")] {
             assert_eq!(text(|w| w.ue(value).unwrap()), bits);
         }
-        for (value, bits) in [
-            (0, "1"),
-            (1, "010"),
-            (-1, "011"),
-            (2, "00100"),
-            (-2, "00101"),
-        ] {
+        for (value, bits) in [(0, "1"), (1, "010"), (-1, "011"), (2, "00100"), (-2, "00101")] {
             assert_eq!(text(|w| w.se(value).unwrap()), bits);
         }
     }
@@ -457,28 +401,19 @@ mod tests {
 
     #[test]
     fn residual_of_nothing_is_one_token() {
-        assert_eq!(
-            text(|w| assert_eq!(w.residual(&[0; 16], Context::Neighbours(0)), Ok(0))),
-            "1"
-        );
+        assert_eq!(text(|w| assert_eq!(w.residual(&[0; 16], Context::Neighbours(0)), Ok(0))), "1");
         assert_eq!(
             text(|w| assert_eq!(w.residual(&[0; 15], Context::Neighbours(9)), Ok(0))),
             "000011"
         );
-        assert_eq!(
-            text(|w| assert_eq!(w.residual(&[0; 4], Context::ChromaDc), Ok(0))),
-            "01"
-        );
+        assert_eq!(text(|w| assert_eq!(w.residual(&[0; 4], Context::ChromaDc), Ok(0))), "01");
     }
 
     #[test]
     fn large_levels_escape() {
         // Alone and without ones: 40 codes as 2*40-2-2 = 76, prefix 15 and 76-30 in 12 bits.
         let bits = text(|w| assert_eq!(w.residual(&[40, 0, 0, 0], Context::ChromaDc), Ok(1)));
-        assert_eq!(
-            bits,
-            "000111".to_owned() + "0000000000000001" + "000000101110" + "1"
-        );
+        assert_eq!(bits, "000111".to_owned() + "0000000000000001" + "000000101110" + "1");
     }
 
     /// No word begins another, and the words fill the code space but for `spare` of 2^16.

@@ -185,10 +185,8 @@ impl Canvas {
         let rows = self.masks.chunks_exact_mut(self.width).enumerate();
         for (row, masks) in rows.take(below).skip(top) {
             let masks = masks.iter_mut().enumerate();
-            for (column, mask) in masks
-                .take(right)
-                .skip(left)
-                .filter(|(_, mask)| **mask != u16::MAX)
+            for (column, mask) in
+                masks.take(right).skip(left).filter(|(_, mask)| **mask != u16::MAX)
             {
                 for place in 0..16 {
                     let x = signed(column * FINE) + place % 4 * 4 + 2;
@@ -228,18 +226,11 @@ fn extent(strokes: &str) -> (usize, usize) {
 fn strokes(letter: u8) -> &'static str {
     let unknown = "03(0030(6063(6636-38 3c";
     let place = usize::from(letter).checked_sub(usize::from(b' '));
-    place
-        .and_then(|at| GLYPHS.get(at))
-        .copied()
-        .unwrap_or(unknown)
+    place.and_then(|at| GLYPHS.get(at)).copied().unwrap_or(unknown)
 }
 
 fn hex(digit: u8) -> usize {
-    usize::from(if digit.is_ascii_digit() {
-        digit - b'0'
-    } else {
-        digit.saturating_sub(b'a' - 10)
-    })
+    usize::from(if digit.is_ascii_digit() { digit - b'0' } else { digit.saturating_sub(b'a' - 10) })
 }
 
 fn signed(value: usize) -> i64 {
@@ -368,10 +359,7 @@ mod tests {
             }
             for (other, same) in GLYPHS.iter().enumerate().skip(at + 1) {
                 // The letter O and the digit 0 are told apart by their neighbours.
-                assert!(
-                    glyph != same || (at, other) == (16, 47),
-                    "{at} and {other}: {glyph}"
-                );
+                assert!(glyph != same || (at, other) == (16, 47), "{at} and {other}: {glyph}");
             }
         }
     }
@@ -403,10 +391,6 @@ mod tests {
         assert_eq!(font.width(""), 0);
         assert_eq!(font.width("H"), 12);
         assert_eq!(font.width("HH"), 12 + 20);
-        assert_eq!(
-            font.width("\u{e9}"),
-            2 * 12 + 8,
-            "two bytes that are not ASCII"
-        );
+        assert_eq!(font.width("\u{e9}"), 2 * 12 + 8, "two bytes that are not ASCII");
     }
 }

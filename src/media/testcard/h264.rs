@@ -109,11 +109,7 @@ impl Encoder {
             column,
             row,
             left: if column > 0 { totals(at - 1) } else { None },
-            above: if row > row_first {
-                totals(at - self.columns)
-            } else {
-                None
-            },
+            above: if row > row_first { totals(at - self.columns) } else { None },
         }
     }
 
@@ -128,10 +124,7 @@ impl Encoder {
 impl Sequence {
     /// Width and height in whole macroblocks.
     pub(crate) const fn coded(self) -> (usize, usize) {
-        (
-            self.width.next_multiple_of(MACROBLOCK),
-            self.height.next_multiple_of(MACROBLOCK),
-        )
+        (self.width.next_multiple_of(MACROBLOCK), self.height.next_multiple_of(MACROBLOCK))
     }
 
     /// The `AVCDecoderConfigurationRecord` (14496-15 §5.3.3.1) with SPS and PPS.
@@ -185,10 +178,7 @@ impl Sequence {
         bits.ue(number(width / MACROBLOCK) - 1)?;
         bits.ue(number(height / MACROBLOCK) - 1)?;
         bits.bits(0b11, 2)?; // frame_mbs_only_flag, direct_8x8_inference_flag
-        let (right, below) = (
-            number(width - self.width) / 2,
-            number(height - self.height) / 2,
-        );
+        let (right, below) = (number(width - self.width) / 2, number(height - self.height) / 2);
         let cropped = right > 0 || below > 0;
         bits.bits(u32::from(cropped), 1)?;
         if cropped {
@@ -318,11 +308,7 @@ mod tests {
     use crate::media::testcard::picture::Area;
 
     const fn sequence(width: usize, height: usize, frames_per_second: u32) -> Sequence {
-        Sequence {
-            width,
-            height,
-            frames_per_second,
-        }
+        Sequence { width, height, frames_per_second }
     }
 
     #[test]
@@ -341,20 +327,13 @@ mod tests {
     fn configuration_says_constrained_baseline() {
         let mut buffer = [0; 128];
         let bytes = sequence(1280, 720, 25).configuration(&mut buffer).unwrap();
-        assert_eq!(
-            buffer[..9],
-            [1, 66, 0xc0, 31, 0xff, 0xe1, 0, buffer[7], 0x67]
-        );
+        assert_eq!(buffer[..9], [1, 66, 0xc0, 31, 0xff, 0xe1, 0, buffer[7], 0x67]);
         let pps = 8 + usize::from(buffer[7]);
         assert_eq!(buffer[pps], 1);
         assert_eq!(usize::from(buffer[pps + 2]) + pps + 3, bytes);
         assert_eq!(buffer[pps + 3], 0x68);
         for short in 0..bytes {
-            assert!(
-                sequence(1280, 720, 25)
-                    .configuration(&mut buffer[..short])
-                    .is_err()
-            );
+            assert!(sequence(1280, 720, 25).configuration(&mut buffer[..short]).is_err());
         }
     }
 
@@ -379,9 +358,7 @@ mod tests {
             }
             if step % 10 == 0 {
                 let top = encoder.idr_band(&picture, 0..1, &mut buffer).unwrap();
-                encoder
-                    .idr_band(&picture, 1..4, &mut buffer[top..])
-                    .unwrap();
+                encoder.idr_band(&picture, 1..4, &mut buffer[top..]).unwrap();
             } else {
                 encoder.p_picture(&picture, &mut buffer).unwrap();
             }

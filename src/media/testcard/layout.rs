@@ -90,11 +90,8 @@ impl Face {
             digits: digits(moment),
             marker: self.layout.marker(moment.frame),
         };
-        let (ground, ink) = if now.flash {
-            (Colour::WHITE, Colour::BLACK)
-        } else {
-            (Colour::BLACK, Colour::WHITE)
-        };
+        let (ground, ink) =
+            if now.flash { (Colour::WHITE, Colour::BLACK) } else { (Colour::BLACK, Colour::WHITE) };
         let before = self.shown.filter(|shown| shown.flash == now.flash);
         if before.is_none() {
             picture.fill(self.layout.panel, ground);
@@ -156,11 +153,7 @@ pub(crate) fn flash_frames(frames_per_second: u32) -> u32 {
 
 /// Hours, minutes, seconds and frame, two digits each.
 fn digits(moment: Moment) -> [u8; 8] {
-    let clock = [
-        moment.second / 3600 % 24,
-        moment.second / 60 % 60,
-        moment.second % 60,
-    ];
+    let clock = [moment.second / 3600 % 24, moment.second / 60 % 60, moment.second % 60];
     let pair = |value: u32| [value / 10 % 10, value % 10].map(|d| u8::try_from(d).unwrap_or(0));
     let [[a, b], [c, d], [e, f]] = clock.map(pair);
     let [g, h] = pair(moment.frame);
@@ -242,18 +235,14 @@ impl Layout {
         let matrix = Matrix::of_height(self.sequence.height);
         let colour = |rgb: [u8; 3]| Colour::from_rgb(rgb.map(|on| on * 191), matrix);
         for (nth, rgb) in BARS.into_iter().enumerate() {
-            self.column((nth, BARS.len()), &self.bars, |area| {
-                picture.fill(area, colour(rgb))
-            });
+            self.column((nth, BARS.len()), &self.bars, |area| picture.fill(area, colour(rgb)));
         }
         let reversed = BARS.into_iter().rev().enumerate();
         for (nth, rgb) in reversed {
             let rgb = if nth % 2 == 0 { rgb } else { [0; 3] };
             let black = rgb == [0; 3];
             let colour = if black { Colour::BLACK } else { colour(rgb) };
-            self.column((nth, BARS.len()), &self.reversed, |area| {
-                picture.fill(area, colour)
-            });
+            self.column((nth, BARS.len()), &self.reversed, |area| picture.fill(area, colour));
         }
         let cap = 15 * self.unit;
         let circle = Font { cap, pen: 2 }.drawing("06(0060(c0c6(cc6c(0c06");
@@ -277,12 +266,7 @@ impl Layout {
         for tenth in 0..=10 {
             let x = track.start + tenth * track.len() / 10;
             let tall = if tenth == 5 { unit / 2 } else { 3 * unit / 8 };
-            let tick = Area {
-                x: x - hair / 2,
-                y: top + 17 * unit / 8,
-                width: hair,
-                height: tall,
-            };
+            let tick = Area { x: x - hair / 2, y: top + 17 * unit / 8, width: hair, height: tall };
             picture.fill(tick, WORDS);
             let Some(label) = LABELS.get(tenth) else {
                 continue;
@@ -290,18 +274,12 @@ impl Layout {
             let x = x.saturating_sub(font.width(label) / 2);
             font.write(picture, label, x, top + 23 * unit / 8, WORDS);
         }
-        let above = Area {
-            x: self.sequence.width / 2 - hair,
-            y: top,
-            width: 2 * hair,
-            height: unit / 2,
-        };
+        let above =
+            Area { x: self.sequence.width / 2 - hair, y: top, width: 2 * hair, height: unit / 2 };
         picture.fill(above, Colour::WHITE);
         let y = top + 3 * unit / 4;
         let right = track.end + unit + unit / 2;
-        let left = track
-            .start
-            .saturating_sub(unit + unit / 2 + font.width("early"));
+        let left = track.start.saturating_sub(unit + unit / 2 + font.width("early"));
         font.write(picture, "early", left, y, WORDS);
         font.write(picture, "late", right, y, WORDS);
     }
@@ -316,11 +294,7 @@ impl Layout {
     }
 
     fn words(&self, picture: &mut Picture) {
-        let Sequence {
-            width,
-            height,
-            frames_per_second,
-        } = self.sequence;
+        let Sequence { width, height, frames_per_second } = self.sequence;
         let (unit, coded) = (self.unit, self.sequence.coded());
         picture.fill(self.across(&(0..self.bars.start)), GROUND);
         picture.fill(self.across(&(self.steps.end..coded.1)), GROUND);
@@ -351,28 +325,12 @@ impl Layout {
         let (long, thick) = (2 * self.unit, (self.unit / 8).max(1) * 2);
         for x in [0, width - long] {
             for y in [0, height - thick] {
-                picture.fill(
-                    Area {
-                        x,
-                        y,
-                        width: long,
-                        height: thick,
-                    },
-                    Colour::WHITE,
-                );
+                picture.fill(Area { x, y, width: long, height: thick }, Colour::WHITE);
             }
         }
         for x in [0, width - thick] {
             for y in [0, height - long] {
-                picture.fill(
-                    Area {
-                        x,
-                        y,
-                        width: thick,
-                        height: long,
-                    },
-                    Colour::WHITE,
-                );
+                picture.fill(Area { x, y, width: thick, height: long }, Colour::WHITE);
             }
         }
     }
@@ -381,11 +339,7 @@ impl Layout {
     fn column(&self, (nth, of): (usize, usize), lines: &Range<usize>, mut paint: impl FnMut(Area)) {
         let width = self.sequence.coded().0;
         let (x, right) = (aligned(nth * width / of), aligned((nth + 1) * width / of));
-        paint(Area {
-            x,
-            width: right - x,
-            ..self.across(lines)
-        });
+        paint(Area { x, width: right - x, ..self.across(lines) });
     }
 
     const fn across(&self, lines: &Range<usize>) -> Area {
@@ -416,20 +370,11 @@ const fn aligned(at: usize) -> usize {
 }
 
 /// Grey, yellow, cyan, green, magenta, red, blue.
-const BARS: [[u8; 3]; 7] = [
-    [1, 1, 1],
-    [1, 1, 0],
-    [0, 1, 1],
-    [0, 1, 0],
-    [1, 0, 1],
-    [1, 0, 0],
-    [0, 0, 1],
-];
+const BARS: [[u8; 3]; 7] =
+    [[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]];
 
 /// Black to white in equal steps; the first two are just below and just above black.
-const GREYS: [u8; 14] = [
-    10, 16, 22, 38, 57, 77, 97, 116, 136, 156, 175, 195, 215, 235,
-];
+const GREYS: [u8; 14] = [10, 16, 22, 38, 57, 77, 97, 116, 136, 156, 175, 195, 215, 235];
 
 /// Milliseconds by which sound is late when the beep is heard with the marker there.
 const LABELS: [&str; 11] = ["", "-400", "", "-200", "", "0", "", "+200", "", "+400", ""];
@@ -443,28 +388,12 @@ const LEGEND: [&str; 2] = [
 mod tests {
     use super::*;
 
-    const HD: Sequence = Sequence {
-        width: 1280,
-        height: 720,
-        frames_per_second: 25,
-    };
+    const HD: Sequence = Sequence { width: 1280, height: 720, frames_per_second: 25 };
 
     #[test]
     fn the_clock_is_read_off_the_second_of_the_day() {
-        assert_eq!(
-            digits(Moment {
-                second: 86_399,
-                frame: 24
-            }),
-            [2, 3, 5, 9, 5, 9, 2, 4]
-        );
-        assert_eq!(
-            digits(Moment {
-                second: 3_661,
-                frame: 0
-            }),
-            [0, 1, 0, 1, 0, 1, 0, 0]
-        );
+        assert_eq!(digits(Moment { second: 86_399, frame: 24 }), [2, 3, 5, 9, 5, 9, 2, 4]);
+        assert_eq!(digits(Moment { second: 3_661, frame: 0 }), [0, 1, 0, 1, 0, 1, 0, 0]);
     }
 
     #[test]
@@ -482,46 +411,26 @@ mod tests {
     #[test]
     fn painting_step_by_step_is_painting_afresh() {
         for (width, height) in [(1280, 720), (320, 240), (1080, 1920), (160, 128)] {
-            let sequence = Sequence {
-                width,
-                height,
-                frames_per_second: 10,
-            };
+            let sequence = Sequence { width, height, frames_per_second: 10 };
             let (coded_width, coded_height) = sequence.coded();
             let mut still = Picture::new(coded_width, coded_height);
             paint_still(&mut still, sequence);
             let mut picture = still.clone();
             let mut face = Face::new(sequence);
             for step in 0..25 {
-                let moment = Moment {
-                    second: 86_397 + step / 10,
-                    frame: step % 10,
-                };
+                let moment = Moment { second: 86_397 + step / 10, frame: step % 10 };
                 face.paint(&mut picture, moment);
                 let mut afresh = still.clone();
                 Face::new(sequence).paint(&mut afresh, moment);
-                assert!(
-                    picture.planes() == afresh.planes(),
-                    "{width}x{height} step {step}"
-                );
+                assert!(picture.planes() == afresh.planes(), "{width}x{height} step {step}");
             }
         }
     }
 
     #[test]
     fn moving_parts_touch_only_their_rows() {
-        for (width, height) in [
-            (1920, 1080),
-            (854, 480),
-            (160, 128),
-            (4096, 2304),
-            (720, 1280),
-        ] {
-            let sequence = Sequence {
-                width,
-                height,
-                frames_per_second: 25,
-            };
+        for (width, height) in [(1920, 1080), (854, 480), (160, 128), (4096, 2304), (720, 1280)] {
+            let sequence = Sequence { width, height, frames_per_second: 25 };
             let (coded_width, coded_height) = sequence.coded();
             let mut picture = Picture::new(coded_width, coded_height);
             paint_still(&mut picture, sequence);
@@ -531,16 +440,9 @@ mod tests {
                 face.paint(&mut picture, Moment { second: 0, frame });
             }
             let columns = coded_width / MACROBLOCK;
-            let marks = picture
-                .touched()
-                .iter()
-                .enumerate()
-                .filter(|(_, touched)| **touched);
+            let marks = picture.touched().iter().enumerate().filter(|(_, touched)| **touched);
             for (at, _) in marks {
-                assert!(
-                    face.rows().contains(&(at / columns)),
-                    "{width}x{height}: {at}"
-                );
+                assert!(face.rows().contains(&(at / columns)), "{width}x{height}: {at}");
             }
         }
     }

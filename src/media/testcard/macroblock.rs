@@ -62,10 +62,7 @@ pub(crate) fn write_intra(
     let mut totals = Totals::default();
     let left = place.left.map(|t| t.luma);
     let above = place.above.map(|t| t.luma);
-    bits.residual(
-        &zigzag(luma.dc),
-        Context::Neighbours(mean(&totals.luma, (0, 0), left, above)),
-    )?;
+    bits.residual(&zigzag(luma.dc), Context::Neighbours(mean(&totals.luma, (0, 0), left, above)))?;
     if let Some(ac) = luma.ac {
         for at in BLOCKS {
             write_ac(bits, &ac, &mut totals.luma, at, (left, above))?;
@@ -232,35 +229,18 @@ impl Edges<8> {
         }
         let halves = |edge: &Option<[u8; 8]>| {
             let (first, second) = edge.as_ref()?.split_at(4);
-            Some((
-                <[u8; 4]>::try_from(first).ok()?,
-                <[u8; 4]>::try_from(second).ok()?,
-            ))
+            Some((<[u8; 4]>::try_from(first).ok()?, <[u8; 4]>::try_from(second).ok()?))
         };
         let (left, above) = (halves(&self.left), halves(&self.above));
-        let (upper, lower) = (
-            left.as_ref().map(|h| &h.0[..]),
-            left.as_ref().map(|h| &h.1[..]),
-        );
-        let (near, far) = (
-            above.as_ref().map(|h| &h.0[..]),
-            above.as_ref().map(|h| &h.1[..]),
-        );
+        let (upper, lower) = (left.as_ref().map(|h| &h.0[..]), left.as_ref().map(|h| &h.1[..]));
+        let (near, far) = (above.as_ref().map(|h| &h.0[..]), above.as_ref().map(|h| &h.1[..]));
         let row = |a: u8, b: u8| [a, a, a, a, b, b, b, b];
         let top = row(
             average(upper, near),
-            if far.is_some() {
-                average(None, far)
-            } else {
-                average(upper, None)
-            },
+            if far.is_some() { average(None, far) } else { average(upper, None) },
         );
         let bottom = row(
-            if lower.is_some() {
-                average(lower, None)
-            } else {
-                average(None, near)
-            },
+            if lower.is_some() { average(lower, None) } else { average(None, near) },
             average(lower, far),
         );
         Some([top, top, top, top, bottom, bottom, bottom, bottom])
@@ -269,16 +249,9 @@ impl Edges<8> {
 
 /// Rounded mean of the edges there are; the middle grey if there are none.
 fn average(left: Option<&[u8]>, above: Option<&[u8]>) -> u8 {
-    let edges = left
-        .unwrap_or_default()
-        .iter()
-        .chain(above.unwrap_or_default());
+    let edges = left.unwrap_or_default().iter().chain(above.unwrap_or_default());
     let (count, sum) = edges.fold((0, 0), |(count, sum), s| (count + 1, sum + i32::from(*s)));
-    if count == 0 {
-        128
-    } else {
-        sample((sum + count / 2) / count)
-    }
+    if count == 0 { 128 } else { sample((sum + count / 2) / count) }
 }
 
 struct Luma {
@@ -324,10 +297,7 @@ impl Chroma {
         let mut block = predicted.unwrap_or([[128; 8]; 8]);
         if block == *want {
             plane.set_block(column * 8, row * 8, &block);
-            return Self {
-                dc: [0; 4],
-                ac: None,
-            };
+            return Self { dc: [0; 4], ac: None };
         }
         let coefficients = split::<8, 2>(want, &block).map(|row| row.map(forward));
         let [[a, b], [c, d]] = coefficients.map(|row| row.map(|block| block[0][0]));

@@ -173,12 +173,7 @@ impl TestCard {
                 w.bytes(audio::frame(self.schedule.audio))?;
                 self.schedule.audio += 1;
                 let (kind, bytes, keyframe) = (CardKind::Audio, w.position(), false);
-                Ok(CardMessage {
-                    kind,
-                    timestamp,
-                    bytes,
-                    keyframe,
-                })
+                Ok(CardMessage { kind, timestamp, bytes, keyframe })
             }
             CardKind::Video => {
                 let moment = self.schedule.moment();
@@ -191,12 +186,7 @@ impl TestCard {
                 self.picture.clear_touched();
                 self.schedule.video += 1;
                 let kind = CardKind::Video;
-                Ok(CardMessage {
-                    kind,
-                    timestamp,
-                    bytes,
-                    keyframe,
-                })
+                Ok(CardMessage { kind, timestamp, bytes, keyframe })
             }
         }
     }
@@ -222,11 +212,7 @@ impl TestCard {
         w.bytes(&AUDIO_HEADER)?;
         w.bytes(&audio::CONFIGURATION)?;
         let audio = w.finish();
-        Ok(CardHeaders {
-            metadata,
-            video,
-            audio,
-        })
+        Ok(CardHeaders { metadata, video, audio })
     }
 
     /// Writes the beginning of an FLV file: file header and the three header tags. Whole tags
@@ -239,11 +225,7 @@ impl TestCard {
         let headers = self.headers(&mut bodies)?;
         let mut w = Writer::new(buffer);
         flv_file_header(&mut w)?;
-        for (tag, body) in [
-            (18, headers.metadata),
-            (9, headers.video),
-            (8, headers.audio),
-        ] {
+        for (tag, body) in [(18, headers.metadata), (9, headers.video), (8, headers.audio)] {
             flv_tag_header(&mut w, tag, body.len(), Millis(0))?;
             w.bytes(body)?;
             w.u32(FLV_TAG_BYTES + short(body.len()))?;
@@ -260,11 +242,7 @@ impl TestCard {
         let (head, tail) = (11, 4);
         // The trailer's room is set aside first, so that nothing fails once the message is made.
         let Some(room) = buffer.get_mut(head..have.saturating_sub(tail)) else {
-            return Err(Full {
-                need: head + tail,
-                have,
-            }
-            .into());
+            return Err(Full { need: head + tail, have }.into());
         };
         let message = self.next(room)?;
         let tag = match message.kind {
@@ -298,9 +276,7 @@ impl TestCard {
         w.bytes(&self.still_top)?;
         let at = w.position();
         let rest = buffer.get_mut(at..).unwrap_or_default();
-        let moving = self
-            .encoder
-            .idr_band(&self.picture, self.face.rows(), rest)?;
+        let moving = self.encoder.idr_band(&self.picture, self.face.rows(), rest)?;
         let mut w = Writer::new(rest);
         w.take(moving)?;
         w.bytes(&self.still_bottom)?;
@@ -309,11 +285,7 @@ impl TestCard {
 
     /// `onMetaData` as an AMF0 string and ECMA array.
     fn metadata(&self, buffer: &mut [u8]) -> Result<usize, Full> {
-        let Sequence {
-            width,
-            height,
-            frames_per_second,
-        } = self.sequence;
+        let Sequence { width, height, frames_per_second } = self.sequence;
         let numbers = [
             ("width", f64::from(short(width))),
             ("height", f64::from(short(height))),
@@ -373,11 +345,7 @@ impl Schedule {
 
     /// The earlier of the two; the picture first when they are due together.
     fn kind(&self) -> CardKind {
-        if self.video_ms() <= self.audio_ms() {
-            CardKind::Video
-        } else {
-            CardKind::Audio
-        }
+        if self.video_ms() <= self.audio_ms() { CardKind::Video } else { CardKind::Audio }
     }
 
     fn due_ms(&self) -> u64 {
@@ -466,60 +434,34 @@ mod tests {
         frames_per_second: 25,
         clock_start_ms: 43_200_000,
     };
-    const SMALL: TestCardConfig = TestCardConfig {
-        width: 160,
-        height: 128,
-        ..HD
-    };
+    const SMALL: TestCardConfig = TestCardConfig { width: 160, height: 128, ..HD };
 
     fn messages(card: &mut TestCard, count: usize) -> Vec<CardMessage> {
         let mut buffer = vec![0; CARD_MESSAGE_BYTES_MAX];
-        (0..count)
-            .map(|_| card.next(&mut buffer).unwrap())
-            .collect()
+        (0..count).map(|_| card.next(&mut buffer).unwrap()).collect()
     }
 
     #[test]
     fn messages_come_in_order_and_keyframes_every_second() {
         let messages = messages(&mut TestCard::new(&SMALL).unwrap(), 800);
-        assert!(
-            messages
-                .windows(2)
-                .all(|w| w[1].timestamp.since(w[0].timestamp) >= 0)
-        );
-        let video: Vec<_> = messages
-            .iter()
-            .filter(|m| m.kind == CardKind::Video)
-            .collect();
+        assert!(messages.windows(2).all(|w| w[1].timestamp.since(w[0].timestamp) >= 0));
+        let video: Vec<_> = messages.iter().filter(|m| m.kind == CardKind::Video).collect();
         for (nth, picture) in video.iter().enumerate() {
             assert_eq!(picture.timestamp, Millis(u32::try_from(nth * 40).unwrap()));
             assert_eq!(picture.keyframe, nth % 25 == 0);
         }
         let audio = messages.iter().filter(|m| m.kind == CardKind::Audio);
         for (nth, frame) in audio.enumerate() {
-            assert_eq!(
-                frame.timestamp,
-                Millis(u32::try_from(nth * 64 / 3).unwrap())
-            );
+            assert_eq!(frame.timestamp, Millis(u32::try_from(nth * 64 / 3).unwrap()));
         }
     }
 
     #[test]
     fn a_start_within_a_second_begins_at_the_next_frame_with_a_keyframe() {
-        let config = TestCardConfig {
-            clock_start_ms: 43_200_490,
-            ..SMALL
-        };
+        let config = TestCardConfig { clock_start_ms: 43_200_490, ..SMALL };
         let messages = messages(&mut TestCard::new(&config).unwrap(), 120);
-        let video: Vec<_> = messages
-            .iter()
-            .filter(|m| m.kind == CardKind::Video)
-            .collect();
-        let keys: Vec<_> = video
-            .iter()
-            .filter(|m| m.keyframe)
-            .map(|m| m.timestamp.0)
-            .collect();
+        let video: Vec<_> = messages.iter().filter(|m| m.kind == CardKind::Video).collect();
+        let keys: Vec<_> = video.iter().filter(|m| m.keyframe).map(|m| m.timestamp.0).collect();
         // The frame at .520 is the first; the second is over 480 ms later.
         assert_eq!(keys, [0, 480, 1480]);
         assert_eq!(messages[0].timestamp, Millis(0));
@@ -535,36 +477,17 @@ mod tests {
         let messages = messages(&mut card, 8);
         assert!(messages[0].timestamp.0 > u32::MAX - 100);
         assert!(messages[7].timestamp.0 < 200);
-        assert!(
-            messages
-                .windows(2)
-                .all(|w| w[1].timestamp.since(w[0].timestamp) >= 0)
-        );
+        assert!(messages.windows(2).all(|w| w[1].timestamp.since(w[0].timestamp) >= 0));
         assert!(card.due_ms() > before);
     }
 
     #[test]
     fn the_clock_passes_midnight() {
-        let config = TestCardConfig {
-            clock_start_ms: DAY_MS - 1000,
-            ..SMALL
-        };
+        let config = TestCardConfig { clock_start_ms: DAY_MS - 1000, ..SMALL };
         let mut schedule = Schedule::new(&config);
-        assert_eq!(
-            schedule.moment(),
-            Moment {
-                second: 86_399,
-                frame: 0
-            }
-        );
+        assert_eq!(schedule.moment(), Moment { second: 86_399, frame: 0 });
         schedule.video += 26;
-        assert_eq!(
-            schedule.moment(),
-            Moment {
-                second: 0,
-                frame: 1
-            }
-        );
+        assert_eq!(schedule.moment(), Moment { second: 0, frame: 1 });
     }
 
     #[test]
@@ -594,16 +517,8 @@ mod tests {
         assert!(headers.metadata.starts_with(
             b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x09\x00\x05width\x00\x40\x94\x00"
         ));
-        assert!(
-            headers
-                .metadata
-                .ends_with(b"\x00\x12rillcast test card\x00\x00\x09")
-        );
-        assert!(
-            headers
-                .video
-                .starts_with(&[0x17, 0, 0, 0, 0, 1, 66, 0xc0, 31, 0xff, 0xe1])
-        );
+        assert!(headers.metadata.ends_with(b"\x00\x12rillcast test card\x00\x00\x09"));
+        assert!(headers.video.starts_with(&[0x17, 0, 0, 0, 0, 1, 66, 0xc0, 31, 0xff, 0xe1]));
         assert_eq!(headers.audio, [0xaf, 0, 0x11, 0x90]);
         let bytes = headers.metadata.len() + headers.video.len() + headers.audio.len();
         for short in 0..bytes {
@@ -627,45 +542,22 @@ mod tests {
     #[test]
     fn cards_outside_the_limits_are_refused() {
         for (width, height) in [(0, 0), (1281, 720), (1280, 721), (158, 128), (4098, 720)] {
-            let config = TestCardConfig {
-                width,
-                height,
-                ..HD
-            };
-            assert_eq!(
-                TestCard::new(&config).err(),
-                Some(TestCardError::Size { width, height })
-            );
+            let config = TestCardConfig { width, height, ..HD };
+            assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Size { width, height }));
         }
         for frames_per_second in [0, 1, 61] {
-            let config = TestCardConfig {
-                frames_per_second,
-                ..HD
-            };
-            assert_eq!(
-                TestCard::new(&config).err(),
-                Some(TestCardError::Rate(frames_per_second))
-            );
+            let config = TestCardConfig { frames_per_second, ..HD };
+            assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Rate(frames_per_second)));
         }
     }
 
     #[test]
     fn every_size_and_rate_within_the_limits_makes_a_card() {
-        for (width, height) in [
-            (160, 128),
-            (4096, 2304),
-            (4096, 128),
-            (160, 2304),
-            (1080, 1920),
-            (854, 480),
-        ] {
+        for (width, height) in
+            [(160, 128), (4096, 2304), (4096, 128), (160, 2304), (1080, 1920), (854, 480)]
+        {
             for frames_per_second in [2, 60] {
-                let config = TestCardConfig {
-                    width,
-                    height,
-                    frames_per_second,
-                    ..HD
-                };
+                let config = TestCardConfig { width, height, frames_per_second, ..HD };
                 let messages = messages(&mut TestCard::new(&config).unwrap(), 8);
                 assert!(messages.iter().all(|m| m.bytes > 0));
             }

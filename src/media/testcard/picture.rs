@@ -64,11 +64,7 @@ impl Matrix {
     /// What players assume of a picture of this height in lines.
     #[must_use]
     pub const fn of_height(height: usize) -> Self {
-        if height < 720 {
-            Self::Bt601
-        } else {
-            Self::Bt709
-        }
+        if height < 720 { Self::Bt601 } else { Self::Bt709 }
     }
 }
 
@@ -95,11 +91,7 @@ pub struct Plane {
 
 impl Plane {
     fn new(width: usize, height: usize, sample: u8) -> Self {
-        Self {
-            samples: vec![sample; width * height].into_boxed_slice(),
-            width,
-            height,
-        }
+        Self { samples: vec![sample; width * height].into_boxed_slice(), width, height }
     }
 
     /// All samples, row by row.
@@ -147,12 +139,7 @@ impl Plane {
 
     fn fill(&mut self, area: Area, sample: u8) {
         let right = (area.x + area.width).min(self.width);
-        for row in self
-            .samples
-            .chunks_exact_mut(self.width)
-            .skip(area.y)
-            .take(area.height)
-        {
+        for row in self.samples.chunks_exact_mut(self.width).skip(area.y).take(area.height) {
             if let Some(place) = row.get_mut(area.x..right) {
                 place.fill(sample);
             }
@@ -249,16 +236,12 @@ impl Picture {
     pub(crate) fn stamp(&mut self, sprite: &Sprite, x: usize, y: usize, colour: Colour) {
         let whole = i32::from(Sprite::COVERED);
         for (row, coverage) in sprite.coverage.chunks_exact(sprite.width).enumerate() {
-            for (column, &weight) in coverage
-                .iter()
-                .enumerate()
-                .filter(|(_, weight)| **weight > 0)
+            for (column, &weight) in coverage.iter().enumerate().filter(|(_, weight)| **weight > 0)
             {
                 let at = (x + column, y + row);
-                let (Some(x), Some(y)) = (
-                    at.0.checked_sub(sprite.origin),
-                    at.1.checked_sub(sprite.origin),
-                ) else {
+                let (Some(x), Some(y)) =
+                    (at.0.checked_sub(sprite.origin), at.1.checked_sub(sprite.origin))
+                else {
                     continue;
                 };
                 let weight = i32::from(weight);
@@ -367,20 +350,8 @@ mod tests {
     fn fill_paints_and_touches_what_it_covers_and_no_more() {
         let mut picture = Picture::new(64, 48);
         picture.clear_touched();
-        let area = Area {
-            x: 16,
-            y: 20,
-            width: 17,
-            height: 4,
-        };
-        picture.fill(
-            area,
-            Colour {
-                y: 200,
-                cb: 90,
-                cr: 160,
-            },
-        );
+        let area = Area { x: 16, y: 20, width: 17, height: 4 };
+        picture.fill(area, Colour { y: 200, cb: 90, cr: 160 });
         let marks: Vec<_> = (0..12).filter(|at| picture.touched()[*at]).collect();
         assert_eq!(marks, [5, 6]);
         for (at, y) in picture.planes().y.samples().iter().enumerate() {
@@ -396,29 +367,9 @@ mod tests {
         let mut picture = Picture::new(32, 32);
         let before = picture.planes().clone();
         picture.clear_touched();
-        picture.fill(
-            Area {
-                x: 32,
-                y: 0,
-                width: 100,
-                height: 100,
-            },
-            Colour::WHITE,
-        );
-        picture.fill(
-            Area {
-                x: 0,
-                y: 32,
-                width: 100,
-                height: 100,
-            },
-            Colour::WHITE,
-        );
-        let sprite = Sprite {
-            width: 4,
-            origin: 0,
-            coverage: vec![16; 16].into_boxed_slice(),
-        };
+        picture.fill(Area { x: 32, y: 0, width: 100, height: 100 }, Colour::WHITE);
+        picture.fill(Area { x: 0, y: 32, width: 100, height: 100 }, Colour::WHITE);
+        let sprite = Sprite { width: 4, origin: 0, coverage: vec![16; 16].into_boxed_slice() };
         picture.stamp(&sprite, 32, 0, Colour::WHITE);
         picture.stamp(&sprite, 4000, 4000, Colour::WHITE);
         assert_eq!(*picture.planes(), before);
@@ -427,16 +378,9 @@ mod tests {
     #[test]
     fn stamp_blends_by_coverage_and_clips_at_the_edge() {
         let mut picture = Picture::new(32, 32);
-        let sprite = Sprite {
-            width: 4,
-            origin: 2,
-            coverage: vec![8; 16].into_boxed_slice(),
-        };
+        let sprite = Sprite { width: 4, origin: 2, coverage: vec![8; 16].into_boxed_slice() };
         picture.stamp(&sprite, 0, 0, Colour::WHITE);
-        let [inside, edge] = [
-            picture.planes().y.row::<1>(1, 1),
-            picture.planes().y.row::<1>(2, 2),
-        ];
+        let [inside, edge] = [picture.planes().y.row::<1>(1, 1), picture.planes().y.row::<1>(2, 2)];
         assert_eq!((inside, edge), ([126], [16]));
     }
 }

@@ -9,21 +9,13 @@ pub(crate) type Block = [[i32; 4]; 4];
 /// Quantiser of luma and chroma: lettering shows no ringing at normal distance, and a card of
 /// 1280x720 stays well below 1 Mbit/s. Below 30, chroma uses the same (H.264 table 8-15).
 pub(crate) const QP: i32 = 22;
-const _: () = assert!(
-    QP % 6 == 4,
-    "SCALE and QUANT are the columns for a remainder of 4"
-);
+const _: () = assert!(QP % 6 == 4, "SCALE and QUANT are the columns for a remainder of 4");
 const _: () = assert!(QP >= 12 && QP < 30, "shifts below assume it");
 
 const SHIFT: i32 = QP / 6;
 
 /// `normAdjust4x4` (H.264 §8.5.9) for QP % 6 = 4: even positions, odd positions, mixed.
-const SCALE: Block = [
-    [16, 20, 16, 20],
-    [20, 25, 20, 25],
-    [16, 20, 16, 20],
-    [20, 25, 20, 25],
-];
+const SCALE: Block = [[16, 20, 16, 20], [20, 25, 20, 25], [16, 20, 16, 20], [20, 25, 20, 25]];
 
 /// 2^15 divided by `SCALE` and by the transform's own gain at that position.
 const QUANT: Block = [
@@ -43,9 +35,7 @@ pub(crate) fn forward(residual: Block) -> Block {
 
 /// Quantises the fifteen AC coefficients; the DC place of the result is zero.
 pub(crate) fn quantise_ac(coefficients: Block) -> Block {
-    let mut levels = combine(coefficients, QUANT, |c, quant| {
-        quantise(c, quant, 15 + SHIFT)
-    });
+    let mut levels = combine(coefficients, QUANT, |c, quant| quantise(c, quant, 15 + SHIFT));
     levels[0][0] = 0;
     levels
 }
@@ -97,23 +87,13 @@ const fn quantise(value: i32, quant: i32, shift: i32) -> i32 {
 
 const fn forward_row([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     let (outer, inner, outer_gap, inner_gap) = (a + d, b + c, a - d, b - c);
-    [
-        outer + inner,
-        2 * outer_gap + inner_gap,
-        outer - inner,
-        outer_gap - 2 * inner_gap,
-    ]
+    [outer + inner, 2 * outer_gap + inner_gap, outer - inner, outer_gap - 2 * inner_gap]
 }
 
 const fn inverse_row([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     let (even, even_gap) = (a + c, a - c);
     let (odd, odd_gap) = (b + (d >> 1), (b >> 1) - d);
-    [
-        even + odd,
-        even_gap + odd_gap,
-        even_gap - odd_gap,
-        even - odd,
-    ]
+    [even + odd, even_gap + odd_gap, even_gap - odd_gap, even - odd]
 }
 
 fn hadamard(block: Block) -> Block {
