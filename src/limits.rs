@@ -4,6 +4,7 @@
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
 use crate::time::Ticks;
+use core::time::Duration;
 
 // ---- RTMP: chunk stream ---------------------------------------------------------------------
 
@@ -45,9 +46,6 @@ pub const CHUNK_BYTES_DEFAULT: u32 = 128;
 /// A chunk with at least this much payload still to come is received straight into its message's
 /// place; below, one copy is cheaper than a second I/O vector.
 pub const DIRECT_BYTES_MIN: u32 = 2 << 10;
-
-/// Streams that one connection may publish at once. FMLE publishes its renditions on one.
-pub const PUBLISHES_PER_CONNECTION_MAX: usize = 4;
 
 // ---- Storage --------------------------------------------------------------------------------
 
@@ -96,7 +94,7 @@ pub const QUERY_BYTES_MAX: usize = 1024;
 /// Message streams that one connection may create; multitrack encoders use up to 4.
 pub const MESSAGE_STREAMS_MAX: usize = 8;
 
-/// Streams that one connection may publish at the same time.
+/// Streams that one connection may publish at the same time. FMLE publishes its renditions on one.
 pub const PUBLISHES_MAX: usize = 4;
 const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
 
@@ -113,6 +111,39 @@ const _: () = assert!(REPLY_BYTES_MAX >= 512 + NAME_BYTES_MAX);
 /// Bytes after which we ask the peer to acknowledge, and allow it unacknowledged; the number that
 /// other servers send and that publishers have been tested with.
 pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
+
+/// Bytes of the ring for commands and data of one connection: the longest message, twice.
+pub const SCRATCH_BYTES: usize = 128 << 10;
+#[expect(clippy::as_conversions, reason = "a small u32 always fits")]
+const _: () = assert!(SCRATCH_BYTES >= 2 * COMMAND_BYTES_MAX as usize);
+
+/// Messages listed in that ring: none; they are read when they arrive.
+pub const SCRATCH_MESSAGES: usize = 1;
+
+/// Connections that are told that every place is taken; more than that are just closed.
+pub const REFUSAL_PLACES: usize = 2;
+
+/// From accept to C2: a slow peer on a bad link needs two round trips.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// From C2 to an accepted publish. A technician's player that came to the wrong port goes too.
+pub const SETUP_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Without a byte from a publisher: the connection is gone, TCP does not know it yet.
+pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A publisher that has been silent for so long gives way to another with the same name: encoders
+/// reconnect faster than TCP notices.
+pub const TAKEOVER_TIME_MIN: Duration = Duration::from_secs(5);
+
+/// For a refused peer to take the refusal and close.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Media bytes on a message stream that nobody publishes before the peer is sent away.
+pub const STRAY_BYTES_MAX: u64 = 64 << 10;
+
+/// Reads in a row before other connections get their turn: half a megabyte, under 1 ms on a Pi.
+pub const READS_PER_TURN: u32 = 8;
 
 // ---- Media ----------------------------------------------------------------------------------
 

@@ -258,6 +258,12 @@ impl Store {
         Ok(index)
     }
 
+    /// The number of the stream at `path`, if it has a place.
+    #[must_use]
+    pub fn stream(&self, path: &str) -> Option<usize> {
+        self.find(path)
+    }
+
     /// The publisher of a stream has left; its playlist stays.
     pub fn leave(&mut self, stream: usize, now: Instant) {
         if let Some(Some(stream)) = self.streams.get_mut(stream) {

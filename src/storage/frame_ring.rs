@@ -247,7 +247,22 @@ impl FrameRing {
         true
     }
 
-    /// Forgets everything but the memory: a new publisher begins.
+    /// Keeps a copy of the message at `place` for later readers. Returns whether it fitted.
+    pub fn keep_aside(&mut self, what: Aside, place: Place) -> bool {
+        let [video, audio, metadata] = &mut self.asides;
+        let aside = match what {
+            Aside::VideoHeader => video,
+            Aside::AudioHeader => audio,
+            Aside::Metadata => metadata,
+        };
+        let from = self.bytes.get(place.offset..place.offset + place.bytes).unwrap_or_default();
+        let Some(room) = aside.bytes.get_mut(..from.len()) else { return false };
+        room.copy_from_slice(from);
+        aside.len = Some(from.len());
+        true
+    }
+
+    /// Forgets everything that was kept aside: a new publisher begins.
     pub fn clear_asides(&mut self) {
         for aside in &mut self.asides {
             aside.len = None;

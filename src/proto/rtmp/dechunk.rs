@@ -14,7 +14,7 @@
 
 use crate::limits::{
     CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, COMMAND_BYTES_MAX, CONTROL_BYTES_MAX,
-    DIRECT_BYTES_MIN, MESSAGE_BYTES_MAX, PUBLISHES_PER_CONNECTION_MAX,
+    DIRECT_BYTES_MIN, MESSAGE_BYTES_MAX, PUBLISHES_MAX,
 };
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError};
@@ -29,7 +29,7 @@ pub struct Rings<'a> {
     /// Commands, controls and data messages.
     pub scratch: &'a mut FrameRing,
     /// Media of the streams being published here, by message stream id.
-    pub media: [Option<(u32, &'a mut FrameRing)>; PUBLISHES_PER_CONNECTION_MAX],
+    pub media: [Option<(u32, &'a mut FrameRing)>; PUBLISHES_MAX],
 }
 
 /// Where a message is being assembled.

@@ -234,6 +234,21 @@ impl Session {
         refuse(stream, reason.code(), description, out)
     }
 
+    /// Tells the peer why its connection ends, as the protocol says it: on the stream it publishes,
+    /// if it does. `description` is for the person at the encoder, below 512 bytes.
+    ///
+    /// # Errors
+    /// `OutboxFull`.
+    pub fn fail(
+        &mut self,
+        stream: u32,
+        description: &str,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
+        self.state = State::Closed;
+        refuse(stream, "NetStream.Failed", description, out)
+    }
+
     /// Asks the peer for a sign of life.
     ///
     /// # Errors

@@ -1,0 +1,221 @@
+//! The live side of each stream: its ring, its pipeline, and who publishes it.
+//!
+//! A stream has the same number here and in the `Store`, which keeps its segments and playlist. It
+//! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
+
+use crate::config::settings::Config;
+use crate::limits::RING_MESSAGES;
+use crate::media::pipeline::{Message, Pipeline};
+use crate::proto::rtmp::event::Reason;
+use crate::service::store::{NoStreamPlace, Store};
+use crate::status::{Counter, Status};
+use crate::storage::frame_ring::Aside;
+use crate::storage::{FrameRing, Label, Place};
+use crate::time::{Instant, Millis, Ticks};
+use crate::wire::flv::{self, TagKind};
+use core::cell::RefCell;
+use std::rc::Rc;
+
+/// Who publishes: a number that is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublisherId(pub u64);
+
+/// One stream's memory and state.
+#[derive(Debug)]
+pub struct Stream {
+    /// Recent messages.
+    pub ring: FrameRing,
+    pipeline: Pipeline,
+    publisher: Option<Publisher>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Publisher {
+    id: PublisherId,
+    heard: Instant,
+}
+
+/// Why a publisher is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishRefusal {
+    /// Misbehaved: somebody else publishes the stream.
+    #[error("stream {0} is being published by another connection")]
+    Busy(usize),
+    /// Exhausted: places for streams.
+    #[error(transparent)]
+    Full(#[from] NoStreamPlace),
+}
+
+impl PublishRefusal {
+    /// The protocol's name for it.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Busy(_) => Reason::BadName,
+            Self::Full(_) => Reason::Rejected,
+        }
+    }
+}
+
+/// A publisher that gave way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced(pub PublisherId);
+
+/// All streams, and the store of their segments.
+#[derive(Debug)]
+pub struct Streams {
+    places: Box<[RefCell<Stream>]>,
+    store: Rc<RefCell<Store>>,
+    status: Rc<Status>,
+    next_id: core::cell::Cell<u64>,
+}
+
+impl Streams {
+    /// Takes the memory for `limits.streams` streams.
+    #[must_use]
+    pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {
+        let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+        let target = Ticks::from_millis(config.hls_segment_ms.into());
+        let stream = || Stream {
+            ring: FrameRing::new(ring_bytes, RING_MESSAGES),
+            pipeline: Pipeline::new(target),
+            publisher: None,
+        };
+        Self {
+            places: (0..config.limits_streams).map(|_| RefCell::new(stream())).collect(),
+            store,
+            status,
+            next_id: core::cell::Cell::new(0),
+        }
+    }
+
+    /// A name for a publisher.
+    pub fn new_publisher(&self) -> PublisherId {
+        self.next_id.set(self.next_id.get() + 1);
+        PublisherId(self.next_id.get())
+    }
+
+    /// Lets `id` publish the stream at `path` if nobody does, or if the one who does has been
+    /// silent for `silence`. Gives the stream's number, and who had to give way.
+    ///
+    /// # Errors
+    /// `PublishRefusal`.
+    pub fn publish(
+        &self,
+        path: &str,
+        id: PublisherId,
+        now: Instant,
+        silence: core::time::Duration,
+    ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
+        let present = self.store.borrow().stream(path);
+        let holder = present.and_then(|index| self.places.get(index)?.borrow().publisher);
+        let mut replaced = None;
+        if let (Some(index), Some(holder)) = (present, holder) {
+            if holder.id == id || now.since(holder.heard) < silence {
+                return Err(PublishRefusal::Busy(index));
+            }
+            self.leave(index, holder.id, now);
+            replaced = Some(Replaced(holder.id));
+        }
+        let index = self.store.borrow_mut().publish(path, now)?;
+        if let Some(stream) = self.places.get(index) {
+            let mut stream = stream.borrow_mut();
+            stream.publisher = Some(Publisher { id, heard: now });
+            stream.ring.clear_asides();
+        }
+        Ok((index, replaced))
+    }
+
+    /// Ends the publishing of `stream` if `id` is its publisher: the last segment is written.
+    pub fn leave(&self, stream: usize, id: PublisherId, now: Instant) {
+        let Some(place) = self.places.get(stream) else { return };
+        let mut place = place.borrow_mut();
+        if place.publisher.is_none_or(|publisher| publisher.id != id) {
+            return;
+        }
+        place.publisher = None;
+        let Stream { ring, pipeline, .. } = &mut *place;
+        let mut store = self.store.borrow_mut();
+        pipeline.leave(ring, &mut store.sink(stream, now), &self.status);
+        store.leave(stream, now);
+    }
+
+    /// Ends every stream's last segment: the program stops.
+    pub fn leave_all(&self, now: Instant) {
+        for (index, place) in self.places.iter().enumerate() {
+            let publisher = place.borrow().publisher;
+            if let Some(publisher) = publisher {
+                self.leave(index, publisher.id, now);
+            }
+        }
+    }
+
+    /// A stream by its number.
+    #[must_use]
+    pub fn get(&self, stream: usize) -> Option<&RefCell<Stream>> {
+        self.places.get(stream)
+    }
+
+    /// Takes a complete audio or video message that lies at `place` in the stream's ring. Says
+    /// whether `id` is still its publisher.
+    pub fn media(
+        &self,
+        stream: usize,
+        id: PublisherId,
+        kind: TagKind,
+        at: Millis,
+        place: Place,
+        now: Instant,
+    ) -> bool {
+        let Some(cell) = self.places.get(stream) else { return false };
+        let mut cell = cell.borrow_mut();
+        let Stream { ring, pipeline, publisher } = &mut *cell;
+        let Some(publisher) = publisher.as_mut().filter(|publisher| publisher.id == id) else {
+            return false;
+        };
+        publisher.heard = now;
+        let payload = ring.bytes(place).unwrap_or_default();
+        let keyframe = flv::is_keyframe(kind, payload);
+        let aside = flv::is_sequence_header(kind, payload).then_some(match kind {
+            TagKind::Video => Aside::VideoHeader,
+            _ => Aside::AudioHeader,
+        });
+        if let Some(aside) = aside {
+            ring.keep_aside(aside, place);
+        }
+        ring.push(place, Label { kind: kind.code(), at, keyframe });
+        let message = Message { video: kind == TagKind::Video, at, place };
+        let mut store = self.store.borrow_mut();
+        pipeline.message(message, ring, &mut store.sink(stream, now), &self.status);
+        true
+    }
+
+    /// Keeps a stream's metadata for players that join later.
+    pub fn metadata(&self, stream: usize, body: &[u8]) {
+        let Some(place) = self.places.get(stream) else { return };
+        if !place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
+            self.status.add(Counter::RtmpDataDropped, 1);
+        }
+    }
+
+    /// Tells store and page what the pipeline has found out; to be called once a turn.
+    pub fn settle(&self, stream: usize) {
+        let Some(place) = self.places.get(stream) else { return };
+        let mut place = place.borrow_mut();
+        let mut store = self.store.borrow_mut();
+        place.pipeline.set_limit(store.cut_limit(stream));
+        let problem = place.pipeline.problem();
+        let size = place.pipeline.size();
+        let Some(facts) = store.facts_mut(stream) else { return };
+        if let Some(size) = size {
+            facts.width = size.width;
+            facts.height = size.height;
+        }
+        if facts.problem != problem {
+            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            facts.problem.clear();
+            let fits = facts.problem.push_str(problem);
+            debug_assert!(fits.is_ok());
+        }
+    }
+}
