@@ -145,14 +145,19 @@ pub const STRAY_BYTES_MAX: u64 = 64 << 10;
 /// Reads in a row before other connections get their turn: half a megabyte, under 1 ms on a Pi.
 pub const READS_PER_TURN: u32 = 8;
 
+/// Pause after a failed accept: most likely no descriptor is left, and trying at once would burn
+/// the processor.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 // ---- Media ----------------------------------------------------------------------------------
 
 /// Media time of a stream's first sample: the clock runs ahead of it and must not begin below 0.
 pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(3_000);
 const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0 + AUDIO_EARLY_MS * 90);
 
-/// Program clock ahead of decode time: a player may buffer this much before it must decode.
-pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
+/// Program clock behind decode time: a player may buffer this much before it must decode. With
+/// the composition lead and audio ahead of video it must stay below 1 s (H.222.0 §2.4.2.6).
+pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(500);
 
 /// Distance of two clock references; H.222.0 §2.7.2 asks for at most 100 ms.
 pub const PCR_INTERVAL_TICKS_MAX: Ticks = Ticks::from_millis(99);
@@ -374,7 +379,16 @@ pub const HTTP_LINGER_BYTES: usize = 64 << 10;
 /// Connections the kernel queues before `accept`.
 pub const HTTP_BACKLOG: i32 = 511;
 
+/// Seconds that the kernel keeps a connection to itself until its first bytes have come.
+pub const HTTP_DEFER_S: u32 = 5;
+
 // ---- Settings and program -------------------------------------------------------------------
+
+/// The one tick that drives all deadlines.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Pause before a task that ended is started again.
+pub const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Names on the air at once. Each costs a ring and its slots; 32 fill the largest board.
 pub const STREAMS_MAX: u32 = 32;

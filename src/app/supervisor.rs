@@ -1,5 +1,216 @@
-//! Being built.
+//! `serve`: takes all memory, opens the ports, starts the tasks and waits for a signal.
+//!
+//! Order matters: signals are blocked before anything starts a thread; ports are opened before
+//! the segment folder is touched, so that a second instance cannot clear the first one's files.
+//! A task that ends is started again after a pause, and said so.
+
+use crate::app::budget::{Budget, Kind};
+use crate::app::offline::card_config;
 use crate::config::settings::Config;
-pub fn serve(_c: &Config, _t: bool) -> Result<(), std::io::Error> {
+use crate::limits::{HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
+use crate::media::testcard::{TestCard, TestCardError};
+use crate::service::card;
+use crate::service::clock;
+use crate::service::http::{self, HttpContext, HttpSettings};
+use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::store::{Store, StoreError};
+use crate::service::stream::Streams;
+use crate::status::Status;
+use crate::sys::net::Listener;
+use crate::sys::random;
+use crate::sys::signals::{Asked, Signals};
+use core::cell::RefCell;
+use core::net::SocketAddr;
+use simple_logger::SimpleLogger;
+use smol::{Async, LocalExecutor, Timer};
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// Why the server does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port cannot be had.
+    #[error("{setting}: {address}: {cause}; choose another with --set {setting}=ADDRESS:PORT")]
+    Port {
+        /// The setting.
+        setting: &'static str,
+        /// What it asks for.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The segment folder cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The test card cannot be made.
+    #[error("--testcard: {0}")]
+    Card(#[from] TestCardError),
+    /// The system refuses something that it never refuses.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// `ServeError`, each with its cure.
+pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
+    let signals = Signals::block().map_err(io::Error::from)?;
+    // A logger that is set already is as good.
+    let _set = SimpleLogger::new().with_level(config.log_level).init();
+    let rtmp = TcpListener::bind(config.rtmp_listen).map_err(|cause| ServeError::Port {
+        setting: "rtmp.listen",
+        address: config.rtmp_listen,
+        cause,
+    })?;
+    let bound = Listener::bind(config.http_listen, HTTP_BACKLOG, HTTP_DEFER_S);
+    let web = bound.map_err(|cause| ServeError::Port {
+        setting: "http.listen",
+        address: config.http_listen,
+        cause,
+    })?;
+    let server = Server::new(config, rtmp, web)?;
+    let card = testcard.then(|| TestCard::new(&card_config(clock_ms()))).transpose()?;
+    let executor = Rc::new(LocalExecutor::new());
+    smol::block_on(executor.run(server.run(card, signals, Rc::clone(&executor))))?;
     Ok(())
+}
+
+/// All that was allocated.
+struct Server {
+    rtmp: TcpListener,
+    web: Listener,
+    store: Rc<RefCell<Store>>,
+    streams: Rc<Streams>,
+    ingest: Rc<Ingest>,
+    http: Rc<HttpContext>,
+}
+
+impl Server {
+    fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+        let budget = Budget::of(config);
+        log::info!(
+            "memory private_kib={} tmpfs_kib={}",
+            budget.sum(Kind::Private) >> 10,
+            budget.sum(Kind::Tmpfs) >> 10
+        );
+        let status = Rc::new(Status::new());
+        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
+        let store = Rc::new(RefCell::new(store));
+        let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
+        let publishers = usize::try_from(config.limits_publishers).unwrap_or(usize::MAX);
+        let viewers = usize::try_from(config.limits_viewers).unwrap_or(usize::MAX);
+        let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
+        let settings = HttpSettings::standard(viewers, rtmp_port);
+        let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
+        let ingest = Ingest::new(publishers, Rc::clone(&streams), status, Deadlines::STANDARD);
+        Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
+    }
+
+    /// Starts the tasks and waits for a signal; then ends every stream's last segment.
+    async fn run(
+        self,
+        card: Option<TestCard>,
+        signals: Signals,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> io::Result<()> {
+        announce(&self.rtmp.local_addr()?, &self.web.local_addr()?, card.is_some());
+        let (ingest, rtmp) = (Rc::clone(&self.ingest), self.rtmp);
+        let tasks = Rc::clone(&executor);
+        executor
+            .spawn(async move {
+                loop {
+                    let outcome = match rtmp.try_clone() {
+                        Ok(rtmp) => {
+                            ingest::serve(rtmp, Rc::clone(&ingest), Rc::clone(&tasks)).await
+                        }
+                        Err(error) => Err(error),
+                    };
+                    restart("rtmp", outcome).await;
+                }
+            })
+            .detach();
+        let (http, web) = (Rc::clone(&self.http), self.web);
+        executor
+            .spawn(async move {
+                let mut web = Some(web);
+                loop {
+                    let outcome = match web.take() {
+                        Some(web) => http::serve(web, Rc::clone(&http)).await,
+                        None => Err(io::Error::other("the listener is gone")),
+                    };
+                    restart("http", outcome).await;
+                }
+            })
+            .detach();
+        if let Some(card) = card {
+            let streams = Rc::clone(&self.streams);
+            executor
+                .spawn(async move {
+                    if let Err(refusal) = card::run(card, streams).await {
+                        log::error!("test card ended cause=\"{refusal}\"");
+                    }
+                })
+                .detach();
+        }
+        let (ingest, http, store) = (self.ingest, self.http, Rc::clone(&self.store));
+        executor
+            .spawn(async move {
+                loop {
+                    Timer::after(TICK).await;
+                    let now = clock::now();
+                    ingest.tick(now);
+                    http.tick(now);
+                    store.borrow_mut().tick(now);
+                }
+            })
+            .detach();
+        let signals = Async::new_nonblocking(signals)?;
+        loop {
+            signals.readable().await?;
+            if let Ok(Some(Asked::Stop)) = signals.get_ref().next() {
+                break;
+            }
+        }
+        log::info!("stopping");
+        self.streams.leave_all(clock::now());
+        self.store.borrow_mut().list_all();
+        Ok(())
+    }
+}
+
+/// Says that a task ended, and waits before it is started again.
+async fn restart(task: &str, outcome: io::Result<()>) {
+    match outcome {
+        Ok(()) => log::error!("task ended task={task}"),
+        Err(error) => log::error!("task ended task={task} cause=\"{error}\""),
+    }
+    Timer::after(RESTART_PAUSE).await;
+}
+
+/// Prints where to publish and where to watch.
+fn announce(rtmp: &SocketAddr, web: &SocketAddr, testcard: bool) {
+    let host = crate::sys::net::own_addresses();
+    let host = host.iter().find(|address| address.is_ipv4() && !address.is_loopback());
+    let shown = |address: &SocketAddr| match host {
+        Some(host) if address.ip().is_unspecified() => SocketAddr::new(*host, address.port()),
+        _ if address.ip().is_unspecified() => {
+            SocketAddr::new([127, 0, 0, 1].into(), address.port())
+        }
+        _ => *address,
+    };
+    let (rtmp, web) = (shown(rtmp), shown(web));
+    log::info!("publish to rtmp://{rtmp}/live/NAME");
+    log::info!("watch at http://{web}/");
+    if testcard {
+        log::info!("test card at http://{web}/hls/{}/index.m3u8", card::PATH);
+    }
+}
+
+/// Milliseconds since midnight, UTC.
+fn clock_ms() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_millis() % 86_400_000).unwrap_or(0)
 }

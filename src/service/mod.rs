@@ -1,8 +1,10 @@
 //! I/O: the only async code; one file per port.
 
+pub mod card;
 pub mod clock;
 pub mod files;
 pub mod http;
 pub mod ingest;
 pub mod store;
+pub mod stream;
 pub mod web;

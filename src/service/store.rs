@@ -306,6 +306,11 @@ impl Store {
         }
     }
 
+    /// Lists every segment that had to wait: the program stops.
+    pub fn list_all(&mut self) {
+        self.tick(Instant(u64::MAX));
+    }
+
     /// The playlist at `path`, such as `live/cam/index.m3u8`.
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {

@@ -174,6 +174,17 @@ pub fn finish(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
 }
 
+/// Asks the kernel to notice a peer that is gone without a word: first probe after 20 s.
+pub fn keep_alive(socket: &impl AsFd) {
+    let fd = socket.as_fd();
+    let asked = setsockopt(&fd, sockopt::KeepAlive, &true)
+        .and_then(|()| setsockopt(&fd, sockopt::TcpKeepIdle, &20))
+        .and_then(|()| setsockopt(&fd, sockopt::TcpKeepInterval, &5))
+        .and_then(|()| setsockopt(&fd, sockopt::TcpKeepCount, &3));
+    // Deadlines above TCP hold without it.
+    debug_assert!(asked.is_ok());
+}
+
 /// The addresses of this machine's interfaces, the first `OWN_ADDRESSES` of them.
 #[must_use]
 pub fn own_addresses() -> heapless::Vec<IpAddr, OWN_ADDRESSES> {

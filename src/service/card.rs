@@ -1,0 +1,77 @@
+//! The test card on the air: a publisher inside the program.
+//!
+//! Paces the generator to the clock and puts its messages into a stream's ring, from where they
+//! go the way of every other publisher's. A late wake-up is made up for at once.
+
+use crate::limits::{CARD_MESSAGE_BYTES_MAX, TAKEOVER_TIME_MIN};
+use crate::media::testcard::{CardKind, TestCard};
+use crate::service::clock;
+use crate::service::stream::{PublishRefusal, Streams};
+use crate::time::{Instant, Millis};
+use crate::wire::flv::TagKind;
+use core::time::Duration;
+use smol::Timer;
+use std::rc::Rc;
+
+/// Path of the test card's stream.
+pub const PATH: &str = "live/testcard";
+
+/// Messages that are due within this time are sent together: one wake-up for a picture and the
+/// sound beside it.
+const TOGETHER_MS: u64 = 5;
+
+/// Publishes `card` for ever.
+///
+/// # Errors
+/// `PublishRefusal` if its stream cannot be had.
+pub async fn run(mut card: TestCard, streams: Rc<Streams>) -> Result<(), PublishRefusal> {
+    let id = streams.new_publisher();
+    let start = clock::now();
+    let (stream, _replaced) = streams.publish(PATH, id, start, TAKEOVER_TIME_MIN)?;
+    log::info!("stream published stream={PATH} peer=testcard");
+    let mut buffer = vec![0; CARD_MESSAGE_BYTES_MAX].into_boxed_slice();
+    let sender = Sender { streams: &streams, stream, id };
+    if let Ok(headers) = card.headers(&mut buffer) {
+        streams.metadata(stream, headers.metadata);
+        sender.send(TagKind::Video, Millis(0), headers.video, start);
+        sender.send(TagKind::Audio, Millis(0), headers.audio, start);
+    }
+    loop {
+        let now = clock::now();
+        let elapsed = u64::try_from(now.since(start).as_millis()).unwrap_or(u64::MAX);
+        while card.due_ms() <= elapsed + TOGETHER_MS {
+            let Ok(message) = card.next(&mut buffer) else { break };
+            let kind = match message.kind {
+                CardKind::Audio => TagKind::Audio,
+                CardKind::Video => TagKind::Video,
+            };
+            let body = buffer.get(..message.bytes).unwrap_or_default();
+            sender.send(kind, message.timestamp, body, now);
+        }
+        streams.settle(stream);
+        Timer::after(Duration::from_millis(card.due_ms().saturating_sub(elapsed).max(1))).await;
+    }
+}
+
+struct Sender<'a> {
+    streams: &'a Streams,
+    stream: usize,
+    id: crate::service::stream::PublisherId,
+}
+
+impl Sender<'_> {
+    fn send(&self, kind: TagKind, at: Millis, body: &[u8], now: Instant) {
+        let place = {
+            let Some(stream) = self.streams.get(self.stream) else { return };
+            let mut stream = stream.borrow_mut();
+            let Ok(place) = stream.ring.reserve(body.len()) else {
+                log::error!("test card does not fit its ring bytes={}", body.len());
+                return;
+            };
+            stream.ring.window(place).copy_from_slice(body);
+            stream.ring.close(place);
+            place
+        };
+        self.streams.media(self.stream, self.id, kind, at, place, now);
+    }
+}

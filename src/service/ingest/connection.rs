@@ -1,0 +1,494 @@
+//! One publisher's connection: the synchronous part.
+//!
+//! Bytes go through handshake, dechunker and session; media messages go to their stream in the
+//! ring they were assembled in. Everything happens in `advance`; nothing waits. Says in one log
+//! line why a connection ended: peer, stream byte, chunk stream, what was expected and seen.
+
+use super::{Ingest, Live, Phase};
+use crate::limits::{
+    PUBLISHES_MAX, RX_BYTES, SCRATCH_BYTES, SCRATCH_MESSAGES, STRAY_BYTES_MAX,
+    STREAM_PATH_BYTES_MAX,
+};
+use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
+use crate::proto::rtmp::enchunk::Outbox;
+use crate::proto::rtmp::event::{Admission, Event};
+use crate::proto::rtmp::handshake::{self, HandshakeError};
+use crate::proto::rtmp::server::{Session, SessionError};
+use crate::service::clock;
+use crate::service::stream::{Stream, Streams};
+use crate::status::{Counter, Status};
+use crate::storage::{ByteRing, FrameRing};
+use crate::sys::random;
+use crate::time::{Instant, Millis};
+use crate::wire::flv::TagKind;
+use crate::wire::rtmp::aggregate::{Aggregate, AggregateError};
+use crate::wire::rtmp::message::MessageType;
+use core::cell::RefMut;
+use core::fmt::Write as _;
+use smol::Async;
+use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::net::TcpStream;
+use std::rc::Rc;
+
+/// The buffers of one connection, allocated at start and used by one after another.
+#[derive(Debug)]
+pub(super) struct Place {
+    rx: ByteRing,
+    scratch: FrameRing,
+    out: Outbox,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self {
+            rx: ByteRing::new(RX_BYTES),
+            scratch: FrameRing::new(SCRATCH_BYTES, SCRATCH_MESSAGES),
+            out: Outbox::new(),
+        }
+    }
+}
+
+/// Why a connection ended before the peer closed it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Chunk(#[from] ChunkError),
+    #[error("{0}")]
+    Session(#[from] SessionError),
+    #[error("aggregate message: {0}")]
+    Aggregate(#[from] AggregateError),
+    #[error("{bytes} bytes of media on streams that are not published, at most {max} are taken")]
+    Stray { bytes: u64, max: u64 },
+    #[error("another connection has taken the stream over")]
+    Replaced,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received {
+    /// Bytes in all; 0 at the end.
+    pub(super) bytes: usize,
+    /// Whether it filled all room there was: more is likely waiting.
+    pub(super) filled: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Handshake(handshake::Server),
+    Chunks,
+}
+
+/// A stream that this connection publishes.
+#[derive(Clone, Debug)]
+struct Published {
+    id: u32,
+    stream: usize,
+    path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    /// Wants `Streams::settle`.
+    touched: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    place: Option<Box<Place>>,
+    live: Rc<Live>,
+    ingest: Rc<Ingest>,
+    stage: Stage,
+    dechunker: Dechunker,
+    session: Session,
+    published: heapless::Vec<Published, PUBLISHES_MAX>,
+    /// Bytes that went straight into a message's place in the last read.
+    direct: usize,
+    total: u64,
+    stray: u64,
+}
+
+/// What a message asks the connection to do, free of borrows.
+enum Act {
+    Nothing,
+    Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
+    Unpublish { id: u32 },
+}
+
+impl Connection {
+    pub(super) fn new(
+        place: Box<Place>,
+        live: Rc<Live>,
+        ingest: Rc<Ingest>,
+        admission: Admission,
+    ) -> Box<Self> {
+        Box::new(Self {
+            place: Some(place),
+            live,
+            ingest,
+            stage: Stage::Handshake(handshake::Server::new()),
+            dechunker: Dechunker::new(),
+            session: Session::new(admission),
+            published: heapless::Vec::new(),
+            direct: 0,
+            total: 0,
+            stray: 0,
+        })
+    }
+
+    pub(super) fn live(&self) -> Rc<Live> {
+        Rc::clone(&self.live)
+    }
+
+    /// Reads once: what is left of a large chunk goes straight into its message's place, the rest
+    /// into the byte ring, with one system call.
+    pub(super) fn receive(&mut self, socket: &Async<TcpStream>) -> io::Result<Received> {
+        let Some(place) = &mut self.place else { return Ok(Received { bytes: 0, filled: false }) };
+        let room = place.rx.window();
+        let mut guards = Guards::of(&self.published, &self.ingest.streams);
+        let mut rings = guards.rings(&mut place.scratch);
+        let mut socket = socket.get_ref();
+        self.direct = 0;
+        let (bytes, all) = match self.dechunker.direct(&mut rings) {
+            None => (socket.read(room)?, room.len()),
+            Some(straight) => {
+                let (first, second) = (straight.len(), room.len());
+                let mut both = [IoSliceMut::new(straight), IoSliceMut::new(room)];
+                let bytes = socket.read_vectored(&mut both)?;
+                self.direct = bytes.min(first);
+                (bytes, first + second)
+            }
+        };
+        place.rx.filled(bytes - self.direct);
+        Ok(Received { bytes, filled: bytes == all })
+    }
+
+    /// Uses the `bytes` of the last read.
+    pub(super) fn advance(&mut self, bytes: usize, now: Instant) -> Result<(), Fault> {
+        let more = u64::try_from(bytes).unwrap_or(0);
+        self.ingest.status.add(Counter::RtmpBytesIn, more);
+        self.dechunker.received(core::mem::take(&mut self.direct));
+        if let Stage::Handshake(handshake) = &mut self.stage {
+            let Some(place) = &mut self.place else { return Ok(()) };
+            let fill = &mut random::fill;
+            let used = handshake.advance(place.rx.look(), Millis(0), fill, &mut place.out)?;
+            place.rx.consume(used);
+            if !handshake.is_open() {
+                return Ok(());
+            }
+            self.stage = Stage::Chunks;
+            self.live.enter(Phase::Setup, now);
+        } else {
+            self.total += more;
+        }
+        let outcome = self.messages(now);
+        if let Some(place) = &mut self.place {
+            self.session.bytes_received(self.total, &mut place.out);
+        }
+        for published in &mut self.published {
+            if core::mem::take(&mut published.touched) {
+                self.ingest.streams.settle(published.stream);
+            }
+        }
+        outcome
+    }
+
+    pub(super) fn pending(&self) -> &[u8] {
+        self.place.as_ref().map_or(&[], |place| place.out.pending())
+    }
+
+    pub(super) fn send(&mut self, socket: &Async<TcpStream>) -> io::Result<()> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let sent = socket.get_ref().write(place.out.pending())?;
+        place.out.sent(sent);
+        Ok(())
+    }
+
+    /// Says why the connection ended and, if it broke a rule, tells the peer.
+    pub(super) fn report(&mut self, outcome: Result<(), Fault>) {
+        let peer = self.live.peer;
+        let (byte, csid) = (self.dechunker.position(), self.dechunker.csid());
+        let cause = match (outcome, self.live.ended.get()) {
+            (_, Some(why)) => {
+                log::warn!("ingest ended peer={peer} byte={byte} cause=\"{why}\"");
+                return;
+            }
+            (Ok(()), None) => {
+                log::info!("ingest closed peer={peer} bytes={}", self.total);
+                return;
+            }
+            (Err(Fault::Io(error)), None) => {
+                log::info!("ingest lost peer={peer} byte={byte} cause=\"{error}\"");
+                return;
+            }
+            (Err(fault), None) => fault,
+        };
+        self.ingest.status.add(Counter::RtmpErrors, 1);
+        log::warn!("ingest refused peer={peer} byte={byte} csid={csid} cause=\"{cause}\"");
+        let handshaken = matches!(self.stage, Stage::Chunks);
+        let told = matches!(cause, Fault::Session(_));
+        let Some(place) = self.place.as_mut().filter(|_| handshaken) else { return };
+        if !told {
+            let stream = self.published.first().map_or(0, |published| published.id);
+            let mut words = heapless::String::<256>::new();
+            // A sentence that is too long ends early.
+            let _whole = write!(words, "{cause}");
+            if let Err(error) = self.session.fail(stream, &words, &mut place.out) {
+                log::debug!("refusal not sent peer={peer} cause=\"{error}\"");
+            }
+        }
+        // The socket takes it or the peer goes without.
+        let mut socket = self.live.socket.get_ref();
+        let _sent = socket.write(place.out.pending());
+    }
+
+    /// Gives everything back: streams, ring places, buffers.
+    pub(super) fn close(mut self: Box<Self>) {
+        let now = clock::now();
+        if let Some(mut place) = self.place.take() {
+            {
+                let mut guards = Guards::of(&self.published, &self.ingest.streams);
+                let mut rings = guards.rings(&mut place.scratch);
+                self.dechunker.abandon(None, &mut rings, &self.ingest.status);
+            }
+            place.out.reset();
+            let held = place.rx.len();
+            place.rx.consume(held);
+            self.ingest.places.borrow_mut().push(place);
+        }
+        while let Some(published) = self.published.pop() {
+            self.leave(&published, now);
+        }
+        self.ingest.live.borrow_mut().retain(|live| live.id != self.live.id);
+    }
+
+    fn leave(&self, published: &Published, now: Instant) {
+        log::info!("stream left stream={} peer={}", masked(&published.path), self.live.peer);
+        self.ingest.streams.leave(published.stream, self.live.id, now);
+    }
+
+    /// Handles every message that the byte ring completes.
+    fn messages(&mut self, now: Instant) -> Result<(), Fault> {
+        loop {
+            let Some(place) = &mut self.place else { return Ok(()) };
+            let progress = {
+                let mut guards = Guards::of(&self.published, &self.ingest.streams);
+                let mut rings = guards.rings(&mut place.scratch);
+                let input = place.rx.look();
+                self.dechunker.advance(input, &mut rings, &self.ingest.status)?
+            };
+            place.rx.consume(progress.consumed);
+            let Some(arrival) = progress.arrival else { return Ok(()) };
+            self.ingest.status.add(Counter::RtmpMessagesIn, 1);
+            self.arrived(&arrival, now)?;
+        }
+    }
+
+    fn arrived(&mut self, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
+        match arrival.bin {
+            Bin::Media(id) => self.media(id, arrival, now),
+            Bin::Scratch => {
+                let act = self.command(arrival)?;
+                self.act(act, now)
+            }
+            Bin::Nowhere => self.unwanted(arrival),
+        }
+    }
+
+    fn media(&mut self, id: u32, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
+        let found = self.published.iter_mut().find(|published| published.id == id);
+        let Some(published) = found else { return Ok(()) };
+        published.touched = true;
+        let stream = published.stream;
+        self.live.enter(Phase::Publishing, now);
+        if arrival.kind == MessageType::Aggregate {
+            return self.aggregate(stream, arrival, now);
+        }
+        let Some(kind) = tag_kind(arrival.kind) else { return Ok(()) };
+        let streams = &self.ingest.streams;
+        let taken = streams.media(stream, self.live.id, kind, arrival.at, arrival.place, now);
+        if taken { Ok(()) } else { Err(Fault::Replaced) }
+    }
+
+    /// Takes an aggregate apart where it lies; its parts are messages of their own.
+    fn aggregate(&self, stream: usize, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
+        let streams = &self.ingest.streams;
+        let mut taken = 0;
+        loop {
+            let Some(cell) = streams.get(stream) else { return Ok(()) };
+            let next = {
+                let cell = cell.borrow();
+                let whole = cell.ring.bytes(arrival.place).unwrap_or_default();
+                let Some(part) = Aggregate::new(arrival.at, whole).nth(taken) else {
+                    return Ok(());
+                };
+                let part = part?;
+                let from = part.payload.as_ptr().addr() - whole.as_ptr().addr();
+                (part.kind, part.timestamp, arrival.place.part(from, part.payload.len()))
+            };
+            taken += 1;
+            let (kind, at, place) = next;
+            let (Some(kind), Some(place)) = (tag_kind(kind), place) else { continue };
+            if !streams.media(stream, self.live.id, kind, at, place, now) {
+                return Err(Fault::Replaced);
+            }
+        }
+    }
+
+    fn command(&mut self, arrival: &Arrival) -> Result<Act, Fault> {
+        let Some(place) = &mut self.place else { return Ok(Act::Nothing) };
+        let Place { scratch, out, .. } = &mut **place;
+        let payload = scratch.bytes(arrival.place).unwrap_or_default();
+        let status: &Status = &self.ingest.status;
+        let (kind, stream, at) = (arrival.kind, arrival.stream, arrival.at);
+        let Some(event) = self.session.message(kind, stream, at, payload, out, status)? else {
+            return Ok(Act::Nothing);
+        };
+        Ok(match event {
+            Event::Connected { app, agent, .. } => {
+                let agent = String::from_utf8_lossy(agent);
+                log::info!(
+                    "ingest connected peer={} app={app} agent=\"{}\"",
+                    self.live.peer,
+                    agent.escape_debug()
+                );
+                Act::Nothing
+            }
+            Event::Publish { stream, app, name, .. } => {
+                let app = if app.is_empty() { DEFAULT_APP } else { app };
+                let mut path = heapless::String::new();
+                let fits = write!(path, "{app}/{name}").is_ok();
+                if fits { Act::Publish { id: stream, path } } else { Act::Nothing }
+            }
+            Event::Unpublish { stream } => Act::Unpublish { id: stream },
+            Event::Metadata { stream, body } => {
+                let found = self.published.iter().find(|published| published.id == stream);
+                if let Some(published) = found {
+                    self.ingest.streams.metadata(published.stream, body);
+                }
+                Act::Nothing
+            }
+            Event::MetadataCleared { .. } | Event::Data { .. } => Act::Nothing,
+        })
+    }
+
+    fn act(&mut self, act: Act, now: Instant) -> Result<(), Fault> {
+        match act {
+            Act::Nothing => Ok(()),
+            Act::Publish { id, path } => self.publish(id, path, now),
+            Act::Unpublish { id } => {
+                let Some(i) = self.published.iter().position(|published| published.id == id) else {
+                    return Ok(());
+                };
+                let Some(place) = &mut self.place else { return Ok(()) };
+                {
+                    let mut guards = Guards::of(&self.published, &self.ingest.streams);
+                    let mut rings = guards.rings(&mut place.scratch);
+                    self.dechunker.abandon(Some(id), &mut rings, &self.ingest.status);
+                }
+                let published = self.published.swap_remove(i);
+                self.leave(&published, now);
+                if self.published.is_empty() {
+                    self.live.enter(Phase::Setup, now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        id: u32,
+        path: heapless::String<STREAM_PATH_BYTES_MAX>,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let peer = self.live.peer;
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let streams = &self.ingest.streams;
+        let takeover = self.ingest.deadlines.takeover;
+        let granted = streams.publish(&path, self.live.id, now, takeover);
+        let (stream, replaced) = match granted {
+            Ok(granted) => granted,
+            Err(refusal) => {
+                self.ingest.status.add(Counter::RtmpRefused, 1);
+                log::warn!(
+                    "publish refused peer={peer} stream={} csid={} byte={} cause=\"{refusal}\"",
+                    masked(&path),
+                    self.dechunker.csid(),
+                    self.dechunker.position()
+                );
+                let mut words = heapless::String::<256>::new();
+                let _whole = write!(words, "{refusal}");
+                self.session.reject_publish(id, refusal.reason(), &words, &mut place.out)?;
+                return Ok(());
+            }
+        };
+        if let Some(replaced) = replaced {
+            self.ingest.end(replaced.0, "another connection has taken the stream over");
+        }
+        self.session.accept_publish(id, &mut place.out)?;
+        log::info!("stream published stream={} peer={peer}", masked(&path));
+        let published = Published { id, stream, path, touched: false };
+        let listed = self.published.push(published);
+        debug_assert!(listed.is_ok(), "the session bounds publishes");
+        self.live.enter(Phase::Publishing, now);
+        Ok(())
+    }
+
+    /// Counts a message that nobody wants; too much of it ends the connection.
+    fn unwanted(&mut self, arrival: &Arrival) -> Result<(), Fault> {
+        let status = &self.ingest.status;
+        let (MessageType::Audio | MessageType::Video | MessageType::Aggregate) = arrival.kind
+        else {
+            status.add(Counter::RtmpUnknown, 1);
+            return Ok(());
+        };
+        status.add(Counter::RtmpStrayMedia, 1);
+        self.stray += u64::from(arrival.bytes);
+        if self.stray > STRAY_BYTES_MAX {
+            return Err(Fault::Stray { bytes: self.stray, max: STRAY_BYTES_MAX });
+        }
+        Ok(())
+    }
+}
+
+/// The application of publishers that name none (`rtmp://box/cam`).
+const DEFAULT_APP: &str = "live";
+
+/// The rings that a connection's messages go to, borrowed for one call.
+struct Guards<'a>([Option<(u32, RefMut<'a, Stream>)>; PUBLISHES_MAX]);
+
+impl<'a> Guards<'a> {
+    fn of(published: &[Published], streams: &'a Streams) -> Self {
+        let mut guards = [const { None }; PUBLISHES_MAX];
+        for (guard, published) in guards.iter_mut().zip(published) {
+            let stream = streams.get(published.stream).map(|cell| cell.borrow_mut());
+            *guard = stream.map(|stream| (published.id, stream));
+        }
+        Self(guards)
+    }
+
+    fn rings<'r>(&'r mut self, scratch: &'r mut FrameRing) -> Rings<'r> {
+        let media = self
+            .0
+            .each_mut()
+            .map(|guard| guard.as_mut().map(|(id, stream)| (*id, &mut stream.ring)));
+        Rings { scratch, media }
+    }
+}
+
+const fn tag_kind(kind: MessageType) -> Option<TagKind> {
+    match kind {
+        MessageType::Audio => Some(TagKind::Audio),
+        MessageType::Video => Some(TagKind::Video),
+        _ => None,
+    }
+}
+
+/// A stream's path with all but the first two characters of its key hidden.
+fn masked(path: &str) -> impl core::fmt::Display {
+    core::fmt::from_fn(move |f| {
+        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
+        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
+    })
+}

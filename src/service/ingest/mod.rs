@@ -1,0 +1,265 @@
+//! The RTMP port: publishers come in here.
+//!
+//! Each connection is one task around one synchronous machine (`connection`): read what is there,
+//! advance, send what is pending. Its buffers are a place that was allocated at start. The shared
+//! tick ends connections whose time is up, by shutting their socket down. Who may publish, and
+//! what is in the media, is decided elsewhere.
+//! Source: RTMP 1.0 §5–7.
+
+mod connection;
+
+use crate::limits::{
+    ACCEPT_PAUSE, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES,
+    SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
+};
+use crate::proto::rtmp::event::Admission;
+use crate::service::clock;
+use crate::service::stream::{PublisherId, Streams};
+use crate::status::{Counter, Status};
+use crate::sys::net::keep_alive;
+use crate::time::Instant;
+use connection::{Connection, Fault, Place};
+use core::cell::{Cell, RefCell};
+use core::net::SocketAddr;
+use core::time::Duration;
+use smol::{Async, LocalExecutor, Timer, future};
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+
+/// How long a peer may take; the product's are `Deadlines::STANDARD`.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From accept to the end of the handshake.
+    pub handshake: Duration,
+    /// From there to an accepted publish.
+    pub setup: Duration,
+    /// Without a byte while publishing.
+    pub silence: Duration,
+    /// Silence after which another publisher may take the name.
+    pub takeover: Duration,
+    /// For a refused peer to close.
+    pub linger: Duration,
+}
+
+impl Deadlines {
+    /// The values of the product.
+    pub const STANDARD: Self = Self {
+        handshake: HANDSHAKE_TIME_MAX,
+        setup: SETUP_TIME_MAX,
+        silence: SILENCE_TIME_MAX,
+        takeover: TAKEOVER_TIME_MIN,
+        linger: LINGER_TIME_MAX,
+    };
+}
+
+/// What a connection is waiting for; decides its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    Setup,
+    Publishing,
+    Ending,
+}
+
+/// A connection as the tick sees it.
+#[derive(Debug)]
+struct Live {
+    id: PublisherId,
+    socket: Async<TcpStream>,
+    peer: SocketAddr,
+    phase: Cell<Phase>,
+    /// When this phase began or, while publishing, when the last byte came.
+    since: Cell<Instant>,
+    /// Why it was shut down from outside.
+    ended: Cell<Option<&'static str>>,
+}
+
+/// The port's memory and its connections.
+#[derive(Debug)]
+pub struct Ingest {
+    streams: Rc<Streams>,
+    status: Rc<Status>,
+    deadlines: Deadlines,
+    places: RefCell<Vec<Box<Place>>>,
+    live: RefCell<Vec<Rc<Live>>>,
+}
+
+impl Ingest {
+    /// Takes the memory for `publishers` connections, and a little to refuse others politely.
+    #[must_use]
+    pub fn new(
+        publishers: usize,
+        streams: Rc<Streams>,
+        status: Rc<Status>,
+        deadlines: Deadlines,
+    ) -> Self {
+        let all = publishers + REFUSAL_PLACES;
+        Self {
+            streams,
+            status,
+            deadlines,
+            places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
+            live: RefCell::new(Vec::with_capacity(all)),
+        }
+    }
+
+    /// Ends connections whose time is up; to be called about every 100 ms.
+    pub fn tick(&self, now: Instant) {
+        for live in self.live.borrow().iter() {
+            let (limit, why) = match live.phase.get() {
+                Phase::Handshake => (self.deadlines.handshake, "no handshake in time"),
+                Phase::Setup => (self.deadlines.setup, "no publish in time"),
+                Phase::Publishing => (self.deadlines.silence, "publisher is silent"),
+                Phase::Ending => (self.deadlines.linger, "peer does not close"),
+            };
+            if now.since(live.since.get()) >= limit {
+                live.end(why);
+            }
+        }
+    }
+
+    /// Ends the connection of a publisher whose stream another has taken over.
+    fn end(&self, id: PublisherId, why: &'static str) {
+        if let Some(live) = self.live.borrow().iter().find(|live| live.id == id) {
+            live.end(why);
+        }
+    }
+}
+
+impl Live {
+    fn end(&self, why: &'static str) {
+        if self.ended.get().is_none() {
+            self.ended.set(Some(why));
+            // The task that waits for this socket sees its end. An error means it is gone already.
+            let _gone = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn enter(&self, phase: Phase, now: Instant) {
+        if phase == Phase::Publishing || self.phase.get() != phase {
+            self.since.set(now);
+        }
+        self.phase.set(phase);
+    }
+}
+
+/// Accepts publishers until the kernel refuses to go on.
+///
+/// # Errors
+/// The kernel's; a connection's errors end only that connection.
+pub async fn serve(
+    listener: TcpListener,
+    ingest: Rc<Ingest>,
+    executor: Rc<LocalExecutor<'static>>,
+) -> io::Result<()> {
+    let listener = Async::new(listener)?;
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => admit(socket, peer, &ingest, &executor),
+            Err(error) => {
+                log::warn!("ingest accept paused cause=\"{error}\"");
+                Timer::after(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Gives a connection its place and its task.
+fn admit(
+    socket: Async<TcpStream>,
+    peer: SocketAddr,
+    ingest: &Rc<Ingest>,
+    executor: &LocalExecutor<'static>,
+) {
+    ingest.status.add(Counter::RtmpAccepted, 1);
+    let free = ingest.places.borrow().len();
+    let Some(place) = ingest.places.borrow_mut().pop() else {
+        ingest.status.add(Counter::RtmpRefused, 1);
+        log::warn!("ingest refused peer={peer} cause=\"no place left\"");
+        return;
+    };
+    let admission = if free > REFUSAL_PLACES {
+        Admission::Open
+    } else {
+        ingest.status.add(Counter::RtmpRefused, 1);
+        Admission::Refused("every publisher place is taken: raise limits.publishers")
+    };
+    if let Err(error) = socket.get_ref().set_nodelay(true) {
+        log::debug!("nodelay refused peer={peer} cause=\"{error}\"");
+    }
+    keep_alive(socket.get_ref());
+    let live = Rc::new(Live {
+        id: ingest.streams.new_publisher(),
+        socket,
+        peer,
+        phase: Cell::new(Phase::Handshake),
+        since: Cell::new(clock::now()),
+        ended: Cell::new(None),
+    });
+    ingest.live.borrow_mut().push(Rc::clone(&live));
+    let ingest = Rc::clone(ingest);
+    let connection = Connection::new(place, live, ingest, admission);
+    executor.spawn(run(connection)).detach();
+}
+
+/// One connection from its first byte to its last.
+async fn run(mut connection: Box<Connection>) {
+    let outcome = publish(&mut connection).await;
+    connection.report(outcome);
+    part(&connection.live()).await;
+    connection.close();
+}
+
+/// Reads, advances and sends until either side ends.
+async fn publish(connection: &mut Connection) -> Result<(), Fault> {
+    let live = connection.live();
+    let mut reads = 0;
+    loop {
+        let read = match connection.receive(&live.socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                live.socket.readable().await?;
+                continue;
+            }
+            read => read?,
+        };
+        let outcome = connection.advance(read.bytes, clock::now());
+        flush(connection, &live.socket).await?;
+        outcome?;
+        if read.bytes == 0 {
+            return Ok(());
+        }
+        reads += 1;
+        if !read.filled {
+            live.socket.readable().await?;
+        } else if reads % READS_PER_TURN == 0 {
+            future::yield_now().await;
+        }
+    }
+}
+
+/// Sends what is pending.
+async fn flush(connection: &mut Connection, socket: &Async<TcpStream>) -> Result<(), Fault> {
+    while !connection.pending().is_empty() {
+        match connection.send(socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            sent => sent?,
+        }
+    }
+    Ok(())
+}
+
+/// Ends our side and waits for the peer's end, so that no reset eats the refusal it was sent. The
+/// tick ends the wait.
+async fn part(live: &Live) {
+    live.enter(Phase::Ending, clock::now());
+    if live.ended.get().is_some()
+        || live.socket.get_ref().shutdown(std::net::Shutdown::Write).is_err()
+    {
+        return;
+    }
+    let mut scratch = [0; 512];
+    while let Ok(1..) =
+        live.socket.read_with(|mut socket| io::Read::read(&mut socket, &mut scratch)).await
+    {}
+}
