@@ -23,3 +23,4 @@
 mod support;
 
 mod judges;
+mod publish;

@@ -14,6 +14,8 @@ use super::ts::{Demux, Unwrap};
 pub struct Rules {
     /// Audio may stay this many ticks off its message time beyond 1 ms (sources with jitter).
     pub audio_slack: i64,
+    /// Audio may leave the sample clock by this many ticks: muxers that stamp by message time.
+    pub sample_slack: i64,
     /// Expected number of runs; 0 is "any".
     pub runs: usize,
 }
@@ -203,7 +205,7 @@ fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules
         series = match series {
             Some((run, first, samples, rate)) if run == have.run && rate == want.rate && !jumped => {
                 let by_samples = first + samples * 90_000 / i64::from(rate);
-                if (have.pts - by_samples).abs() > 2 {
+                if (have.pts - by_samples).abs() > 2 + rules.sample_slack {
                     done.faults.push(fault(format!("PTS {}, by samples {by_samples}", have.pts)));
                 }
                 Some((run, first, samples + i64::from(want.samples), rate))

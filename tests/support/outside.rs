@@ -22,7 +22,11 @@ pub fn ffmpeg_decodes(input: &str) -> Result<(u64, bool), String> {
     let scratch = Scratch::new("decode");
     let progress = scratch.join("progress");
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "warning", "-nostdin", "-xerror", "-err_detect", "explode", "-live_start_index", "0", "-i", input]);
+    command.args(["-v", "warning", "-nostdin", "-xerror", "-err_detect", "explode"]);
+    if input.ends_with(".m3u8") {
+        command.args(["-live_start_index", "0"]);
+    }
+    command.args(["-i", input]);
     command.args(["-map", "0", "-progress", &progress, "-f", "null", "-"]);
     let done = process::run("ffmpeg decodes", &mut command, Duration::from_secs(60));
     let complaints: Vec<&str> = done.text.lines().filter(|line| !harmless(line)).collect();
