@@ -22,5 +22,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod field;
+mod files;
+mod hostile;
 mod judges;
 mod publish;
+mod refusals;
+mod streams;

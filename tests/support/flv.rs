@@ -87,7 +87,8 @@ pub fn sorted(mut tags: Vec<Tag>) -> Vec<Tag> {
 /// One video access unit as it was sent.
 #[derive(Clone, Debug)]
 pub struct VideoUnit {
-    pub ms: u32,
+    /// Message time, followed over the wrap of 32 bits.
+    pub ms: i64,
     pub cts: i32,
     /// Without delimiters, parameter sets, filler and empty units.
     pub nals: Vec<Vec<u8>>,
@@ -99,7 +100,7 @@ pub struct VideoUnit {
 /// One audio frame as it was sent.
 #[derive(Clone, Debug)]
 pub struct AudioFrame {
-    pub ms: u32,
+    pub ms: i64,
     /// Raw AAC block, or a whole MPEG audio frame.
     pub bytes: Vec<u8>,
     pub rate: u32,
@@ -115,23 +116,36 @@ pub struct Sent {
     pub audio: Vec<AudioFrame>,
 }
 
+impl Sent {
+    /// What several publishers sent, one after the other.
+    pub fn then(mut self, next: Self) -> Self {
+        self.video.extend(next.video);
+        self.audio.extend(next.audio);
+        self
+    }
+}
+
 /// Takes the access units out of the tags.
 pub fn sent(tags: &[Tag]) -> Sent {
     let mut out = Sent::default();
     let mut avc: Option<(usize, Vec<Vec<u8>>)> = None;
     let mut aac: Option<Asc> = None;
-    for tag in tags {
+    let mut ms: Option<i64> = None;
+    for tag in tags.iter().filter(|tag| tag.kind != DATA) {
+        let step = ms.map_or(i64::from(tag.ms), |last| i64::from(tag.ms.wrapping_sub(last as u32) as i32));
+        let now = ms.unwrap_or(0) + step;
+        ms = Some(now);
         if tag.is_video_config() {
             avc = Some(avcc(&tag.body[5..]));
         } else if tag.is_audio_config() {
             aac = Some(asc(&tag.body[2..]));
         } else if tag.kind == VIDEO && tag.body.len() > 5 && tag.body[0] & 15 == 7 && tag.body[1] == 1 {
             let Some((length_size, sets)) = &avc else { continue };
-            out.video.push(video_unit(tag, *length_size, sets));
+            out.video.push(video_unit(tag, now, *length_size, sets));
         } else if tag.kind == AUDIO && tag.body.len() > 2 && tag.body[0] >> 4 == 10 {
             let Some(asc) = &aac else { continue };
             out.audio.push(AudioFrame {
-                ms: tag.ms,
+                ms: now,
                 bytes: tag.body[2..].to_vec(),
                 rate: asc.rate,
                 samples: 1024,
@@ -140,7 +154,7 @@ pub fn sent(tags: &[Tag]) -> Sent {
         } else if tag.kind == AUDIO && tag.body.len() > 1 && tag.body[0] >> 4 == 2 {
             for frame in es::mpeg_audio(&tag.body[1..]).expect("MPEG audio in the input") {
                 out.audio.push(AudioFrame {
-                    ms: tag.ms,
+                    ms: now,
                     rate: frame.rate,
                     samples: frame.samples,
                     bytes: frame.bytes,
@@ -152,7 +166,7 @@ pub fn sent(tags: &[Tag]) -> Sent {
     out
 }
 
-fn video_unit(tag: &Tag, length_size: usize, sets: &[Vec<u8>]) -> VideoUnit {
+fn video_unit(tag: &Tag, ms: i64, length_size: usize, sets: &[Vec<u8>]) -> VideoUnit {
     let cts = i32::from_be_bytes([0, tag.body[2], tag.body[3], tag.body[4]]) << 8 >> 8;
     let mut nals = Vec::new();
     let (mut sps, mut pps) = (Vec::new(), Vec::new());
@@ -177,7 +191,7 @@ fn video_unit(tag: &Tag, length_size: usize, sets: &[Vec<u8>]) -> VideoUnit {
         }
     }
     VideoUnit {
-        ms: tag.ms,
+        ms,
         cts,
         idr: nals.iter().any(|nal| nal[0] & 31 == 5),
         nals,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::m3u8::{self, Entry, Playlist};
-use super::{http, ts};
+use super::{es, http, ts};
 
 /// One segment as a player received it.
 #[derive(Clone, Debug)]
@@ -24,8 +24,8 @@ pub struct Follower {
     pub last_text: String,
     pub versions: usize,
     pub faults: Vec<String>,
-    /// Numbers of access units so far, by stream: video PES, audio PES.
-    pub pes: (usize, usize),
+    /// Video access units and audio frames so far.
+    pub units: (usize, usize),
     /// When the playlist last changed.
     pub changed: Option<Instant>,
 }
@@ -41,7 +41,7 @@ impl Follower {
             last_text: String::new(),
             versions: 0,
             faults: Vec::new(),
-            pes: (0, 0),
+            units: (0, 0),
             changed: None,
         }
     }
@@ -101,9 +101,11 @@ impl Follower {
                     self.faults.push(format!("{}: Content-Type {:?}", entry.uri, answer.header("content-type")));
                 }
                 let seen = ts::Demux::default().segment(&answer.body);
-                let count = |pid: Option<u16>| pid.map_or(0, |pid| seen.of(pid).count());
-                self.pes.0 += count(seen.video_pid());
-                self.pes.1 += count(seen.audio_pid());
+                self.units.0 += seen.video_pid().map_or(0, |pid| seen.of(pid).count());
+                self.units.1 += seen.audio_pid().map_or(0, |pid| {
+                    let frames = |data: &[u8]| es::adts(data).or_else(|_| es::mpeg_audio(data)).map_or(0, |f| f.len());
+                    seen.of(pid).map(|pes| frames(&pes.data)).sum()
+                });
                 self.segments.push(Got {
                     entry: entry.clone(),
                     bytes: answer.body,

@@ -132,11 +132,11 @@ fn collect(got: &[Got]) -> Output {
 fn anchor(sent: &Sent, out: &Output, run: usize) -> Option<(i64, i64)> {
     let video = out.video.iter().zip(&sent.video).find(|(unit, _)| unit.run == run);
     if let Some((unit, sent)) = video {
-        let constant = unit.pts - (i64::from(sent.ms) + i64::from(sent.cts)) * 90;
-        return Some((constant, i64::from(sent.ms) * 90 + constant - unit.dts));
+        let constant = unit.pts - (sent.ms + i64::from(sent.cts)) * 90;
+        return Some((constant, sent.ms * 90 + constant - unit.dts));
     }
     let (frame, sent) = out.audio.iter().zip(&sent.audio).find(|(frame, _)| frame.run == run)?;
-    Some((frame.pts - i64::from(sent.ms) * 90, 0))
+    Some((frame.pts - sent.ms * 90, 0))
 }
 
 fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut Compared) {
@@ -163,8 +163,8 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
             done.faults.push(fault("a parameter set that is not in force was written".to_owned()));
         }
         if let Some((constant, shift)) = anchors[have.run] {
-            let pts = (i64::from(want.ms) + i64::from(want.cts)) * 90 + constant;
-            let dts = i64::from(want.ms) * 90 + constant - shift;
+            let pts = (want.ms + i64::from(want.cts)) * 90 + constant;
+            let dts = want.ms * 90 + constant - shift;
             if have.pts != pts || have.dts != dts {
                 done.faults.push(fault(format!("PTS {} DTS {}, want {pts} and {dts}", have.pts, have.dts)));
             }
@@ -191,7 +191,7 @@ fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules
             done.faults.push(fault(format!("ADTS says {:?} {} Hz, sent {:?} {} Hz", have.frame.adts, have.frame.rate, want.adts, want.rate)));
         }
         if let Some((constant, _)) = anchors[have.run] {
-            let off = have.pts - (i64::from(want.ms) * 90 + constant);
+            let off = have.pts - (want.ms * 90 + constant);
             done.audio_off_max = done.audio_off_max.max(off.abs());
             if off.abs() > 90 + rules.audio_slack {
                 done.faults.push(fault(format!("{off} ticks off its message time")));
@@ -199,7 +199,7 @@ fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules
         }
         // By samples from the first frame of the run, unless the source itself jumps.
         let jumped = n > 0 && {
-            let step = i64::from(want.ms) - i64::from(sent.audio[n - 1].ms);
+            let step = want.ms - sent.audio[n - 1].ms;
             (step * i64::from(want.rate) - i64::from(want.samples) * 1000).abs() > 40 * i64::from(want.rate)
         };
         series = match series {

@@ -22,4 +22,5 @@ pub mod process;
 pub mod rillcast;
 pub mod rtmp;
 pub mod serve;
+pub mod session;
 pub mod ts;

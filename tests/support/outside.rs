@@ -38,6 +38,22 @@ pub fn ffmpeg_decodes(input: &str) -> Result<(u64, bool), String> {
     Ok((last("frame=").parse().unwrap_or(0), last("out_time_us=").parse::<i64>().unwrap_or(0) > 0))
 }
 
+/// Plays a live playlist from its first segment for some seconds, as a player in the building would.
+pub fn ffmpeg_plays(url: &str, seconds: u32) -> Result<(u64, bool), String> {
+    let scratch = Scratch::new("play");
+    let progress = scratch.join("progress");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-xerror", "-live_start_index", "0", "-i", url, "-t", &seconds.to_string()]);
+    command.args(["-progress", &progress, "-f", "null", "-"]);
+    let done = process::run("ffmpeg plays", &mut command, Duration::from_secs(u64::from(seconds) + 30));
+    if !done.status.success() || !done.text.trim().is_empty() {
+        return Err(format!("ffmpeg {}: {}", done.status, done.text));
+    }
+    let text = std::fs::read_to_string(&progress).unwrap_or_default();
+    let frames = text.lines().rev().find_map(|line| line.strip_prefix("frame=")).unwrap_or("0");
+    Ok((frames.trim().parse().unwrap_or(0), true))
+}
+
 fn harmless(line: &str) -> bool {
     // ffmpeg warns of its own null output, never of the input, with these.
     line.trim().is_empty() || line.contains("deprecated") || line.contains("Could not find codec parameters")
