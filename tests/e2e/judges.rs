@@ -458,3 +458,38 @@ fn truth_of_each_publisher_is_what_nginx_records() {
         }
     });
 }
+
+/// Publishes through `write` to an nginx that records, and compares the recording with the tags.
+fn nginx_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::Raw, &[flv::Tag])) {
+    let scratch = Scratch::new("witness");
+    let nginx = crate::publish::Nginx::start(&scratch, &format!("record all; record_path {}; record_unique off;", scratch.path().display()));
+    let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", 128);
+    write(&mut raw, tags);
+    raw.leave();
+    let sent = flv::sent(tags);
+    let recorded = process::wait_for(&format!("nginx to record {name}"), Duration::from_secs(5), || {
+        let recorded = flv::sent(&flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?);
+        (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len()).then_some(recorded)
+    });
+    let zero = sent.video[0].ms - recorded.video[0].ms;
+    for (a, b) in sent.video.iter().zip(&recorded.video) {
+        assert_eq!((a.ms - zero, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "{name}");
+    }
+    for (a, b) in sent.audio.iter().zip(&recorded.audio) {
+        assert_eq!((a.ms - zero, &a.bytes), (b.ms, &b.bytes), "{name}");
+    }
+    println!("{name}: nginx recorded {} pictures and {} audio frames as they were sent", sent.video.len(), sent.audio.len());
+}
+
+/// The odd but legal ways of `field` are really legal: nginx-rtmp reads the same media out of them.
+#[test]
+fn odd_writers_are_understood_by_nginx() {
+    use crate::field;
+    let plain = flv::read_file(&media::plain(4));
+    nginx_witness("interleaved chunks", &plain, field::interleaved);
+    nginx_witness("chunk size inside a message", &plain, field::resized);
+    nginx_witness("aggregate messages", &plain, field::aggregated);
+    nginx_witness("messages given up", &plain, field::aborted);
+    nginx_witness("shortest headers", &flv::read_file(&media::silence(6)), field::shortest);
+    nginx_witness("extended times, repeated", &media::shifted(&plain, 0xff_ffff + 20_000), |raw, tags| field::extended(raw, tags, false));
+}

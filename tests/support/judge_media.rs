@@ -16,6 +16,8 @@ pub struct Rules {
     pub audio_slack: i64,
     /// Audio may leave the sample clock by this many ticks: muxers that stamp by message time.
     pub sample_slack: i64,
+    /// Audio has a time base of its own in the input: its first frame sets its constant.
+    pub own_audio_base: bool,
     /// Expected number of runs; 0 is "any".
     pub runs: usize,
 }
@@ -190,7 +192,9 @@ fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules
         if want.adts != have.frame.adts || want.rate != have.frame.rate {
             done.faults.push(fault(format!("ADTS says {:?} {} Hz, sent {:?} {} Hz", have.frame.adts, have.frame.rate, want.adts, want.rate)));
         }
-        if let Some((constant, _)) = anchors[have.run] {
+        let own = || out.audio.iter().zip(&sent.audio).find(|(f, _)| f.run == have.run).map(|(f, s)| f.pts - s.ms * 90);
+        let constant = if rules.own_audio_base { own() } else { anchors[have.run].map(|(constant, _)| constant) };
+        if let Some(constant) = constant {
             let off = have.pts - (want.ms * 90 + constant);
             done.audio_off_max = done.audio_off_max.max(off.abs());
             if off.abs() > 90 + rules.audio_slack {

@@ -27,6 +27,7 @@ pub fn serve(scratch: &Scratch, rtmp: u16, http: u16, settings: &[(&str, &str)])
         ("hls.dir", scratch.join("hls")),
         ("hls.segment_ms", "1000".to_owned()),
         ("hls.window_segments", "12".to_owned()),
+        ("limits.slot_bytes", (1 << 20).to_string()),
     ];
     for (key, value) in base.iter().filter(|(key, _)| !settings.iter().any(|(k, _)| k == key)) {
         command.args(["--set", &format!("{key}={value}")]);

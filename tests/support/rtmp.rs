@@ -66,6 +66,59 @@ pub fn chunked(message: &Message, size: usize) -> Vec<u8> {
     out
 }
 
+/// Writes each header in the shortest form that the last one on its chunk stream allows, as Flash,
+/// FMLE and librtmp do: type 3 may begin a message.
+#[derive(Default)]
+pub struct Shortest {
+    last: BTreeMap<u32, (u32, Option<u32>, usize, u8)>,
+    /// Messages begun with each type.
+    pub begun: [usize; 4],
+    /// Type 3 continuations leave out the extended time, as OBS does.
+    pub no_repeat: bool,
+}
+
+impl Shortest {
+    pub fn write(&mut self, message: &Message, size: usize) -> Vec<u8> {
+        let (ms, length) = (message.ms, message.body.len());
+        let fmt = match self.last.get(&message.csid) {
+            None => 0,
+            Some((last, delta, len, kind)) if (*len, *kind) == (length, message.kind) => {
+                if *delta == Some(ms.wrapping_sub(*last)) { 3 } else { 2 }
+            }
+            Some(_) => 1,
+        };
+        let before = self.last.get(&message.csid).map_or(0, |last| last.0);
+        let field = if fmt == 0 { ms } else { ms.wrapping_sub(before) };
+        let delta = (fmt != 0).then_some(field);
+        self.last.insert(message.csid, (ms, delta, length, message.kind));
+        self.begun[usize::from(fmt)] += 1;
+        let extended = field >= 0xff_ffff;
+        let stamp = field.to_be_bytes();
+        let mut out = basic(fmt, message.csid);
+        if fmt < 3 {
+            out.extend(if extended { &[0xff; 3][..] } else { &stamp[1..] });
+        }
+        if fmt < 2 {
+            out.extend(&(length as u32).to_be_bytes()[1..]);
+            out.push(message.kind);
+        }
+        if fmt == 0 {
+            out.extend(message.stream.to_le_bytes());
+        }
+        if extended {
+            out.extend(stamp);
+        }
+        for (n, part) in message.body.chunks(size).enumerate() {
+            if n > 0 {
+                out.extend(basic(3, message.csid));
+                out.extend(if extended && !self.no_repeat { &stamp[..] } else { &[] });
+            }
+            out.extend(part);
+        }
+        out
+    }
+}
+
 /// AMF0 values, as many as the commands need.
 pub fn string(text: &str) -> Vec<u8> {
     let mut out = vec![2];

@@ -17,6 +17,8 @@ pub struct Expect {
     pub forced_cuts: bool,
     /// Ticks that audio may be off beyond 1 ms: the source's own jitter.
     pub audio_slack: i64,
+    /// Audio has a time base of its own in the input.
+    pub own_audio_base: bool,
     /// ffmpeg decodes the joined segments without a word (it grumbles at a change of picture size).
     pub decodes: bool,
 }
@@ -27,6 +29,7 @@ impl Default for Expect {
             runs: 1,
             forced_cuts: false,
             audio_slack: 0,
+            own_audio_base: false,
             decodes: true,
         }
     }
@@ -79,6 +82,7 @@ pub fn judge_segments(name: &str, got: &[follow::Got], sent: &Sent, expect: Expe
     let rules = judge_media::Rules {
         audio_slack: expect.audio_slack,
         sample_slack: 0,
+        own_audio_base: expect.own_audio_base,
         runs: expect.runs,
     };
     judge_media::compare(sent, got, rules).assert_clean(name);
