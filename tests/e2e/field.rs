@@ -32,8 +32,13 @@ pub fn interleaved(raw: &mut Raw, tags: &[Tag]) {
     let (mut at, mut pairs) = (0, 0);
     while at < tags.len() {
         let pair = &tags[at..(at + 2).min(tags.len())];
-        if pair.len() == 2 && pair[0].kind == flv::VIDEO && pair[1].kind == flv::AUDIO && pair[0].body.len() > 400 {
-            let (video, audio) = (rtmp::chunked(&Raw::tag(&pair[0]), 128), rtmp::chunked(&Raw::tag(&pair[1]), 128));
+        if pair.len() == 2
+            && pair[0].kind == flv::VIDEO
+            && pair[1].kind == flv::AUDIO
+            && pair[0].body.len() > 400
+        {
+            let (video, audio) =
+                (rtmp::chunked(&Raw::tag(&pair[0]), 128), rtmp::chunked(&Raw::tag(&pair[1]), 128));
             let second = 12 + 128;
             raw.send(&video[..second]);
             raw.send(&audio);
@@ -75,7 +80,10 @@ pub fn resized(raw: &mut Raw, tags: &[Tag]) {
 pub fn aborted(raw: &mut Raw, tags: &[Tag]) {
     for (n, tag) in tags.iter().enumerate() {
         if n % 10 == 5 {
-            let begun = rtmp::chunked(&Message { csid: 6, ms: tag.ms, kind: 9, stream: 1, body: vec![0x27; 600] }, 128);
+            let begun = rtmp::chunked(
+                &Message { csid: 6, ms: tag.ms, kind: 9, stream: 1, body: vec![0x27; 600] },
+                128,
+            );
             raw.send(&begun[..12 + 128]);
             raw.message(&Message::new(2, 2, 0, &6_u32.to_be_bytes()));
         }
@@ -86,7 +94,8 @@ pub fn aborted(raw: &mut Raw, tags: &[Tag]) {
 /// Five media messages in one of type 22; configurations and metadata travel alone.
 pub fn aggregated(raw: &mut Raw, tags: &[Tag]) {
     raw.set_chunk(4096);
-    let (head, media): (Vec<&Tag>, Vec<&Tag>) = tags.iter().partition(|tag| tag.is_config() || tag.kind == flv::DATA);
+    let (head, media): (Vec<&Tag>, Vec<&Tag>) =
+        tags.iter().partition(|tag| tag.is_config() || tag.kind == flv::DATA);
     for tag in head {
         raw.message(&Raw::tag(tag));
     }
@@ -150,7 +159,11 @@ fn srs_409_video_only_has_no_audio_in_pmt() {
     let mut tags = flv::read_file(&media::video_only(6));
     let announce = [
         rtmp::string("onMetaData"),
-        rtmp::object(&[("audiocodecid", rtmp::number(10.0)), ("audiosamplerate", rtmp::number(44_100.0)), ("videocodecid", rtmp::number(7.0))]),
+        rtmp::object(&[
+            ("audiocodecid", rtmp::number(10.0)),
+            ("audiosamplerate", rtmp::number(44_100.0)),
+            ("videocodecid", rtmp::number(7.0)),
+        ]),
     ];
     tags.insert(0, Tag { offset: 0, kind: flv::DATA, ms: 0, body: announce.concat() });
     let follower = publish_and_judge("srs_409", &tags, 4096, Expect::default());
@@ -164,7 +177,12 @@ fn srs_409_video_only_has_no_audio_in_pmt() {
 /// MP3 had no sound in HLS.
 #[test]
 fn nginx_181_mp3() {
-    let follower = publish_and_judge("nginx_181", &flv::read_file(&media::mp3(6, 44_100)), 4096, Expect::default());
+    let follower = publish_and_judge(
+        "nginx_181",
+        &flv::read_file(&media::mp3(6, 44_100)),
+        4096,
+        Expect::default(),
+    );
     assert!(follower.units.1 > 200, "{} MP3 frames", follower.units.1);
 }
 
@@ -172,13 +190,18 @@ fn nginx_181_mp3() {
 #[test]
 fn mediamtx_2806_csid_above_63() {
     for (audio, video) in [(64, 65), (319, 320), (65_598, 65_599)] {
-        publish(&format!("mediamtx_2806, csid {audio} and {video}"), &plain(4), Expect::default(), |raw, tags| {
-            for tag in tags {
-                let mut message = Raw::tag(tag);
-                message.csid = if tag.kind == flv::AUDIO { audio } else { video };
-                assert!(raw.message(&message), "closed at {} ms", tag.ms);
-            }
-        });
+        publish(
+            &format!("mediamtx_2806, csid {audio} and {video}"),
+            &plain(4),
+            Expect::default(),
+            |raw, tags| {
+                for tag in tags {
+                    let mut message = Raw::tag(tag);
+                    message.csid = if tag.kind == flv::AUDIO { audio } else { video };
+                    assert!(raw.message(&message), "closed at {} ms", tag.ms);
+                }
+            },
+        );
     }
 }
 
@@ -200,7 +223,8 @@ fn librtmp_ping_fmt_1_on_fresh_csid_2() {
     assert_eq!(raw.publish("cam"), "NetStream.Publish.Start");
     raw.send(&[0x42, 0, 0, 0, 0, 0, 6, 4, 0, 6, 0, 1, 0xe2, 0x41]);
     let pong = process::wait_for("a ping response", Duration::from_secs(3), || {
-        raw.next(Duration::from_millis(500)).filter(|message| message.kind == 4 && message.body.starts_with(&[0, 7]))
+        raw.next(Duration::from_millis(500))
+            .filter(|message| message.kind == 4 && message.body.starts_with(&[0, 7]))
     });
     assert_eq!(pong.body, [0, 7, 0, 1, 0xe2, 0x41]);
 }
@@ -210,7 +234,12 @@ fn librtmp_ping_fmt_1_on_fresh_csid_2() {
 fn nms_25_extended_time_with_and_without_repeat() {
     for no_repeat in [false, true] {
         let tags = media::shifted(&plain(5), 0xff_ffff + 20_000);
-        publish(&format!("nms_25, repeat left out: {no_repeat}"), &tags, Expect::default(), |raw, tags| extended(raw, tags, no_repeat));
+        publish(
+            &format!("nms_25, repeat left out: {no_repeat}"),
+            &tags,
+            Expect::default(),
+            |raw, tags| extended(raw, tags, no_repeat),
+        );
     }
 }
 
@@ -218,7 +247,8 @@ fn nms_25_extended_time_with_and_without_repeat() {
 #[test]
 fn srs_2409_time_wraps_at_24_bits() {
     let tags = media::shifted(&plain(6), 0xff_ffff - 2999);
-    let cut: Vec<Tag> = tags.iter().cloned().map(|tag| Tag { ms: tag.ms & 0xff_ffff, ..tag }).collect();
+    let cut: Vec<Tag> =
+        tags.iter().cloned().map(|tag| Tag { ms: tag.ms & 0xff_ffff, ..tag }).collect();
     let rillcast = Rillcast::start(&[]);
     let mut raw = Raw::start(rillcast.rtmp, "cam", 128);
     raw.tags(&cut, 0.0);
@@ -226,31 +256,60 @@ fn srs_2409_time_wraps_at_24_bits() {
     let sent = flv::sent(&tags);
     let mut follower = rillcast.follow("cam");
     session::whole(&mut follower, &sent, Duration::from_secs(8));
-    session::judge(&rillcast, "cam", "srs_2409", &follower, &sent, Expect { runs: 0, ..Expect::default() });
+    session::judge(
+        &rillcast,
+        "cam",
+        "srs_2409",
+        &follower,
+        &sent,
+        Expect { runs: 0, ..Expect::default() },
+    );
 }
 
 /// 90 kHz in 32 bits ends after 13.26 h: segments stopped, one file grew to gigabytes.
 #[test]
 fn nginx_784_13h() {
-    publish("nginx_784", &media::shifted(&plain(6), 47_721_858 - 3000), Expect::default(), |raw, tags| raw.tags(tags, 0.0));
+    publish(
+        "nginx_784",
+        &media::shifted(&plain(6), 47_721_858 - 3000),
+        Expect::default(),
+        |raw, tags| raw.tags(tags, 0.0),
+    );
 }
 
 /// Audio and video count from different beginnings: segments stopped being cut.
 #[test]
 fn srs_4586_separate_time_bases() {
-    for (name, kind, ms) in [("audio an hour ahead", flv::AUDIO, 3_600_000), ("video an hour ahead", flv::VIDEO, 3_600_000)] {
+    for (name, kind, ms) in [
+        ("audio an hour ahead", flv::AUDIO, 3_600_000),
+        ("video an hour ahead", flv::VIDEO, 3_600_000),
+    ] {
         let plain = plain(8);
         let sent = flv::sent(&plain);
         // In the order of an encoder's clock, each with its own base.
-        let tags: Vec<Tag> = plain.into_iter().map(|tag| Tag { ms: tag.ms + if tag.kind == kind { ms } else { 0 }, ..tag }).collect();
+        let tags: Vec<Tag> = plain
+            .into_iter()
+            .map(|tag| Tag { ms: tag.ms + if tag.kind == kind { ms } else { 0 }, ..tag })
+            .collect();
         let rillcast = Rillcast::start(&[]);
         let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
         raw.tags(&tags, 0.0);
         raw.leave();
         let mut follower = rillcast.follow("cam");
         session::whole(&mut follower, &sent, Duration::from_secs(8));
-        session::judge(&rillcast, "cam", name, &follower, &sent, Expect { runs: 0, own_audio_base: true, ..Expect::default() });
-        assert!(follower.segments.len() >= 7, "{name}: {} segments of 8 s", follower.segments.len());
+        session::judge(
+            &rillcast,
+            "cam",
+            name,
+            &follower,
+            &sent,
+            Expect { runs: 0, own_audio_base: true, ..Expect::default() },
+        );
+        assert!(
+            follower.segments.len() >= 7,
+            "{name}: {} segments of 8 s",
+            follower.segments.len()
+        );
     }
 }
 
@@ -259,10 +318,18 @@ fn srs_4586_separate_time_bases() {
 fn nginx_327_clock_jumps() {
     for (name, second) in [("an hour forward", 3_604_000), ("back to the beginning", 0)] {
         let first: Vec<Tag> = plain(5).into_iter().filter(|tag| tag.ms < 4000).collect();
-        let again: Vec<Tag> = media::shifted(&first, second).into_iter().filter(|tag| !tag.is_config() && tag.kind != flv::DATA).collect();
+        let again: Vec<Tag> = media::shifted(&first, second)
+            .into_iter()
+            .filter(|tag| !tag.is_config() && tag.kind != flv::DATA)
+            .collect();
         let mut tags = first.clone();
         tags.extend(again);
-        publish(&format!("nginx_327, {name}"), &tags, Expect { runs: 2, decodes: false, ..Expect::default() }, |raw, tags| raw.tags(tags, 0.0));
+        publish(
+            &format!("nginx_327, {name}"),
+            &tags,
+            Expect { runs: 2, decodes: false, ..Expect::default() },
+            |raw, tags| raw.tags(tags, 0.0),
+        );
     }
 }
 
@@ -280,13 +347,31 @@ fn mediamtx_amf3_commands_are_understood() {
         let mut raw = Raw::open(rillcast.rtmp);
         raw.handshake();
         let extended = |body: Vec<u8>| Message::new(3, 17, 0, &[lead, &body[..]].concat());
-        let fields = [("app", rtmp::string("live")), ("tcUrl", rtmp::string("rtmp://127.0.0.1/live")), ("objectEncoding", rtmp::number(3.0))];
-        raw.message(&extended(rtmp::command(&[&rtmp::string("connect"), &rtmp::number(1.0), &rtmp::object(&fields)])));
+        let fields = [
+            ("app", rtmp::string("live")),
+            ("tcUrl", rtmp::string("rtmp://127.0.0.1/live")),
+            ("objectEncoding", rtmp::number(3.0)),
+        ];
+        raw.message(&extended(rtmp::command(&[
+            &rtmp::string("connect"),
+            &rtmp::number(1.0),
+            &rtmp::object(&fields),
+        ])));
         let answer = raw.expect("_result");
         assert!(rtmp::contains(&answer.body, b"NetConnection.Connect.Success"));
-        raw.message(&extended(rtmp::command(&[&rtmp::string("createStream"), &rtmp::number(2.0), &NULL])));
+        raw.message(&extended(rtmp::command(&[
+            &rtmp::string("createStream"),
+            &rtmp::number(2.0),
+            &NULL,
+        ])));
         raw.expect("_result");
-        let mut message = extended(rtmp::command(&[&rtmp::string("publish"), &rtmp::number(3.0), &NULL, &rtmp::string("cam"), &rtmp::string("live")]));
+        let mut message = extended(rtmp::command(&[
+            &rtmp::string("publish"),
+            &rtmp::number(3.0),
+            &NULL,
+            &rtmp::string("cam"),
+            &rtmp::string("live"),
+        ]));
         message.stream = 1;
         raw.message(&message);
         assert!(rtmp::contains(&raw.expect("onStatus").body, b"NetStream.Publish.Start"));
@@ -353,5 +438,12 @@ fn publisher_without_media_leaves_nothing() {
     Raw::start(rillcast.rtmp, "cam", 4096).leave();
     let answer = crate::support::http::get(rillcast.http, &Rillcast::playlist_path("cam")).unwrap();
     assert_eq!(answer.status, 404);
-    session::publish_to(&rillcast, "cam", "after a publisher without media", &plain(4), 4096, Expect { runs: 0, ..Expect::default() });
+    session::publish_to(
+        &rillcast,
+        "cam",
+        "after a publisher without media",
+        &plain(4),
+        4096,
+        Expect { runs: 0, ..Expect::default() },
+    );
 }

@@ -22,17 +22,23 @@ fn whole(name: &str, path: &str, expect: Expect) {
     let output = scratch.join("out");
     let done = segment(path, &output);
     assert!(done.status.success(), "{name}: {}\n{}", done.status, done.text);
-    let (list, segments) = follow::from_folder(output.as_ref(), "index.m3u8").unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (list, segments) = follow::from_folder(output.as_ref(), "index.m3u8")
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     assert!(list.ended, "{name}: no EXT-X-ENDLIST");
     assert!(list.kind.as_deref().is_none_or(|kind| kind == "VOD"), "{name}: {:?}", list.kind);
     let text = std::fs::read_to_string(format!("{output}/index.m3u8")).unwrap();
     outside::hls_parser(&text).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
     session::judge_segments(name, &segments, &flv::sent(&flv::read_file(path)), expect);
     if expect.decodes {
-        outside::ffmpeg_decodes(&format!("{output}/index.m3u8")).unwrap_or_else(|e| panic!("{name}: the playlist: {e}"));
+        outside::ffmpeg_decodes(&format!("{output}/index.m3u8"))
+            .unwrap_or_else(|e| panic!("{name}: the playlist: {e}"));
     }
     let listed = segments.len();
-    let on_disk = std::fs::read_dir(&output).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "ts")).count();
+    let on_disk = std::fs::read_dir(&output)
+        .unwrap()
+        .flatten()
+        .filter(|f| f.path().extension().is_some_and(|e| e == "ts"))
+        .count();
     assert_eq!(listed, on_disk, "{name}: segment files that the playlist does not list");
     println!("{name}: segmented in {:?}", done.took);
 }
@@ -52,7 +58,11 @@ fn segment_writes_a_whole_vod_for_every_kind_of_file() {
     ] {
         whole(name, &path, Expect::default());
     }
-    whole("segment: a keyframe every 5 s", &media::long_gop(15), Expect { forced_cuts: true, ..Expect::default() });
+    whole(
+        "segment: a keyframe every 5 s",
+        &media::long_gop(15),
+        Expect { forced_cuts: true, ..Expect::default() },
+    );
 }
 
 #[test]
@@ -62,9 +72,21 @@ fn segment_keeps_constructed_files_whole() {
     let plain = flv::read_file(&media::plain(5));
     let larger = flv::read_file(&media::larger(5));
     for (name, tags, expect) in [
-        ("segment: negative composition times", media::negative_cts(&b_frames, 80), Expect::default()),
-        ("segment: picture size changes", media::joined(&plain, &larger, 5000), Expect { runs: 2, decodes: false, ..Expect::default() }),
-        ("segment: aac configuration repeated", media::repeated_aac_config(&plain, 1000), Expect::default()),
+        (
+            "segment: negative composition times",
+            media::negative_cts(&b_frames, 80),
+            Expect::default(),
+        ),
+        (
+            "segment: picture size changes",
+            media::joined(&plain, &larger, 5000),
+            Expect { runs: 2, decodes: false, ..Expect::default() },
+        ),
+        (
+            "segment: aac configuration repeated",
+            media::repeated_aac_config(&plain, 1000),
+            Expect::default(),
+        ),
         ("segment: 24-bit wrap", media::shifted(&plain, 0xff_ffff - 2000), Expect::default()),
         ("segment: 32-bit wrap", media::shifted(&plain, u32::MAX - 2000), Expect::default()),
     ] {
@@ -86,22 +108,39 @@ fn segment_names_the_byte_and_keeps_what_was_good_when_a_file_breaks() {
     let mut long = good.clone();
     long[offset + 1..offset + 4].copy_from_slice(&[0xff, 0xff, 0xff]);
     for (name, bytes) in [("cut off", cut), ("too long", long)] {
-        let (input, output) = (scratch.join(&format!("{name}.flv")), scratch.join(&format!("{name}-out")));
+        let (input, output) =
+            (scratch.join(&format!("{name}.flv")), scratch.join(&format!("{name}-out")));
         std::fs::write(&input, bytes).unwrap();
         let done = segment(&input, &output);
         assert_eq!(done.status.code(), Some(2), "{name}: {}", done.text);
         let near = offset..offset + 21;
-        let named = done.text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).any(|n: usize| near.contains(&n));
+        let named = done
+            .text
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|n| n.parse().ok())
+            .any(|n: usize| near.contains(&n));
         assert!(named, "{name}: no byte offset near {offset} in `{}`", done.text);
-        let (list, segments) = follow::from_folder(output.as_ref(), "index.m3u8").unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (list, segments) = follow::from_folder(output.as_ref(), "index.m3u8")
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(list.ended);
-        session::judge_segments(&format!("{name} at byte {offset}"), &segments, &flv::sent(&tags[..broken]), Expect::default());
+        session::judge_segments(
+            &format!("{name} at byte {offset}"),
+            &segments,
+            &flv::sent(&tags[..broken]),
+            Expect::default(),
+        );
     }
     let input = scratch.join("text.flv");
     std::fs::write(&input, "this is no FLV, whatever its name says").unwrap();
     let done = segment(&input, &scratch.join("text-out"));
     assert_eq!(done.status.code(), Some(2), "{}", done.text);
-    assert!(done.text.contains("byte 0") || done.text.contains("byte=0") || done.text.contains("offset 0"), "{}", done.text);
+    assert!(
+        done.text.contains("byte 0")
+            || done.text.contains("byte=0")
+            || done.text.contains("offset 0"),
+        "{}",
+        done.text
+    );
 }
 
 #[test]

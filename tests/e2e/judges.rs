@@ -18,8 +18,24 @@ use crate::support::{media, rtmp};
 /// HLS of an FLV by ffmpeg, without SDT.
 fn reference(flv: &str, scratch: &Scratch) -> Vec<Got> {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-i", flv, "-c", "copy", "-f", "hls", "-hls_time", "1", "-hls_list_size", "0"]);
-    command.args(["-hls_segment_options", "mpegts_flags=+pat_pmt_at_frames"]).arg(scratch.join("index.m3u8"));
+    command.args([
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        flv,
+        "-c",
+        "copy",
+        "-f",
+        "hls",
+        "-hls_time",
+        "1",
+        "-hls_list_size",
+        "0",
+    ]);
+    command
+        .args(["-hls_segment_options", "mpegts_flags=+pat_pmt_at_frames"])
+        .arg(scratch.join("index.m3u8"));
     let done = process::run("ffmpeg makes HLS", &mut command, Duration::from_secs(30));
     assert!(done.status.success(), "{}", done.text);
     let (list, mut segments) = follow::from_folder(scratch.path(), "index.m3u8").unwrap();
@@ -41,10 +57,7 @@ fn structure(got: &[Got]) -> Found {
 
 fn media(sent: &Sent, got: &[Got]) -> Compared {
     // ffmpeg stamps each audio PES by its message time, which is rounded to the millisecond.
-    let rules = judge_media::Rules {
-        sample_slack: 90,
-        ..judge_media::Rules::default()
-    };
+    let rules = judge_media::Rules { sample_slack: 90, ..judge_media::Rules::default() };
     judge_media::compare(sent, got, rules)
 }
 
@@ -125,9 +138,14 @@ const STRUCTURE: &[Break] = &[
     ("a stream without packets", "carries nothing", |got| {
         for one in got {
             // Audio's entry becomes PID 0x102, and no packet of 0x101 is left.
-            let kept = one.bytes.chunks(188).filter(|p| pid(p) != 0x101).flatten().copied().collect();
+            let kept =
+                one.bytes.chunks(188).filter(|p| pid(p) != 0x101).flatten().copied().collect();
             one.bytes = kept;
-            for at in (0..one.bytes.len()).step_by(188).filter(|at| pid(&one.bytes[*at..]) == 0x1000).collect::<Vec<_>>() {
+            for at in (0..one.bytes.len())
+                .step_by(188)
+                .filter(|at| pid(&one.bytes[*at..]) == 0x1000)
+                .collect::<Vec<_>>()
+            {
                 let section = at + 5;
                 one.bytes[section + 19] = 2;
                 set_crc(&mut one.bytes, section);
@@ -153,7 +171,9 @@ const STRUCTURE: &[Break] = &[
         let bytes = &mut got[1].bytes;
         let carriers: Vec<usize> = (0..bytes.len())
             .step_by(188)
-            .filter(|at| bytes[at + 3] & 0x20 != 0 && bytes[at + 4] > 0 && bytes[at + 5] & 0x10 != 0)
+            .filter(|at| {
+                bytes[at + 3] & 0x20 != 0 && bytes[at + 4] > 0 && bytes[at + 5] & 0x10 != 0
+            })
             .collect();
         for at in &carriers[5..8] {
             bytes[at + 5] &= !0x10;
@@ -183,7 +203,9 @@ const STRUCTURE: &[Break] = &[
         got[1].bytes[at + 5] |= 0x40;
     }),
     ("a duration one tick off", "EXTINF", |got| got[1].entry.extinf_us += 12),
-    ("a last duration shorter than its media", "EXTINF", |got| got.last_mut().unwrap().entry.extinf_us = 500_000),
+    ("a last duration shorter than its media", "EXTINF", |got| {
+        got.last_mut().unwrap().entry.extinf_us = 500_000
+    }),
     ("no delimiter", "delimiter", |got| {
         let at = find(&got[1].bytes, &[0, 0, 0, 1, 9, 0xf0]);
         got[1].bytes[at + 4] = 12;
@@ -215,7 +237,11 @@ fn structure_judge_finds_each_break() {
         let mut got = good.clone();
         breaks(&mut got);
         let found = structure(&got);
-        assert!(found.faults.iter().any(|fault| fault.contains(words)), "{name}: no `{words}` in {:?}", found.faults);
+        assert!(
+            found.faults.iter().any(|fault| fault.contains(words)),
+            "{name}: no `{words}` in {:?}",
+            found.faults
+        );
     }
     println!("structure judge: {} breaks found", STRUCTURE.len());
 }
@@ -236,11 +262,13 @@ fn structure_judge_accepts_a_restart_only_after_a_discontinuity() {
 type BreakMedia = (&'static str, &'static str, fn(&mut Sent, &mut Vec<Got>));
 const MEDIA: &[BreakMedia] = &[
     ("a flipped bit of a slice", "NAL units differ", |_, got| {
-        let at = packet(&got[1].bytes, 30, |p| pid(p) == 0x100 && p[1] & 0x40 == 0 && p[3] & 0x20 == 0);
+        let at =
+            packet(&got[1].bytes, 30, |p| pid(p) == 0x100 && p[1] & 0x40 == 0 && p[3] & 0x20 == 0);
         got[1].bytes[at + 100] ^= 0x10;
     }),
     ("a flipped bit of an audio frame", "other", |_, got| {
-        let at = packet(&got[1].bytes, 0, |p| pid(p) == 0x101 && p[1] & 0x40 == 0 && p[3] & 0x20 == 0);
+        let at =
+            packet(&got[1].bytes, 0, |p| pid(p) == 0x101 && p[1] & 0x40 == 0 && p[3] & 0x20 == 0);
         got[1].bytes[at + 60] ^= 0x10;
     }),
     ("a lost video unit", "came out", |sent, _| sent.video.push(sent.video[0].clone())),
@@ -250,9 +278,13 @@ const MEDIA: &[BreakMedia] = &[
     ("two audio frames exchanged", "other", |sent, _| sent.audio.swap(7, 8)),
     ("a video time one millisecond off", "PTS", |sent, _| sent.video[40].ms += 1),
     ("a composition time one millisecond off", "PTS", |sent, _| sent.video[40].cts += 1),
-    ("audio two milliseconds off", "off its message time", |sent, _| sent.audio.iter_mut().for_each(|f| f.ms += 2)),
+    ("audio two milliseconds off", "off its message time", |sent, _| {
+        sent.audio.iter_mut().for_each(|f| f.ms += 2)
+    }),
     ("a stale parameter set", "parameter set", |sent, _| sent.video[50].sets[0].push(1)),
-    ("a wrong channel count", "ADTS says", |sent, _| sent.audio.iter_mut().for_each(|f| f.adts = Some((1, 4, 2)))),
+    ("a wrong channel count", "ADTS says", |sent, _| {
+        sent.audio.iter_mut().for_each(|f| f.adts = Some((1, 4, 2)))
+    }),
     ("a lost last segment", "came out", |_, got| {
         got.pop();
     }),
@@ -268,13 +300,14 @@ fn media_judge_finds_each_break() {
     for (name, words, breaks) in MEDIA {
         let (mut sent, mut got) = (truth.clone(), good.clone());
         breaks(&mut sent, &mut got);
-        let rules = judge_media::Rules {
-            runs: 1,
-            sample_slack: 90,
-            ..judge_media::Rules::default()
-        };
+        let rules =
+            judge_media::Rules { runs: 1, sample_slack: 90, ..judge_media::Rules::default() };
         let found = judge_media::compare(&sent, &got, rules);
-        assert!(found.faults.iter().any(|fault| fault.contains(words)), "{name}: no `{words}` in {:?}", found.faults);
+        assert!(
+            found.faults.iter().any(|fault| fault.contains(words)),
+            "{name}: no `{words}` in {:?}",
+            found.faults
+        );
     }
     println!("media judge: {} breaks found", MEDIA.len());
 }
@@ -285,7 +318,11 @@ fn media_judge_finds_audio_that_follows_message_times() {
     let scratch = Scratch::new("reference");
     let path = media::plain(6);
     let got = reference(&path, &scratch);
-    let found = judge_media::compare(&flv::sent(&flv::read_file(&path)), &got, judge_media::Rules::default());
+    let found = judge_media::compare(
+        &flv::sent(&flv::read_file(&path)),
+        &got,
+        judge_media::Rules::default(),
+    );
     assert!(found.faults.iter().any(|fault| fault.contains("by samples")));
 }
 
@@ -295,15 +332,36 @@ fn follower_keeps_every_segment_of_a_live_playlist_once() {
     let folder = Folder::start(scratch.path().to_owned());
     let path = media::plain(6);
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-readrate", "2", "-i", &path, "-c", "copy", "-f", "hls", "-hls_time", "1"]);
-    command.args(["-hls_list_size", "4", "-hls_flags", "temp_file"]).arg(scratch.join("index.m3u8"));
+    command.args([
+        "-v",
+        "error",
+        "-nostdin",
+        "-readrate",
+        "2",
+        "-i",
+        &path,
+        "-c",
+        "copy",
+        "-f",
+        "hls",
+        "-hls_time",
+        "1",
+    ]);
+    command
+        .args(["-hls_list_size", "4", "-hls_flags", "temp_file"])
+        .arg(scratch.join("index.m3u8"));
     let mut ffmpeg = process::Running::start("ffmpeg", &mut command, &scratch.join("log"));
     let mut follower = Follower::new(folder.address, "/index.m3u8");
     process::wait_for("the playlist", Duration::from_secs(10), || follower.poll().then_some(()));
-    assert!(follower.until(Duration::from_secs(15), |f| f.last.as_ref().is_some_and(|list| list.ended)));
+    assert!(
+        follower.until(Duration::from_secs(15), |f| f.last.as_ref().is_some_and(|list| list.ended))
+    );
     ffmpeg.succeed(Duration::from_secs(5));
     follower.assert_clean();
-    assert_eq!(follower.segments.iter().map(|got| got.entry.sequence).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(
+        follower.segments.iter().map(|got| got.entry.sequence).collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 5]
+    );
     assert_eq!(follower.units.0, 150, "video units");
     assert!(follower.versions > 3, "{} versions", follower.versions);
 }
@@ -314,15 +372,25 @@ fn follower_finds_a_missing_segment_and_a_rewritten_playlist() {
     reference(&media::plain(6), &scratch);
     let folder = Folder::start(scratch.path().to_owned());
     let mut follower = Follower::new(folder.address, "/index.m3u8");
-    let text = std::fs::read_to_string(scratch.join("index.m3u8")).unwrap().replace("#EXT-X-ENDLIST\n", "");
+    let text = std::fs::read_to_string(scratch.join("index.m3u8"))
+        .unwrap()
+        .replace("#EXT-X-ENDLIST\n", "");
     std::fs::write(scratch.join("index.m3u8"), &text).unwrap();
     std::fs::remove_file(scratch.join("index3.ts")).unwrap();
     follower.poll();
-    assert!(follower.faults.iter().any(|fault| fault.contains("index3.ts: 404")), "{:?}", follower.faults);
+    assert!(
+        follower.faults.iter().any(|fault| fault.contains("index3.ts: 404")),
+        "{:?}",
+        follower.faults
+    );
     follower.faults.clear();
     std::fs::write(scratch.join("index.m3u8"), text.replace("SEQUENCE:0", "SEQUENCE:40")).unwrap();
     follower.poll();
-    assert!(follower.faults.iter().any(|fault| fault.contains("left before")), "{:?}", follower.faults);
+    assert!(
+        follower.faults.iter().any(|fault| fault.contains("left before")),
+        "{:?}",
+        follower.faults
+    );
     follower.faults.clear();
     std::fs::remove_file(scratch.join("index.m3u8")).unwrap();
     follower.poll();
@@ -337,7 +405,11 @@ fn hls_parser_judges_good_and_bad() {
     let text = std::fs::read_to_string(scratch.join("index.m3u8")).unwrap();
     assert_eq!(outside::hls_parser(&text).unwrap(), "ok segments=6 sequence=0 target=1 ended=true");
     let broken = text.replacen("#EXTINF:1.0", "#EXTINF:2.0", 1);
-    assert!(outside::hls_parser(&broken).unwrap_err().contains("target duration"), "{:?}", outside::hls_parser(&broken));
+    assert!(
+        outside::hls_parser(&broken).unwrap_err().contains("target duration"),
+        "{:?}",
+        outside::hls_parser(&broken)
+    );
 }
 
 #[test]
@@ -369,7 +441,10 @@ fn chromium_judges_good_and_bad() {
 fn raw_publisher_is_understood_by_nginx_at_every_chunk_size() {
     for chunk in [128, 4096, 65_536] {
         let scratch = Scratch::new("nginx");
-        let nginx = crate::publish::Nginx::start(&scratch, &format!("record all; record_path {}; record_unique off;", scratch.path().display()));
+        let nginx = crate::publish::Nginx::start(
+            &scratch,
+            &format!("record all; record_path {}; record_unique off;", scratch.path().display()),
+        );
         let tags = flv::read_file(&media::plain(4));
         let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", chunk);
         raw.tags(&tags, 0.0);
@@ -378,7 +453,8 @@ fn raw_publisher_is_understood_by_nginx_at_every_chunk_size() {
         let truth = flv::sent(&tags);
         process::wait_for("nginx to write the recording", Duration::from_secs(5), || {
             let recorded = flv::sent(&flv::read(&std::fs::read(&path).ok()?).ok()?);
-            (recorded.video.len() == truth.video.len() && recorded.audio.len() == truth.audio.len()).then_some(())
+            (recorded.video.len() == truth.video.len() && recorded.audio.len() == truth.audio.len())
+                .then_some(())
         });
         let recorded = flv::sent(&flv::read_file(&path));
         for (a, b) in truth.video.iter().zip(&recorded.video) {
@@ -387,7 +463,11 @@ fn raw_publisher_is_understood_by_nginx_at_every_chunk_size() {
         for (a, b) in truth.audio.iter().zip(&recorded.audio) {
             assert_eq!((a.ms, &a.bytes), (b.ms, &b.bytes), "chunk size {chunk}");
         }
-        println!("chunk size {chunk}: nginx recorded {} video and {} audio messages unchanged", truth.video.len(), truth.audio.len());
+        println!(
+            "chunk size {chunk}: nginx recorded {} video and {} audio messages unchanged",
+            truth.video.len(),
+            truth.audio.len()
+        );
     }
 }
 
@@ -414,7 +494,12 @@ fn tshark_judges_good_and_bad() {
         socket.read_exact(&mut buffer).unwrap();
         socket.write_all(&[&buffer[..], &buffer[1..]].concat()).unwrap();
         socket.read_exact(&mut buffer[..1536]).unwrap();
-        let body = [&rtmp::string("_result")[..], &rtmp::number(1.0), &[3, 0, 3, b'a', b'b', b'c', 2, 0x40, 0, b'x']].concat();
+        let body = [
+            &rtmp::string("_result")[..],
+            &rtmp::number(1.0),
+            &[3, 0, 3, b'a', b'b', b'c', 2, 0x40, 0, b'x'],
+        ]
+        .concat();
         socket.write_all(&rtmp::chunked(&rtmp::Message::new(3, 20, 0, &body), 128)).unwrap();
         let _ = socket.read(&mut buffer);
         std::thread::sleep(Duration::from_millis(300));
@@ -422,7 +507,12 @@ fn tshark_judges_good_and_bad() {
     let capture = outside::Capture::start(address.port());
     let mut raw = rtmp::Raw::open(address);
     raw.handshake();
-    raw.message(&rtmp::Message::new(3, 20, 0, &rtmp::command(&[&rtmp::string("connect"), &rtmp::number(1.0), &rtmp::object(&[])])));
+    raw.message(&rtmp::Message::new(
+        3,
+        20,
+        0,
+        &rtmp::command(&[&rtmp::string("connect"), &rtmp::number(1.0), &rtmp::object(&[])]),
+    ));
     raw.next(Duration::from_secs(2));
     server.join().unwrap();
     let seen = capture.dissect();
@@ -436,16 +526,36 @@ fn truth_of_each_publisher_is_what_nginx_records() {
         for (name, publisher) in crate::publish::PUBLISHERS {
             scope.spawn(move || {
                 let scratch = Scratch::new("witness");
-                let nginx = crate::publish::Nginx::start(&scratch, &format!("record all; record_path {}; record_unique off;", scratch.path().display()));
+                let nginx = crate::publish::Nginx::start(
+                    &scratch,
+                    &format!(
+                        "record all; record_path {}; record_unique off;",
+                        scratch.path().display()
+                    ),
+                );
                 let truth = scratch.join("truth.flv");
                 let url = format!("rtmp://{}/live/cam", nginx.rtmp);
-                publisher(&media::plain(4), &url, &truth, &scratch.join("log")).succeed(Duration::from_secs(30));
+                publisher(&media::plain(4), &url, &truth, &scratch.join("log"))
+                    .succeed(Duration::from_secs(30));
                 let sent = flv::sent(&flv::read_file(&truth));
-                assert!(sent.video.len() >= 99 && sent.audio.len() > 150, "{name}: {} and {}", sent.video.len(), sent.audio.len());
-                let recorded = process::wait_for("nginx to write the recording", Duration::from_secs(5), || {
-                    let recorded = flv::sent(&flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?);
-                    (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len()).then_some(recorded)
-                });
+                assert!(
+                    sent.video.len() >= 99 && sent.audio.len() > 150,
+                    "{name}: {} and {}",
+                    sent.video.len(),
+                    sent.audio.len()
+                );
+                let recorded = process::wait_for(
+                    "nginx to write the recording",
+                    Duration::from_secs(5),
+                    || {
+                        let recorded = flv::sent(
+                            &flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?,
+                        );
+                        (recorded.video.len() == sent.video.len()
+                            && recorded.audio.len() == sent.audio.len())
+                        .then_some(recorded)
+                    },
+                );
                 let zero = sent.video[0].ms - recorded.video[0].ms;
                 for (a, b) in sent.video.iter().zip(&recorded.video) {
                     assert_eq!((a.ms - zero, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "{name}");
@@ -453,7 +563,11 @@ fn truth_of_each_publisher_is_what_nginx_records() {
                 for (a, b) in sent.audio.iter().zip(&recorded.audio) {
                     assert_eq!((a.ms - zero, &a.bytes), (b.ms, &b.bytes), "{name}");
                 }
-                println!("{name}: nginx recorded {} pictures and {} audio frames as in the truth", sent.video.len(), sent.audio.len());
+                println!(
+                    "{name}: nginx recorded {} pictures and {} audio frames as in the truth",
+                    sent.video.len(),
+                    sent.audio.len()
+                );
             });
         }
     });
@@ -462,15 +576,21 @@ fn truth_of_each_publisher_is_what_nginx_records() {
 /// Publishes through `write` to an nginx that records, and compares the recording with the tags.
 fn nginx_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::Raw, &[flv::Tag])) {
     let scratch = Scratch::new("witness");
-    let nginx = crate::publish::Nginx::start(&scratch, &format!("record all; record_path {}; record_unique off;", scratch.path().display()));
+    let nginx = crate::publish::Nginx::start(
+        &scratch,
+        &format!("record all; record_path {}; record_unique off;", scratch.path().display()),
+    );
     let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", 128);
     write(&mut raw, tags);
     raw.leave();
     let sent = flv::sent(tags);
-    let recorded = process::wait_for(&format!("nginx to record {name}"), Duration::from_secs(5), || {
-        let recorded = flv::sent(&flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?);
-        (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len()).then_some(recorded)
-    });
+    let recorded =
+        process::wait_for(&format!("nginx to record {name}"), Duration::from_secs(5), || {
+            let recorded =
+                flv::sent(&flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?);
+            (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len())
+                .then_some(recorded)
+        });
     let zero = sent.video[0].ms - recorded.video[0].ms;
     for (a, b) in sent.video.iter().zip(&recorded.video) {
         assert_eq!((a.ms - zero, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "{name}");
@@ -478,7 +598,11 @@ fn nginx_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::Ra
     for (a, b) in sent.audio.iter().zip(&recorded.audio) {
         assert_eq!((a.ms - zero, &a.bytes), (b.ms, &b.bytes), "{name}");
     }
-    println!("{name}: nginx recorded {} pictures and {} audio frames as they were sent", sent.video.len(), sent.audio.len());
+    println!(
+        "{name}: nginx recorded {} pictures and {} audio frames as they were sent",
+        sent.video.len(),
+        sent.audio.len()
+    );
 }
 
 /// The same with ffmpeg as the server; it takes one publisher.
@@ -487,20 +611,45 @@ fn ffmpeg_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::R
     let port = process::free_port();
     let path = scratch.join("cam.flv");
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-listen", "1", "-i", &format!("rtmp://127.0.0.1:{port}/live/cam"), "-c", "copy", &path]);
+    command.args([
+        "-v",
+        "error",
+        "-nostdin",
+        "-listen",
+        "1",
+        "-i",
+        &format!("rtmp://127.0.0.1:{port}/live/cam"),
+        "-c",
+        "copy",
+        &path,
+    ]);
     let mut ffmpeg = process::Running::start("ffmpeg -listen", &mut command, &scratch.join("log"));
     // A look whether it accepts would be its one connection: the kernel's table is asked instead.
     let listening = format!("0100007F:{port:04X} 00000000:0000 0A");
-    process::wait_for("ffmpeg to listen", Duration::from_secs(5), || std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&listening).then_some(()));
+    process::wait_for("ffmpeg to listen", Duration::from_secs(5), || {
+        std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&listening).then_some(())
+    });
     let mut raw = rtmp::Raw::start(([127, 0, 0, 1], port).into(), "cam", 128);
     write(&mut raw, tags);
     raw.leave();
     ffmpeg.finish(Duration::from_secs(10));
     let (sent, recorded) = (flv::sent(tags), flv::sent(&flv::read_file(&path)));
-    assert_eq!((sent.video.len(), sent.audio.len()), (recorded.video.len(), recorded.audio.len()), "{name}: {}", ffmpeg.text());
-    assert!(sent.video.iter().zip(&recorded.video).all(|(a, b)| a.nals == b.nals && a.ms == b.ms), "{name}");
+    assert_eq!(
+        (sent.video.len(), sent.audio.len()),
+        (recorded.video.len(), recorded.audio.len()),
+        "{name}: {}",
+        ffmpeg.text()
+    );
+    assert!(
+        sent.video.iter().zip(&recorded.video).all(|(a, b)| a.nals == b.nals && a.ms == b.ms),
+        "{name}"
+    );
     assert!(sent.audio.iter().zip(&recorded.audio).all(|(a, b)| a.bytes == b.bytes), "{name}");
-    println!("{name}: ffmpeg recorded {} pictures and {} audio frames as they were sent", sent.video.len(), sent.audio.len());
+    println!(
+        "{name}: ffmpeg recorded {} pictures and {} audio frames as they were sent",
+        sent.video.len(),
+        sent.audio.len()
+    );
 }
 
 /// The odd but legal ways of `field` are really legal: nginx-rtmp or ffmpeg reads the same media out of them.
@@ -514,5 +663,9 @@ fn odd_writers_are_understood_by_others() {
     nginx_witness("aggregate messages", &plain, field::aggregated);
     // Type 2 (abort) has no witness here: neither nginx-rtmp 1.2.2 nor ffmpeg 5.1 acts on it.
     nginx_witness("shortest headers", &flv::read_file(&media::silence(6)), field::shortest);
-    nginx_witness("extended times, repeated", &media::shifted(&plain, 0xff_ffff + 20_000), |raw, tags| field::extended(raw, tags, false));
+    nginx_witness(
+        "extended times, repeated",
+        &media::shifted(&plain, 0xff_ffff + 20_000),
+        |raw, tags| field::extended(raw, tags, false),
+    );
 }

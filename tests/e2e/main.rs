@@ -7,6 +7,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::disallowed_methods,

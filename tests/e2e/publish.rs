@@ -18,7 +18,7 @@ use crate::support::{media, outside};
 /// nginx with its RTMP module, in a folder of its own.
 pub struct Nginx {
     pub rtmp: SocketAddr,
-    running: Running,
+    _running: Running,
 }
 
 impl Nginx {
@@ -41,18 +41,16 @@ impl Nginx {
         process::wait_for("nginx", Duration::from_secs(8), || {
             (scratch.path().join("nginx.pid").exists() && process::accepts(rtmp)).then_some(())
         });
-        Self { rtmp, running }
-    }
-
-    pub fn log(&self) -> String {
-        self.running.text()
+        Self { rtmp, _running: running }
     }
 }
 
 /// ffmpeg copies a file to a URL in real time, and to `truth`.
 pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "warning", "-nostdin", "-re", "-i", input, "-c", "copy", "-map", "0", "-f", "tee"]);
+    command.args([
+        "-v", "warning", "-nostdin", "-re", "-i", input, "-c", "copy", "-map", "0", "-f", "tee",
+    ]);
     command.arg(format!("[f=flv]{truth}|[f=flv:flvflags=no_duration_filesize]{url}"));
     Running::start("ffmpeg", &mut command, log)
 }
@@ -81,7 +79,12 @@ pub const PUBLISHERS: [(&str, Publisher); 3] = [
 
 /// Follows to the end of the publisher; then what it sent, with what nothing could have received
 /// (before a relay was connected) cut off.
-fn follow_to_end(rillcast: &Rillcast, publisher: &mut Running, truth: &str, relayed: bool) -> (crate::support::follow::Follower, Sent) {
+fn follow_to_end(
+    rillcast: &Rillcast,
+    publisher: &mut Running,
+    truth: &str,
+    relayed: bool,
+) -> (crate::support::follow::Follower, Sent) {
     let mut follower = rillcast.follow("cam");
     follower.until(Duration::from_secs(60), |_| publisher.ended().is_some());
     publisher.succeed(Duration::from_secs(1));
@@ -97,15 +100,27 @@ fn follow_to_end(rillcast: &Rillcast, publisher: &mut Running, truth: &str, rela
 fn trim(sent: &mut Sent, follower: &crate::support::follow::Follower) {
     let mut demux = crate::support::ts::Demux::default();
     let first = demux.segment(&follower.segments.first().expect("a segment").bytes);
-    let nals = |pes: &crate::support::ts::Pes| crate::support::es::annex_b(&pes.data).unwrap_or_default();
+    let nals =
+        |pes: &crate::support::ts::Pes| crate::support::es::annex_b(&pes.data).unwrap_or_default();
     let video = first.of(first.video_pid().expect("video")).next().map(nals).expect("a picture");
-    let slice = video.iter().find(|nal| matches!(nal.first().map(|b| b & 31), Some(1 | 5))).expect("a slice");
-    let audio = first.of(first.audio_pid().expect("audio")).next().map(|pes| crate::support::es::adts(&pes.data));
+    let slice = video
+        .iter()
+        .find(|nal| matches!(nal.first().map(|b| b & 31), Some(1 | 5)))
+        .expect("a slice");
+    let audio = first
+        .of(first.audio_pid().expect("audio"))
+        .next()
+        .map(|pes| crate::support::es::adts(&pes.data));
     let frame = audio.expect("audio").expect("ADTS").remove(0).bytes;
-    let from = sent.video.iter().position(|unit| unit.nals.contains(slice)).expect("its first picture was sent");
+    let from = sent
+        .video
+        .iter()
+        .position(|unit| unit.nals.contains(slice))
+        .expect("its first picture was sent");
     assert!(sent.video[from].ms - sent.video[0].ms <= 2000, "the relay lost {from} pictures");
     sent.video.drain(..from);
-    let from = sent.audio.iter().position(|one| one.bytes == frame).expect("its first frame was sent");
+    let from =
+        sent.audio.iter().position(|one| one.bytes == frame).expect("its first frame was sent");
     assert!(sent.audio[from].ms - sent.audio[0].ms <= 2100, "the relay lost {from} audio frames");
     sent.audio.drain(..from);
 }
@@ -115,7 +130,8 @@ fn real_publisher(name: &str, publisher: Publisher) {
     let rillcast = Rillcast::start(&[("hls.window_segments", "8")]);
     let scratch = Scratch::new("publisher");
     let truth = scratch.join("truth.flv");
-    let mut running = publisher(&media::plain(12), &rillcast.publish_url("cam"), &truth, &scratch.join("log"));
+    let mut running =
+        publisher(&media::plain(12), &rillcast.publish_url("cam"), &truth, &scratch.join("log"));
     let url = rillcast.playlist_url("cam");
     let (browser, player) = (live_browser(&rillcast, &url), url.clone());
     let player = std::thread::spawn(move || {
@@ -123,10 +139,19 @@ fn real_publisher(name: &str, publisher: Publisher) {
         outside::ffmpeg_plays(&player, 4)
     });
     let (follower, sent) = follow_to_end(&rillcast, &mut running, &truth, false);
-    assert!(sent.video.len() > 250 && sent.audio.len() > 450, "{name} sent only {} and {}", sent.video.len(), sent.audio.len());
+    assert!(
+        sent.video.len() > 250 && sent.audio.len() > 450,
+        "{name} sent only {} and {}",
+        sent.video.len(),
+        sent.audio.len()
+    );
     session::judge(&rillcast, "cam", name, &follower, &sent, Expect::default());
     let seconds = browser.join().expect("browser");
-    println!("{name}: {}", outside::played(&seconds, (320, 240), 3.0).unwrap_or_else(|e| panic!("{name}: chromium: {e}")));
+    println!(
+        "{name}: {}",
+        outside::played(&seconds, (320, 240), 3.0)
+            .unwrap_or_else(|e| panic!("{name}: chromium: {e}"))
+    );
     let (frames, _) = player.join().expect("player").unwrap_or_else(|e| panic!("{name}: {e}"));
     assert!(frames >= 95, "{name}: ffmpeg played {frames} pictures in 4 s");
     println!("{name}: ffmpeg played {frames} pictures live");
@@ -136,7 +161,9 @@ fn real_publisher(name: &str, publisher: Publisher) {
 fn live_browser(rillcast: &Rillcast, url: &str) -> std::thread::JoinHandle<Vec<outside::Second>> {
     let (mut follower, url) = (rillcast.follow("cam"), url.to_owned());
     std::thread::spawn(move || {
-        follower.until(Duration::from_secs(20), |f| f.last.as_ref().is_some_and(|list| list.entries.len() >= 3));
+        follower.until(Duration::from_secs(20), |f| {
+            f.last.as_ref().is_some_and(|list| list.entries.len() >= 3)
+        });
         outside::chromium_plays(&url, 6)
     })
 }
@@ -167,7 +194,10 @@ fn nginx_pushes_and_every_unit_it_relayed_comes_out() {
     let browser = live_browser(&rillcast, &rillcast.playlist_url("cam"));
     let (follower, sent) = follow_to_end(&rillcast, &mut running, &truth, true);
     session::judge(&rillcast, "cam", "nginx-rtmp push", &follower, &sent, Expect::default());
-    println!("nginx-rtmp push: {}", outside::played(&browser.join().expect("browser"), (320, 240), 3.0).unwrap());
+    println!(
+        "nginx-rtmp push: {}",
+        outside::played(&browser.join().expect("browser"), (320, 240), 3.0).unwrap()
+    );
 }
 
 /// The page that the program itself serves plays the stream.
@@ -175,9 +205,16 @@ fn nginx_pushes_and_every_unit_it_relayed_comes_out() {
 fn own_page_plays_the_stream_in_a_browser() {
     let rillcast = Rillcast::start(&[]);
     let scratch = Scratch::new("page");
-    let mut running = ffmpeg(&media::plain(12), &rillcast.publish_url("cam"), &scratch.join("truth.flv"), &scratch.join("log"));
+    let mut running = ffmpeg(
+        &media::plain(12),
+        &rillcast.publish_url("cam"),
+        &scratch.join("truth.flv"),
+        &scratch.join("log"),
+    );
     let mut follower = rillcast.follow("cam");
-    follower.until(Duration::from_secs(20), |f| f.last.as_ref().is_some_and(|list| list.entries.len() >= 3));
+    follower.until(Duration::from_secs(20), |f| {
+        f.last.as_ref().is_some_and(|list| list.entries.len() >= 3)
+    });
     let seconds = outside::chromium_page(&format!("http://{}/", rillcast.http), 6);
     println!("own page: {}", outside::played(&seconds, (320, 240), 2.0).unwrap());
     running.succeed(Duration::from_secs(20));
@@ -186,13 +223,21 @@ fn own_page_plays_the_stream_in_a_browser() {
 #[test]
 fn testcard_plays_in_a_browser_and_in_ffmpeg() {
     let rillcast = Rillcast::start_with(&[], &["--testcard"]);
-    let list = process::wait_for("the test card's stream in /status.json or its folder", Duration::from_secs(15), || {
-        let streams = std::fs::read_dir(rillcast.scratch.path().join("hls")).ok()?;
-        streams.flatten().flat_map(|app| std::fs::read_dir(app.path()).into_iter().flatten().flatten()).find_map(|key| {
-            let list = key.path().join("index.m3u8");
-            (std::fs::read_to_string(&list).ok()?.matches("#EXTINF").count() >= 3).then_some(key.path())
-        })
-    });
+    let list = process::wait_for(
+        "the test card's stream in /status.json or its folder",
+        Duration::from_secs(15),
+        || {
+            let streams = std::fs::read_dir(rillcast.scratch.path().join("hls")).ok()?;
+            streams
+                .flatten()
+                .flat_map(|app| std::fs::read_dir(app.path()).into_iter().flatten().flatten())
+                .find_map(|key| {
+                    let list = key.path().join("index.m3u8");
+                    (std::fs::read_to_string(&list).ok()?.matches("#EXTINF").count() >= 3)
+                        .then_some(key.path())
+                })
+        },
+    );
     let path = list.strip_prefix(rillcast.scratch.path()).unwrap().join("index.m3u8");
     let url = format!("http://{}/{}", rillcast.http, path.display());
     let seconds = outside::chromium_plays(&url, 5);
@@ -209,7 +254,12 @@ fn tshark_dissects_a_session_without_complaint() {
     let rillcast = Rillcast::start(&[]);
     let capture = outside::Capture::start(rillcast.rtmp.port());
     let scratch = Scratch::new("tshark");
-    let mut running = ffmpeg(&media::plain(4), &rillcast.publish_url("cam"), &scratch.join("truth.flv"), &scratch.join("log"));
+    let mut running = ffmpeg(
+        &media::plain(4),
+        &rillcast.publish_url("cam"),
+        &scratch.join("truth.flv"),
+        &scratch.join("log"),
+    );
     running.succeed(Duration::from_secs(20));
     let seen = capture.dissect();
     assert_eq!(seen.malformed, Vec::<String>::new(), "{}", seen.ours);

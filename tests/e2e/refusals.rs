@@ -8,7 +8,8 @@ use crate::support::process::{self, Outcome, Scratch};
 use crate::support::rillcast::{self, BINARY};
 
 fn serve(scratch: &Scratch, settings: &[(&str, &str)]) -> Outcome {
-    let mut command = rillcast::serve(scratch, process::free_port(), process::free_port(), settings);
+    let mut command =
+        rillcast::serve(scratch, process::free_port(), process::free_port(), settings);
     process::run("rillcast serve", &mut command, Duration::from_secs(10))
 }
 
@@ -61,7 +62,11 @@ fn folder_that_cannot_be_used_names_the_setting() {
     refused("hls.dir is a file", &serve(&scratch, &[("hls.dir", &file)]), &["hls.dir", &file]);
     let below = scratch.join("file/hls");
     refused("hls.dir is below a file", &serve(&scratch, &[("hls.dir", &below)]), &["hls.dir"]);
-    refused("hls.dir cannot be written", &serve(&scratch, &[("hls.dir", "/proc/sys/hls")]), &["hls.dir", "/proc/sys"]);
+    refused(
+        "hls.dir cannot be written",
+        &serve(&scratch, &[("hls.dir", "/proc/sys/hls")]),
+        &["hls.dir", "/proc/sys"],
+    );
 }
 
 /// Runs `rillcast serve` in a mount namespace of its own, with a tmpfs of `size` on its folder.
@@ -71,7 +76,8 @@ fn in_small_tmpfs(options: &str, settings: &[(&str, &str)]) -> Outcome {
     let inner = rillcast::serve(&scratch, process::free_port(), process::free_port(), settings);
     let mut words = vec![inner.get_program().to_str().unwrap().to_owned()];
     words.extend(inner.get_args().map(|word| word.to_str().unwrap().to_owned()));
-    let script = format!("mount -t tmpfs -o {options} tmpfs {} && exec \"$@\"", scratch.join("hls"));
+    let script =
+        format!("mount -t tmpfs -o {options} tmpfs {} && exec \"$@\"", scratch.join("hls"));
     let mut command = Command::new("unshare");
     command.args(["-m", "--propagation", "private", "sh", "-c", &script, "sh"]).args(words);
     process::run("rillcast in a small tmpfs", &mut command, Duration::from_secs(10))

@@ -29,7 +29,11 @@ pub fn annex_b(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         return Err(format!("{} bytes before the first start code", first - 3));
     }
     let ends = starts.iter().skip(1).map(|s| s - 3).chain([bytes.len()]);
-    Ok(starts.iter().zip(ends).map(|(s, e)| without_trailing_zeros(&bytes[*s..e]).to_vec()).collect())
+    Ok(starts
+        .iter()
+        .zip(ends)
+        .map(|(s, e)| without_trailing_zeros(&bytes[*s..e]).to_vec())
+        .collect())
 }
 
 /// One frame of audio.
@@ -57,7 +61,9 @@ pub fn adts(bytes: &[u8]) -> Result<Vec<Frame>, String> {
         let head = if h[1] & 1 == 1 { 7 } else { 9 };
         let length = usize::from(h[3] & 3) << 11 | usize::from(h[4]) << 3 | usize::from(h[5] >> 5);
         let index = h[2] >> 2 & 15;
-        let body = bytes.get(at + head..at + length).ok_or(format!("ADTS frame of {length} cut off at byte {at}"))?;
+        let body = bytes
+            .get(at + head..at + length)
+            .ok_or(format!("ADTS frame of {length} cut off at byte {at}"))?;
         frames.push(Frame {
             bytes: body.to_vec(),
             rate: *RATES.get(usize::from(index)).ok_or(format!("ADTS frequency index {index}"))?,
@@ -78,7 +84,10 @@ pub fn mpeg_audio(bytes: &[u8]) -> Result<Vec<Frame>, String> {
         let (version, layer) = (h[1] >> 3 & 3, h[1] >> 1 & 3);
         let (rate_index, kbit_index) = (usize::from(h[2] >> 2 & 3), usize::from(h[2] >> 4));
         if h[0] != 0xff || h[1] & 0xe0 != 0xe0 || version == 1 || layer != 1 || rate_index == 3 {
-            return Err(format!("no layer III sync at byte {at}: {:02x}{:02x}{:02x}", h[0], h[1], h[2]));
+            return Err(format!(
+                "no layer III sync at byte {at}: {:02x}{:02x}{:02x}",
+                h[0], h[1], h[2]
+            ));
         }
         let mpeg1 = version == 3;
         let kbit: [u32; 16] = if mpeg1 {
@@ -122,7 +131,11 @@ fn adts_reads_the_sheet_vector_and_refuses_a_short_one() {
 
 #[test]
 fn mpeg_audio_knows_the_sheet_lengths() {
-    for (head, length) in [([0xff, 0xfb, 0x90, 0], 417), ([0xff, 0xfb, 0x94, 0x64], 384), ([0xff, 0xf3, 0x40, 0], 104)] {
+    for (head, length) in [
+        ([0xff, 0xfb, 0x90, 0], 417),
+        ([0xff, 0xfb, 0x94, 0x64], 384),
+        ([0xff, 0xf3, 0x40, 0], 104),
+    ] {
         let mut frame = head.to_vec();
         frame.resize(length, 0);
         assert_eq!(mpeg_audio(&frame).unwrap()[0].bytes.len(), length);

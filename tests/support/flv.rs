@@ -132,14 +132,19 @@ pub fn sent(tags: &[Tag]) -> Sent {
     let mut aac: Option<Asc> = None;
     let mut ms: Option<i64> = None;
     for tag in tags.iter().filter(|tag| tag.kind != DATA) {
-        let step = ms.map_or(i64::from(tag.ms), |last| i64::from(tag.ms.wrapping_sub(last as u32) as i32));
+        let step =
+            ms.map_or(i64::from(tag.ms), |last| i64::from(tag.ms.wrapping_sub(last as u32) as i32));
         let now = ms.unwrap_or(0) + step;
         ms = Some(now);
         if tag.is_video_config() {
             avc = Some(avcc(&tag.body[5..]));
         } else if tag.is_audio_config() {
             aac = Some(asc(&tag.body[2..]));
-        } else if tag.kind == VIDEO && tag.body.len() > 5 && tag.body[0] & 15 == 7 && tag.body[1] == 1 {
+        } else if tag.kind == VIDEO
+            && tag.body.len() > 5
+            && tag.body[0] & 15 == 7
+            && tag.body[1] == 1
+        {
             let Some((length_size, sets)) = &avc else { continue };
             out.video.push(video_unit(tag, now, *length_size, sets));
         } else if tag.kind == AUDIO && tag.body.len() > 2 && tag.body[0] >> 4 == 10 {
@@ -190,13 +195,7 @@ fn video_unit(tag: &Tag, ms: i64, length_size: usize, sets: &[Vec<u8>]) -> Video
             in_force.extend(own);
         }
     }
-    VideoUnit {
-        ms,
-        cts,
-        idr: nals.iter().any(|nal| nal[0] & 31 == 5),
-        nals,
-        sets: in_force,
-    }
+    VideoUnit { ms, cts, idr: nals.iter().any(|nal| nal[0] & 31 == 5), nals, sets: in_force }
 }
 
 /// NAL length size and the parameter sets of an AVCDecoderConfigurationRecord.
@@ -227,7 +226,8 @@ struct Asc {
 }
 
 pub const RATES: [u32; 13] = [
-    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
+    7_350,
 ];
 
 /// The core's object type, rate and channels: what ADTS can say.
@@ -239,10 +239,5 @@ fn asc(bytes: &[u8]) -> Asc {
     if object == 5 || object == 29 {
         object = bits(17, 5);
     }
-    Asc {
-        profile: object - 1,
-        index,
-        channels,
-        rate: RATES[usize::from(index)],
-    }
+    Asc { profile: object - 1, index, channels, rate: RATES[usize::from(index)] }
 }

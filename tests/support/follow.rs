@@ -62,7 +62,9 @@ impl Follower {
             }
         };
         let kind = answer.header("content-type").unwrap_or("").to_ascii_lowercase();
-        if !kind.starts_with("application/vnd.apple.mpegurl") && !kind.starts_with("application/x-mpegurl") {
+        if !kind.starts_with("application/vnd.apple.mpegurl")
+            && !kind.starts_with("application/x-mpegurl")
+        {
             self.faults.push(format!("playlist's Content-Type is `{kind}`"));
         }
         let text = answer.text();
@@ -82,7 +84,8 @@ impl Follower {
         }
         let next = self.segments.last().map_or(list.sequence, |got| got.entry.sequence + 1);
         if list.sequence > next {
-            self.faults.push(format!("segments {next}..{} left before they were seen", list.sequence));
+            self.faults
+                .push(format!("segments {next}..{} left before they were seen", list.sequence));
         }
         for entry in list.entries.iter().filter(|entry| entry.sequence >= next) {
             self.fetch(entry);
@@ -98,20 +101,25 @@ impl Follower {
         match http::get(self.address, &self.resolve(&entry.uri)) {
             Ok(answer) if answer.status == 200 => {
                 if answer.header("content-type") != Some("video/mp2t") {
-                    self.faults.push(format!("{}: Content-Type {:?}", entry.uri, answer.header("content-type")));
+                    self.faults.push(format!(
+                        "{}: Content-Type {:?}",
+                        entry.uri,
+                        answer.header("content-type")
+                    ));
                 }
                 let seen = ts::Demux::default().segment(&answer.body);
                 self.units.0 += seen.video_pid().map_or(0, |pid| seen.of(pid).count());
                 self.units.1 += seen.audio_pid().map_or(0, |pid| {
-                    let frames = |data: &[u8]| es::adts(data).or_else(|_| es::mpeg_audio(data)).map_or(0, |f| f.len());
+                    let frames = |data: &[u8]| {
+                        es::adts(data).or_else(|_| es::mpeg_audio(data)).map_or(0, |f| f.len())
+                    };
                     seen.of(pid).map(|pes| frames(&pes.data)).sum()
                 });
-                self.segments.push(Got {
-                    entry: entry.clone(),
-                    bytes: answer.body,
-                });
+                self.segments.push(Got { entry: entry.clone(), bytes: answer.body });
             }
-            Ok(answer) => self.faults.push(format!("listed segment {}: {}", entry.uri, answer.status)),
+            Ok(answer) => {
+                self.faults.push(format!("listed segment {}: {}", entry.uri, answer.status))
+            }
             Err(error) => self.faults.push(format!("listed segment {}: {error}", entry.uri)),
         }
     }
@@ -154,11 +162,9 @@ pub fn from_folder(folder: &std::path::Path, name: &str) -> Result<(Playlist, Ve
         .entries
         .iter()
         .map(|entry| {
-            let bytes = std::fs::read(folder.join(&entry.uri)).map_err(|e| format!("{}: {e}", entry.uri))?;
-            Ok(Got {
-                entry: entry.clone(),
-                bytes,
-            })
+            let bytes = std::fs::read(folder.join(&entry.uri))
+                .map_err(|e| format!("{}: {e}", entry.uri))?;
+            Ok(Got { entry: entry.clone(), bytes })
         })
         .collect::<Result<_, String>>()?;
     Ok((list, segments))

@@ -35,7 +35,9 @@ pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
     let end = Instant::now() + Duration::from_secs(20);
     let mut part = [0_u8; 65536];
     loop {
-        let n = socket.read(&mut part).map_err(|e| format!("{path}: after {} bytes: {e}", bytes.len()))?;
+        let n = socket
+            .read(&mut part)
+            .map_err(|e| format!("{path}: after {} bytes: {e}", bytes.len()))?;
         if n == 0 {
             break;
         }
@@ -61,15 +63,11 @@ fn parse(bytes: &[u8]) -> Result<Answer, String> {
         .map(|line| line.split_once(": ").unwrap_or((line, "")))
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .collect();
-    let answer = Answer {
-        status,
-        headers,
-        body: bytes[end + 4..].to_vec(),
-    };
-    if let Some(length) = answer.header("content-length") {
-        if length.parse() != Ok(answer.body.len()) {
-            return Err(format!("Content-Length {length}, body {} bytes", answer.body.len()));
-        }
+    let answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if let Some(length) = answer.header("content-length")
+        && length.parse() != Ok(answer.body.len())
+    {
+        return Err(format!("Content-Length {length}, body {} bytes", answer.body.len()));
     }
     Ok(answer)
 }

@@ -74,15 +74,12 @@ struct Output {
 /// Compares the segments with everything that was sent, over all sessions in order.
 pub fn compare(sent: &Sent, got: &[Got], rules: Rules) -> Compared {
     let out = collect(got);
-    let mut done = Compared {
-        runs: out.runs,
-        faults: out.faults.clone(),
-        ..Compared::default()
-    };
+    let mut done = Compared { runs: out.runs, faults: out.faults.clone(), ..Compared::default() };
     if rules.runs != 0 && rules.runs != out.runs {
         done.faults.push(format!("{} runs, want {}", out.runs, rules.runs));
     }
-    let anchors: Vec<Option<(i64, i64)>> = (0..out.runs).map(|run| anchor(sent, &out, run)).collect();
+    let anchors: Vec<Option<(i64, i64)>> =
+        (0..out.runs).map(|run| anchor(sent, &out, run)).collect();
     video(sent, &out, &anchors, &mut done);
     audio(sent, &out, &anchors, rules, &mut done);
     done
@@ -100,13 +97,17 @@ fn collect(got: &[Got]) -> Output {
         }
         let segment = demux.segment(&one.bytes);
         let (video, audio) = (segment.video_pid(), segment.audio_pid());
-        let mpeg = segment.pmt.as_ref().is_some_and(|p| p.streams.iter().any(|(_, kind)| matches!(kind, 3 | 4)));
+        let mpeg = segment
+            .pmt
+            .as_ref()
+            .is_some_and(|p| p.streams.iter().any(|(_, kind)| matches!(kind, 3 | 4)));
         for pes in &segment.pes {
             let dts = clock.next(pes.dts);
             let pts = clock.next(pes.pts);
             clock.next(pes.dts);
             let (run, number) = (out.runs - 1, one.entry.sequence);
-            let fault = |text: String| format!("segment {number} packet {}: {text}", pes.first_packet);
+            let fault =
+                |text: String| format!("segment {number} packet {}: {text}", pes.first_packet);
             if Some(pes.pid) == video {
                 match es::annex_b(&pes.data) {
                     Ok(nals) => out.video.push(OutUnit { run, segment: number, pts, dts, nals }),
@@ -117,7 +118,9 @@ fn collect(got: &[Got]) -> Output {
                     Ok(frames) => {
                         let mut samples = 0_i64;
                         for frame in frames {
-                            let pts = pts + (samples * 90_000 + i64::from(frame.rate) / 2) / i64::from(frame.rate);
+                            let pts = pts
+                                + (samples * 90_000 + i64::from(frame.rate) / 2)
+                                    / i64::from(frame.rate);
                             samples += i64::from(frame.samples);
                             out.audio.push(OutFrame { run, segment: number, pts, frame });
                         }
@@ -143,11 +146,17 @@ fn anchor(sent: &Sent, out: &Output, run: usize) -> Option<(i64, i64)> {
 
 fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut Compared) {
     if sent.video.len() != out.video.len() {
-        done.faults.push(format!("{} video units sent, {} came out", sent.video.len(), out.video.len()));
+        done.faults.push(format!(
+            "{} video units sent, {} came out",
+            sent.video.len(),
+            out.video.len()
+        ));
     }
     let negative = sent.video.iter().any(|unit| unit.cts < 0);
     for (n, (want, have)) in sent.video.iter().zip(&out.video).enumerate() {
-        let fault = |text: String| format!("video unit {n} ({} ms, segment {}): {text}", want.ms, have.segment);
+        let fault = |text: String| {
+            format!("video unit {n} ({} ms, segment {}): {text}", want.ms, have.segment)
+        };
         let (sets, rest): (Vec<_>, Vec<_>) = have
             .nals
             .iter()
@@ -155,11 +164,17 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
             .cloned()
             .partition(|nal| matches!(nal[0] & 31, 7 | 8));
         if rest != want.nals {
-            let sizes = |nals: &[Vec<u8>]| nals.iter().map(|n| (n[0] & 31, n.len())).collect::<Vec<_>>();
-            done.faults.push(fault(format!("NAL units differ: sent {:?}, came {:?}", sizes(&want.nals), sizes(&rest))));
+            let sizes =
+                |nals: &[Vec<u8>]| nals.iter().map(|n| (n[0] & 31, n.len())).collect::<Vec<_>>();
+            done.faults.push(fault(format!(
+                "NAL units differ: sent {:?}, came {:?}",
+                sizes(&want.nals),
+                sizes(&rest)
+            )));
         }
         if want.idr && want.sets.iter().any(|set| !sets.contains(set)) {
-            done.faults.push(fault("a parameter set in force is missing before the IDR".to_owned()));
+            done.faults
+                .push(fault("a parameter set in force is missing before the IDR".to_owned()));
         }
         if sets.iter().any(|set| !want.sets.contains(set)) {
             done.faults.push(fault("a parameter set that is not in force was written".to_owned()));
@@ -168,7 +183,10 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
             let pts = (want.ms + i64::from(want.cts)) * 90 + constant;
             let dts = want.ms * 90 + constant - shift;
             if have.pts != pts || have.dts != dts {
-                done.faults.push(fault(format!("PTS {} DTS {}, want {pts} and {dts}", have.pts, have.dts)));
+                done.faults.push(fault(format!(
+                    "PTS {} DTS {}, want {pts} and {dts}",
+                    have.pts, have.dts
+                )));
             }
             if shift < 0 || (shift > 0 && !negative) {
                 done.faults.push(fault(format!("decode times are shifted by {shift} ticks")));
@@ -179,21 +197,50 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
     }
 }
 
-fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules, done: &mut Compared) {
+fn audio(
+    sent: &Sent,
+    out: &Output,
+    anchors: &[Option<(i64, i64)>],
+    rules: Rules,
+    done: &mut Compared,
+) {
     if sent.audio.len() != out.audio.len() {
-        done.faults.push(format!("{} audio frames sent, {} came out", sent.audio.len(), out.audio.len()));
+        done.faults.push(format!(
+            "{} audio frames sent, {} came out",
+            sent.audio.len(),
+            out.audio.len()
+        ));
     }
     let mut series: Option<(usize, i64, i64, u32)> = None; // run, first time, samples since, rate
     for (n, (want, have)) in sent.audio.iter().zip(&out.audio).enumerate() {
-        let fault = |text: String| format!("audio frame {n} ({} ms, segment {}): {text}", want.ms, have.segment);
+        let fault = |text: String| {
+            format!("audio frame {n} ({} ms, segment {}): {text}", want.ms, have.segment)
+        };
         if want.bytes != have.frame.bytes {
-            done.faults.push(fault(format!("{} bytes sent, other {} bytes came out", want.bytes.len(), have.frame.bytes.len())));
+            done.faults.push(fault(format!(
+                "{} bytes sent, other {} bytes came out",
+                want.bytes.len(),
+                have.frame.bytes.len()
+            )));
         }
         if want.adts != have.frame.adts || want.rate != have.frame.rate {
-            done.faults.push(fault(format!("ADTS says {:?} {} Hz, sent {:?} {} Hz", have.frame.adts, have.frame.rate, want.adts, want.rate)));
+            done.faults.push(fault(format!(
+                "ADTS says {:?} {} Hz, sent {:?} {} Hz",
+                have.frame.adts, have.frame.rate, want.adts, want.rate
+            )));
         }
-        let own = || out.audio.iter().zip(&sent.audio).find(|(f, _)| f.run == have.run).map(|(f, s)| f.pts - s.ms * 90);
-        let constant = if rules.own_audio_base { own() } else { anchors[have.run].map(|(constant, _)| constant) };
+        let own = || {
+            out.audio
+                .iter()
+                .zip(&sent.audio)
+                .find(|(f, _)| f.run == have.run)
+                .map(|(f, s)| f.pts - s.ms * 90)
+        };
+        let constant = if rules.own_audio_base {
+            own()
+        } else {
+            anchors[have.run].map(|(constant, _)| constant)
+        };
         if let Some(constant) = constant {
             let off = have.pts - (want.ms * 90 + constant);
             done.audio_off_max = done.audio_off_max.max(off.abs());
@@ -204,10 +251,13 @@ fn audio(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], rules: Rules
         // By samples from the first frame of the run, unless the source itself jumps.
         let jumped = n > 0 && {
             let step = want.ms - sent.audio[n - 1].ms;
-            (step * i64::from(want.rate) - i64::from(want.samples) * 1000).abs() > 40 * i64::from(want.rate)
+            (step * i64::from(want.rate) - i64::from(want.samples) * 1000).abs()
+                > 40 * i64::from(want.rate)
         };
         series = match series {
-            Some((run, first, samples, rate)) if run == have.run && rate == want.rate && !jumped => {
+            Some((run, first, samples, rate))
+                if run == have.run && rate == want.rate && !jumped =>
+            {
                 let by_samples = first + samples * 90_000 / i64::from(rate);
                 if (have.pts - by_samples).abs() > 2 + rules.sample_slack {
                     done.faults.push(fault(format!("PTS {}, by samples {by_samples}", have.pts)));

@@ -3,9 +3,9 @@
 //! Compares nothing with the input: that is `judge_media`. The rules are those of the project's own
 //! promise, stricter than ISO/IEC 13818-1 where players are (PAT and PMT first, one PES per unit).
 
+use super::es;
 use super::follow::Got;
 use super::ts::{Demux, Segment, Unwrap};
-use super::es;
 
 /// What may differ between streams.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,12 +108,17 @@ fn alone(segment: &Segment, rules: Rules) -> Vec<String> {
     }
     if let Some(video) = segment.video_pid() {
         for (n, pes) in segment.of(video).enumerate() {
-            let fault = |text: String| format!("video unit {n} (packet {}): {text}", pes.first_packet);
+            let fault =
+                |text: String| format!("video unit {n} (packet {}): {text}", pes.first_packet);
             if pes.stream_id != 0xe0 {
                 faults.push(fault(format!("stream id {:02x}", pes.stream_id)));
             }
             match es::annex_b(&pes.data) {
-                Ok(nals) => faults.extend(unit_faults(&nals, n == 0 && !rules.forced_cuts, pes.random_access).into_iter().map(fault)),
+                Ok(nals) => faults.extend(
+                    unit_faults(&nals, n == 0 && !rules.forced_cuts, pes.random_access)
+                        .into_iter()
+                        .map(fault),
+                ),
                 Err(text) => faults.push(fault(text)),
             }
         }
@@ -121,7 +126,10 @@ fn alone(segment: &Segment, rules: Rules) -> Vec<String> {
     if let Some(audio) = segment.audio_pid() {
         for pes in segment.of(audio) {
             if pes.stream_id != 0xc0 || pes.declared == 0 {
-                faults.push(format!("packet {}: audio PES id {:02x}, length {}", pes.first_packet, pes.stream_id, pes.declared));
+                faults.push(format!(
+                    "packet {}: audio PES id {:02x}, length {}",
+                    pes.first_packet, pes.stream_id, pes.declared
+                ));
             }
         }
     }
@@ -159,7 +167,10 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
     let Some(pmt) = segments.iter().find_map(|segment| segment.pmt.clone()) else { return };
     for (segment, one) in segments.iter().zip(got) {
         if segment.pmt.as_ref().is_some_and(|other| *other != pmt) {
-            faults.push(format!("segment {}: PMT changes without a discontinuity", one.entry.sequence));
+            faults.push(format!(
+                "segment {}: PMT changes without a discontinuity",
+                one.entry.sequence
+            ));
         }
     }
     for (pid, kind) in &pmt.streams {
@@ -181,26 +192,42 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
         let mut first = None;
         let mut pcrs = segment.pcrs.iter().peekable();
         for pes in &segment.pes {
-            while let Some((_, packet, value)) = pcrs.next_if(|(_, packet, _)| *packet <= pes.first_packet) {
-                faults.extend(pcr_step(&mut clock, &mut last_pcr, *value, &mut gap_max).map(|t| fault(format!("packet {packet}: {t}"))));
+            while let Some((_, packet, value)) =
+                pcrs.next_if(|(_, packet, _)| *packet <= pes.first_packet)
+            {
+                faults.extend(
+                    pcr_step(&mut clock, &mut last_pcr, *value, &mut gap_max)
+                        .map(|t| fault(format!("packet {packet}: {t}"))),
+                );
             }
             let dts = clock.next(pes.dts);
             let pts = clock.next(pes.pts);
             clock.next(pes.dts);
             if pts < dts {
-                faults.push(fault(format!("packet {}: PTS {pts} before DTS {dts}", pes.first_packet)));
+                faults.push(fault(format!(
+                    "packet {}: PTS {pts} before DTS {dts}",
+                    pes.first_packet
+                )));
             }
-            if let Some(before) = last_dts.insert(pes.pid, dts) {
-                if dts <= before {
-                    faults.push(fault(format!("packet {}: DTS {dts} after {before} on PID {:#x}", pes.first_packet, pes.pid)));
-                }
+            if let Some(before) = last_dts.insert(pes.pid, dts)
+                && dts <= before
+            {
+                faults.push(fault(format!(
+                    "packet {}: DTS {dts} after {before} on PID {:#x}",
+                    pes.first_packet, pes.pid
+                )));
             }
             match last_pcr {
-                None => faults.push(fault(format!("packet {}: a PES before any PCR", pes.first_packet))),
+                None => {
+                    faults.push(fault(format!("packet {}: a PES before any PCR", pes.first_packet)))
+                }
                 Some(pcr) => {
                     let ahead = dts - pcr / 300;
                     if ahead <= 0 || ahead > AHEAD_MAX {
-                        faults.push(fault(format!("packet {}: DTS is {ahead} ticks ahead of PCR", pes.first_packet)));
+                        faults.push(fault(format!(
+                            "packet {}: DTS is {ahead} ticks ahead of PCR",
+                            pes.first_packet
+                        )));
                     }
                 }
             }
@@ -210,7 +237,10 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
             }
         }
         for (_, packet, value) in pcrs {
-            faults.extend(pcr_step(&mut clock, &mut last_pcr, *value, &mut gap_max).map(|t| fault(format!("packet {packet}: {t}"))));
+            faults.extend(
+                pcr_step(&mut clock, &mut last_pcr, *value, &mut gap_max)
+                    .map(|t| fault(format!("packet {packet}: {t}"))),
+            );
         }
         firsts.push(first);
     }
@@ -219,7 +249,12 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
     found.faults.extend(faults);
 }
 
-fn pcr_step(clock: &mut Unwrap, last: &mut Option<i64>, value: u64, gap_max: &mut i64) -> Option<String> {
+fn pcr_step(
+    clock: &mut Unwrap,
+    last: &mut Option<i64>,
+    value: u64,
+    gap_max: &mut i64,
+) -> Option<String> {
     let base = { *clock }.next(value / 300);
     if last.is_none() {
         clock.next(value / 300);
@@ -242,12 +277,18 @@ fn durations(got: &[Got], firsts: &[Option<i64>], last_dts: i64) -> Vec<String> 
         if let Some(Some(next)) = firsts.get(n + 1) {
             let real = (next - first) * 100 / 9; // us = ticks / 0.09
             if (said - real).abs() > 1 {
-                faults.push(format!("segment {}: EXTINF {said} us, decode times say {real} us", one.entry.sequence));
+                faults.push(format!(
+                    "segment {}: EXTINF {said} us, decode times say {real} us",
+                    one.entry.sequence
+                ));
             }
         } else {
             let least = (last_dts - first) * 100 / 9;
             if said < least || said > least + 1_000_000 {
-                faults.push(format!("segment {}: EXTINF {said} us, last unit begins after {least} us", one.entry.sequence));
+                faults.push(format!(
+                    "segment {}: EXTINF {said} us, last unit begins after {least} us",
+                    one.entry.sequence
+                ));
             }
         }
     }

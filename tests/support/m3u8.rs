@@ -174,7 +174,10 @@ impl Reader {
         }
         for entry in &self.entries {
             if (entry.extinf_us + 500_000) / 1_000_000 > target_s {
-                return Err(format!("EXTINF {} us is over the target of {target_s} s", entry.extinf_us));
+                return Err(format!(
+                    "EXTINF {} us is over the target of {target_s} s",
+                    entry.extinf_us
+                ));
             }
         }
         Ok(Playlist {
@@ -205,10 +208,16 @@ pub fn step_faults(old: &Playlist, new: &Playlist) -> Vec<String> {
             faults.push(text);
         }
     };
-    expect(old.target_s == new.target_s, format!("target duration {} became {}", old.target_s, new.target_s));
+    expect(
+        old.target_s == new.target_s,
+        format!("target duration {} became {}", old.target_s, new.target_s),
+    );
     expect(old.version == new.version, format!("version {} became {}", old.version, new.version));
     expect(old.kind == new.kind, "playlist type changed".to_owned());
-    expect(new.sequence >= old.sequence, format!("media sequence fell from {} to {}", old.sequence, new.sequence));
+    expect(
+        new.sequence >= old.sequence,
+        format!("media sequence fell from {} to {}", old.sequence, new.sequence),
+    );
     expect(
         new.discontinuity_sequence.unwrap_or(0) >= old.discontinuity_sequence.unwrap_or(0),
         "discontinuity sequence fell".to_owned(),
@@ -218,7 +227,10 @@ pub fn step_faults(old: &Playlist, new: &Playlist) -> Vec<String> {
     expect(end(new) >= end(old), format!("newest segment {} gone", end(old)));
     for entry in &old.entries {
         if let Some(same) = new.entries.iter().find(|e| e.sequence == entry.sequence) {
-            expect(same == entry, format!("segment {} changed: {entry:?} became {same:?}", entry.sequence));
+            expect(
+                same == entry,
+                format!("segment {} changed: {entry:?} became {same:?}", entry.sequence),
+            );
         } else if entry.sequence >= new.sequence {
             expect(false, format!("segment {} vanished from the middle", entry.sequence));
         }
@@ -226,10 +238,17 @@ pub fn step_faults(old: &Playlist, new: &Playlist) -> Vec<String> {
     if new.sequence > old.sequence && !new.ended {
         expect(
             new.duration_us() >= 3 * new.target_s * 1_000_000,
-            format!("a segment was removed though only {} us remain, target {} s", new.duration_us(), new.target_s),
+            format!(
+                "a segment was removed though only {} us remain, target {} s",
+                new.duration_us(),
+                new.target_s
+            ),
         );
         let lost = old.entries.iter().any(|e| e.discontinuity && e.sequence < new.sequence);
-        expect(!lost || new.discontinuity_sequence.is_some(), "no EXT-X-DISCONTINUITY-SEQUENCE".to_owned());
+        expect(
+            !lost || new.discontinuity_sequence.is_some(),
+            "no EXT-X-DISCONTINUITY-SEQUENCE".to_owned(),
+        );
     }
     faults
 }
@@ -241,7 +260,10 @@ const GOOD: &str = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-M
 #[test]
 fn m3u8_reads_a_good_playlist_to_the_microsecond() {
     let list = parse(GOOD).unwrap();
-    assert_eq!(list.entries.iter().map(|e| e.extinf_us).collect::<Vec<_>>(), [1_960_000, 2_000_000, 2_000_011, 2_000_000]);
+    assert_eq!(
+        list.entries.iter().map(|e| e.extinf_us).collect::<Vec<_>>(),
+        [1_960_000, 2_000_000, 2_000_011, 2_000_000]
+    );
     assert_eq!(list.entries[2].discontinuity_sequence, 1);
     assert_eq!((list.entries[3].sequence, list.ended), (10, false));
 }

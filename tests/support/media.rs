@@ -20,9 +20,12 @@ fn folder() -> PathBuf {
 /// Path of an FLV made by `ffmpeg ARGS -f flv`; made on first use.
 pub fn made(name: &str, args: &str) -> String {
     static ONE: OnceLock<Mutex<()>> = OnceLock::new();
-    let _one = ONE.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one =
+        ONE.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // The arguments are part of the name: a changed recipe is another file.
-    let sum = args.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let sum = args
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let path = folder().join(format!("{name}-{:08x}.flv", sum as u32));
     if !path.exists() {
         fs::create_dir_all(folder()).expect("media folder");
@@ -39,7 +42,8 @@ pub fn made(name: &str, args: &str) -> String {
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=320x240:rate=25";
 const TONE: &str = "-f lavfi -i sine=frequency=440:sample_rate=44100";
-const X264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -sc_threshold 0 -b:v 300k";
+const X264: &str =
+    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -sc_threshold 0 -b:v 300k";
 
 /// H.264 without B-frames and AAC 44.1 kHz; a keyframe each second.
 pub fn plain(seconds: u32) -> String {
@@ -48,12 +52,22 @@ pub fn plain(seconds: u32) -> String {
 
 /// AAC at 48 kHz, stereo.
 pub fn aac_48000(seconds: u32) -> String {
-    made("aac48", &format!("{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=48000 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 96k"))
+    made(
+        "aac48",
+        &format!(
+            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=48000 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 96k"
+        ),
+    )
 }
 
 /// Three B-frames in a row, a keyframe every two seconds; composition times are positive.
 pub fn b_frames(seconds: u32) -> String {
-    made("bframes", &format!("{PICTURE} {TONE} -t {seconds} {X264} -g 50 -preset veryfast -bf 3 -b_strategy 0 -c:a aac -b:a 64k"))
+    made(
+        "bframes",
+        &format!(
+            "{PICTURE} {TONE} -t {seconds} {X264} -g 50 -preset veryfast -bf 3 -b_strategy 0 -c:a aac -b:a 64k"
+        ),
+    )
 }
 
 /// A keyframe every five seconds.
@@ -71,22 +85,38 @@ pub fn audio_only(seconds: u32) -> String {
 
 /// MP3 at a rate that FLV has: 44100, 22050 or 11025 Hz.
 pub fn mp3(seconds: u32, rate: u32) -> String {
-    made("mp3", &format!("{PICTURE} {TONE} -t {seconds} {X264} -bf 0 -c:a libmp3lame -ar {rate} -b:a 64k"))
+    made(
+        "mp3",
+        &format!("{PICTURE} {TONE} -t {seconds} {X264} -bf 0 -c:a libmp3lame -ar {rate} -b:a 64k"),
+    )
 }
 
 /// AAC frames of digital silence: the smallest there are.
 pub fn silence(seconds: u32) -> String {
-    made("silence", &format!("{PICTURE} -f lavfi -i anullsrc=r=44100:cl=mono -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"))
+    made(
+        "silence",
+        &format!(
+            "{PICTURE} -f lavfi -i anullsrc=r=44100:cl=mono -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"
+        ),
+    )
 }
 
 /// Another picture size, for a change of parameter sets in mid-stream.
 pub fn larger(seconds: u32) -> String {
-    made("larger", &format!("-f lavfi -i testsrc2=size=640x360:rate=25 {TONE} -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"))
+    made(
+        "larger",
+        &format!(
+            "-f lavfi -i testsrc2=size=640x360:rate=25 {TONE} -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"
+        ),
+    )
 }
 
 /// Five pictures a second: the clock must be sent between them.
 pub fn slow_picture(seconds: u32) -> String {
-    made("slow", &format!("-f lavfi -i testsrc2=size=320x240:rate=5 -t {seconds} {X264} -g 5 -bf 0 -an"))
+    made(
+        "slow",
+        &format!("-f lavfi -i testsrc2=size=320x240:rate=5 -t {seconds} {X264} -g 5 -bf 0 -an"),
+    )
 }
 
 /// Same presentation, decode times later by `shift` ms: composition times go negative, as encoders
@@ -129,7 +159,8 @@ pub fn joined(first: &[Tag], second: &[Tag], ms: u32) -> Vec<Tag> {
 
 /// The audio configuration again before the first audio frame of every `ms`.
 pub fn repeated_aac_config(tags: &[Tag], ms: u32) -> Vec<Tag> {
-    let config = tags.iter().find(|tag| tag.is_audio_config()).expect("an audio configuration").clone();
+    let config =
+        tags.iter().find(|tag| tag.is_audio_config()).expect("an audio configuration").clone();
     let (mut out, mut next) = (Vec::new(), ms);
     for tag in tags {
         if tag.kind == flv::AUDIO && tag.ms >= next {
@@ -144,7 +175,12 @@ pub fn repeated_aac_config(tags: &[Tag], ms: u32) -> Vec<Tag> {
 /// HE-AAC as its configuration says (explicit SBR, core 22.05 kHz), over LC frames made at that rate:
 /// a receiver's transport must treat it as the real thing. No HE-AAC encoder is in Debian's ffmpeg.
 pub fn he_aac_signalled(seconds: u32) -> Vec<Tag> {
-    let path = made("aac22", &format!("{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=22050 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 48k"));
+    let path = made(
+        "aac22",
+        &format!(
+            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=22050 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 48k"
+        ),
+    );
     let mut tags = flv::read_file(&path);
     for tag in tags.iter_mut().filter(|tag| tag.is_audio_config()) {
         tag.body = vec![0xaf, 0, 0x2b, 0x92, 0x08, 0x00];

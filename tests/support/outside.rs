@@ -34,7 +34,9 @@ pub fn ffmpeg_decodes(input: &str) -> Result<(u64, bool), String> {
         return Err(format!("ffmpeg {}: {}", done.status, complaints.join("\n")));
     }
     let text = std::fs::read_to_string(&progress).unwrap_or_default();
-    let last = |key: &str| text.lines().rev().find_map(|line| line.strip_prefix(key)).unwrap_or("").trim().to_owned();
+    let last = |key: &str| {
+        text.lines().rev().find_map(|line| line.strip_prefix(key)).unwrap_or("").trim().to_owned()
+    };
     Ok((last("frame=").parse().unwrap_or(0), last("out_time_us=").parse::<i64>().unwrap_or(0) > 0))
 }
 
@@ -43,9 +45,21 @@ pub fn ffmpeg_plays(url: &str, seconds: u32) -> Result<(u64, bool), String> {
     let scratch = Scratch::new("play");
     let progress = scratch.join("progress");
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-xerror", "-live_start_index", "0", "-i", url, "-t", &seconds.to_string()]);
+    command.args([
+        "-v",
+        "error",
+        "-nostdin",
+        "-xerror",
+        "-live_start_index",
+        "0",
+        "-i",
+        url,
+        "-t",
+        &seconds.to_string(),
+    ]);
     command.args(["-progress", &progress, "-f", "null", "-"]);
-    let done = process::run("ffmpeg plays", &mut command, Duration::from_secs(u64::from(seconds) + 30));
+    let done =
+        process::run("ffmpeg plays", &mut command, Duration::from_secs(u64::from(seconds) + 30));
     if !done.status.success() || !done.text.trim().is_empty() {
         return Err(format!("ffmpeg {}: {}", done.status, done.text));
     }
@@ -56,7 +70,9 @@ pub fn ffmpeg_plays(url: &str, seconds: u32) -> Result<(u64, bool), String> {
 
 fn harmless(line: &str) -> bool {
     // ffmpeg warns of its own null output, never of the input, with these.
-    line.trim().is_empty() || line.contains("deprecated") || line.contains("Could not find codec parameters")
+    line.trim().is_empty()
+        || line.contains("deprecated")
+        || line.contains("Could not find codec parameters")
 }
 
 /// Decodes a series of segments that were received, joined in order.
@@ -76,9 +92,17 @@ fn node_folder() -> &'static Path {
         if !folder.join("node_modules/hls-parser").exists() {
             std::fs::create_dir_all(&folder).expect("node folder");
             let mut command = Command::new("npm");
-            command.args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "hls-parser@0.16.1"]);
+            command.args([
+                "install",
+                "--no-audit",
+                "--no-fund",
+                "--no-save",
+                "--ignore-scripts",
+                "hls-parser@0.16.1",
+            ]);
             command.current_dir(&folder);
-            let done = process::run("npm install hls-parser", &mut command, Duration::from_secs(120));
+            let done =
+                process::run("npm install hls-parser", &mut command, Duration::from_secs(120));
             assert!(done.status.success(), "npm: {}", done.text);
         }
         folder
@@ -91,7 +115,8 @@ pub fn hls_parser(text: &str) -> Result<String, String> {
     let path = scratch.join("index.m3u8");
     std::fs::write(&path, text).map_err(|e| e.to_string())?;
     let line = format!("exec node {} {} < {path}", script("playlist.mjs"), node_folder().display());
-    let done = process::run("hls-parser", Command::new("sh").args(["-c", &line]), Duration::from_secs(20));
+    let done =
+        process::run("hls-parser", Command::new("sh").args(["-c", &line]), Duration::from_secs(20));
     let said = done.text.trim().to_owned();
     if done.status.success() && said.starts_with("ok ") { Ok(said) } else { Err(said) }
 }
@@ -122,7 +147,9 @@ pub fn chromium_page(page: &str, seconds: u32) -> Vec<Second> {
 }
 
 fn second(line: &str) -> Second {
-    let value = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).unwrap_or("");
+    let value = |key: &str| {
+        line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).unwrap_or("")
+    };
     Second {
         time: value("time").parse().unwrap_or(-1.0),
         width: value("width").parse().unwrap_or(0),
@@ -157,9 +184,19 @@ pub fn played(seconds: &[Second], size: (u32, u32), at_least_s: f64) -> Result<S
     }
     let moved = last.time - seconds.first().map_or(0.0, |s| s.time.min(started));
     if last.time - started < at_least_s && moved < at_least_s || last.frames < 10 {
-        return Err(format!("time from {started} to {}, {} frames: {seconds:?}", last.time, last.frames));
+        return Err(format!(
+            "time from {started} to {}, {} frames: {seconds:?}",
+            last.time, last.frames
+        ));
     }
-    Ok(format!("chromium: {}x{}, {:.2} s, {} frames, {} audio bytes", last.width, last.height, last.time - started, last.frames, last.audio_bytes))
+    Ok(format!(
+        "chromium: {}x{}, {:.2} s, {} frames, {} audio bytes",
+        last.width,
+        last.height,
+        last.time - started,
+        last.frames,
+        last.audio_bytes
+    ))
 }
 
 /// A capture of one TCP port on loopback.
@@ -179,14 +216,11 @@ impl Capture {
         let mut command = Command::new("dumpcap");
         command.args(["-q", "-i", "lo", "-f", &format!("tcp port {port}"), "-w", &file]);
         let running = Running::start("dumpcap", &mut command, &scratch.join("log"));
-        process::wait_for("dumpcap", Duration::from_secs(5), || running.text().contains("File:").then_some(()));
+        process::wait_for("dumpcap", Duration::from_secs(5), || {
+            running.text().contains("File:").then_some(())
+        });
         std::thread::sleep(Duration::from_millis(300));
-        Self {
-            running,
-            file,
-            port,
-            _scratch: scratch,
-        }
+        Self { running, file, port, _scratch: scratch }
     }
 
     /// Ends the capture and dissects it as RTMP: one line per frame of RTMP messages.
@@ -196,11 +230,18 @@ impl Capture {
         self.running.finish(Duration::from_secs(5));
         let tshark = |arguments: &[&str]| {
             let mut command = Command::new("tshark");
-            command.args(["-r", &self.file, "-d", &format!("tcp.port=={},rtmpt", self.port)]).args(arguments);
+            command
+                .args(["-r", &self.file, "-d", &format!("tcp.port=={},rtmpt", self.port)])
+                .args(arguments);
             process::run("tshark", &mut command, Duration::from_secs(60)).text
         };
         Dissected {
-            ours: tshark(&["-Y", &format!("rtmpt && tcp.srcport=={}", self.port), "-O", "rtmpt,amf"]),
+            ours: tshark(&[
+                "-Y",
+                &format!("rtmpt && tcp.srcport=={}", self.port),
+                "-O",
+                "rtmpt,amf",
+            ]),
             summary: tshark(&["-Y", "rtmpt"]),
             malformed: tshark(&["-Y", &format!("_ws.malformed && tcp.srcport=={}", self.port)])
                 .lines()

@@ -90,12 +90,7 @@ impl Running {
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self {
-            child,
-            name: name.to_owned(),
-            output: PathBuf::from(log),
-            ended: None,
-        }
+        Self { child, name: name.to_owned(), output: PathBuf::from(log), ended: None }
     }
 
     pub fn id(&self) -> u32 {
@@ -166,11 +161,7 @@ pub fn run(name: &str, command: &mut Command, deadline: Duration) -> Outcome {
     let start = Instant::now();
     let mut running = Running::start(name, command, &scratch.join("output"));
     let status = running.finish(deadline);
-    Outcome {
-        status,
-        text: running.text(),
-        took: start.elapsed(),
-    }
+    Outcome { status, text: running.text(), took: start.elapsed() }
 }
 
 /// Whether the system has this program; a test that needs it says so and fails without it.

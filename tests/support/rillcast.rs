@@ -52,19 +52,15 @@ impl Rillcast {
         let mut command = serve(&scratch, rtmp, http, settings);
         command.args(arguments);
         let mut running = Running::start("rillcast", &mut command, &scratch.join("log"));
-        let (rtmp, http) = (SocketAddr::from(([127, 0, 0, 1], rtmp)), SocketAddr::from(([127, 0, 0, 1], http)));
+        let (rtmp, http) =
+            (SocketAddr::from(([127, 0, 0, 1], rtmp)), SocketAddr::from(([127, 0, 0, 1], http)));
         let end = Instant::now() + Duration::from_secs(10);
         while !process::accepts(http) || !process::accepts(rtmp) {
             assert!(running.ended().is_none(), "rillcast did not start:\n{}", running.text());
             assert!(Instant::now() < end, "rillcast opened no ports in 10 s:\n{}", running.text());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self {
-            scratch,
-            rtmp,
-            http,
-            running,
-        }
+        Self { scratch, rtmp, http, running }
     }
 
     pub fn publish_url(&self, key: &str) -> String {
@@ -105,7 +101,11 @@ impl Rillcast {
 
     /// Lines of the log that hold all the words.
     pub fn lines_with(&self, words: &[&str]) -> Vec<String> {
-        self.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()
+        self.log()
+            .lines()
+            .filter(|line| words.iter().all(|word| line.contains(word)))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Waits until a log line holds all the words.

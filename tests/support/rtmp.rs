@@ -22,13 +22,7 @@ pub struct Message {
 
 impl Message {
     pub fn new(csid: u32, kind: u8, stream: u32, body: &[u8]) -> Self {
-        Self {
-            csid,
-            ms: 0,
-            kind,
-            stream,
-            body: body.to_vec(),
-        }
+        Self { csid, ms: 0, kind, stream, body: body.to_vec() }
     }
 }
 
@@ -223,7 +217,10 @@ impl Raw {
                 true
             }
             Err(error) => {
-                self.closed = !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
+                self.closed = !matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                );
                 false
             }
         }
@@ -232,7 +229,9 @@ impl Raw {
     fn exactly(&mut self, n: usize) -> Option<Vec<u8>> {
         let end = Instant::now() + Duration::from_secs(5);
         while self.inbound.len() < n {
-            if !self.more(end.saturating_duration_since(Instant::now())) && (self.closed || Instant::now() >= end) {
+            if !self.more(end.saturating_duration_since(Instant::now()))
+                && (self.closed || Instant::now() >= end)
+            {
                 return None;
             }
         }
@@ -270,7 +269,11 @@ impl Raw {
             at += head.len();
             let be = |b: &[u8]| b.iter().fold(0_u32, |n, b| n << 8 | u32::from(*b));
             if fmt < 3 {
-                assert_ne!(be(&head[..3]), 0xff_ffff, "no extended times are expected from a server");
+                assert_ne!(
+                    be(&head[..3]),
+                    0xff_ffff,
+                    "no extended times are expected from a server"
+                );
             }
             if fmt < 2 {
                 state.1 = be(&head[3..6]) as usize;
@@ -312,15 +315,30 @@ impl Raw {
     /// connect, releaseStream, FCPublish and createStream, as ffmpeg sends them.
     pub fn connect(&mut self, app: &str) {
         let url = format!("rtmp://127.0.0.1/{app}");
-        let fields = [("app", string(app)), ("type", string("nonprivate")), ("flashVer", string("FMLE/3.0 (compatible; e2e)")), ("tcUrl", string(&url))];
+        let fields = [
+            ("app", string(app)),
+            ("type", string("nonprivate")),
+            ("flashVer", string("FMLE/3.0 (compatible; e2e)")),
+            ("tcUrl", string(&url)),
+        ];
         let body = command(&[&string("connect"), &number(1.0), &object(&fields)]);
         self.message(&Message::new(3, 20, 0, &body));
         let answer = self.expect("_result");
         assert!(contains(&answer.body, b"NetConnection.Connect.Success"), "{answer:?}");
         for (n, name) in [(2.0, "releaseStream"), (3.0, "FCPublish")] {
-            self.message(&Message::new(3, 20, 0, &command(&[&string(name), &number(n), &NULL, &string("cam")])));
+            self.message(&Message::new(
+                3,
+                20,
+                0,
+                &command(&[&string(name), &number(n), &NULL, &string("cam")]),
+            ));
         }
-        self.message(&Message::new(3, 20, 0, &command(&[&string("createStream"), &number(4.0), &NULL])));
+        self.message(&Message::new(
+            3,
+            20,
+            0,
+            &command(&[&string("createStream"), &number(4.0), &NULL]),
+        ));
         loop {
             let answer = self.expect("_result");
             if answer.body[10..].starts_with(&number(4.0)) {
@@ -329,9 +347,33 @@ impl Raw {
         }
     }
 
+    /// Whether a connect is accepted; a server without a place closes at once, or answers `_error`.
+    pub fn served(&mut self) -> bool {
+        let mut hello = vec![3];
+        hello.resize(1537, 0);
+        self.send(&hello);
+        let Some(answer) = self.exactly(3073) else { return false };
+        self.send(&answer[1..1537]);
+        let fields = [("app", string("live")), ("tcUrl", string("rtmp://127.0.0.1/live"))];
+        self.message(&Message::new(
+            3,
+            20,
+            0,
+            &command(&[&string("connect"), &number(1.0), &object(&fields)]),
+        ));
+        let end = Instant::now() + Duration::from_secs(3);
+        while let Some(message) = self.next(end.saturating_duration_since(Instant::now())) {
+            if message.kind == 20 {
+                return message.body.starts_with(&string("_result"));
+            }
+        }
+        false
+    }
+
     /// publish on message stream 1; the answer's code.
     pub fn publish(&mut self, key: &str) -> String {
-        let body = command(&[&string("publish"), &number(5.0), &NULL, &string(key), &string("live")]);
+        let body =
+            command(&[&string("publish"), &number(5.0), &NULL, &string(key), &string("live")]);
         self.message(&Message::new(8, 20, 1, &body));
         let answer = self.expect("onStatus");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -383,17 +425,35 @@ impl Raw {
         let first = tags.first().map_or(0, |tag| tag.ms);
         for tag in tags {
             if speed > 0.0 {
-                let due = start + Duration::from_secs_f64(f64::from(tag.ms.wrapping_sub(first)) / 1000.0 / speed);
+                let due = start
+                    + Duration::from_secs_f64(
+                        f64::from(tag.ms.wrapping_sub(first)) / 1000.0 / speed,
+                    );
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            assert!(self.message(&Self::tag(tag)), "the program closed at {} ms, byte {}", tag.ms, self.sent);
+            assert!(
+                self.message(&Self::tag(tag)),
+                "the program closed at {} ms, byte {}",
+                tag.ms,
+                self.sent
+            );
         }
     }
 
     /// FCUnpublish, deleteStream, close.
     pub fn leave(mut self) {
-        self.message(&Message::new(3, 20, 0, &command(&[&string("FCUnpublish"), &number(6.0), &NULL, &string("cam")])));
-        self.message(&Message::new(3, 20, 0, &command(&[&string("deleteStream"), &number(7.0), &NULL, &number(1.0)])));
+        self.message(&Message::new(
+            3,
+            20,
+            0,
+            &command(&[&string("FCUnpublish"), &number(6.0), &NULL, &string("cam")]),
+        ));
+        self.message(&Message::new(
+            3,
+            20,
+            0,
+            &command(&[&string("deleteStream"), &number(7.0), &NULL, &number(1.0)]),
+        ));
         // What the peer still sends is read, so that closing is a FIN and not a reset.
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
         self.closes_within(Duration::from_secs(3));
@@ -424,10 +484,16 @@ fn chunked_reproduces_the_sheet_vectors() {
     let mut message = Message { csid: 4, ms: 1000, kind: 9, stream: 12346, body: vec![0; 307] };
     let bytes = chunked(&message, 128);
     assert_eq!(hex(&bytes[..12]), "040003e8000133093a300000");
-    assert_eq!((bytes.len(), bytes[12 + 128], bytes[12 + 128 + 1 + 128]), (12 + 307 + 2, 0xc4, 0xc4));
+    assert_eq!(
+        (bytes.len(), bytes[12 + 128], bytes[12 + 128 + 1 + 128]),
+        (12 + 307 + 2, 0xc4, 0xc4)
+    );
     message = Message { csid: 6, ms: 16_777_216, kind: 9, stream: 1, body: vec![0; 200] };
     let bytes = chunked(&message, 128);
     assert_eq!(hex(&bytes[..16]), "06ffffff0000c8090100000001000000");
     assert_eq!(hex(&bytes[16 + 128..16 + 128 + 5]), "c601000000");
-    assert_eq!([basic(0, 63), basic(3, 64), basic(0, 319), basic(0, 365)].map(|b| hex(&b)), ["3f", "c000", "00ff", "012d01"]);
+    assert_eq!(
+        [basic(0, 63), basic(3, 64), basic(0, 319), basic(0, 365)].map(|b| hex(&b)),
+        ["3f", "c000", "00ff", "012d01"]
+    );
 }

@@ -25,13 +25,7 @@ pub struct Expect {
 
 impl Default for Expect {
     fn default() -> Self {
-        Self {
-            runs: 1,
-            forced_cuts: false,
-            audio_slack: 0,
-            own_audio_base: false,
-            decodes: true,
-        }
+        Self { runs: 1, forced_cuts: false, audio_slack: 0, own_audio_base: false, decodes: true }
     }
 }
 
@@ -42,7 +36,14 @@ pub fn publish_and_judge(name: &str, tags: &[Tag], chunk: usize, expect: Expect)
 }
 
 /// As [`publish_and_judge`], to a program that runs already.
-pub fn publish_to(rillcast: &Rillcast, key: &str, name: &str, tags: &[Tag], chunk: usize, expect: Expect) -> Follower {
+pub fn publish_to(
+    rillcast: &Rillcast,
+    key: &str,
+    name: &str,
+    tags: &[Tag],
+    chunk: usize,
+    expect: Expect,
+) -> Follower {
     let sent = flv::sent(tags);
     let mut raw = Raw::start(rillcast.rtmp, key, chunk);
     let mut follower = rillcast.follow(key);
@@ -63,16 +64,33 @@ pub fn whole(follower: &mut Follower, sent: &Sent, deadline: Duration) -> bool {
 }
 
 /// Asks every judge about what was received, and compares it with the copy on tmpfs.
-pub fn judge(rillcast: &Rillcast, key: &str, name: &str, follower: &Follower, sent: &Sent, expect: Expect) {
+pub fn judge(
+    rillcast: &Rillcast,
+    key: &str,
+    name: &str,
+    follower: &Follower,
+    sent: &Sent,
+    expect: Expect,
+) {
     assert!(!follower.segments.is_empty(), "{name}: no segments; {:?}", follower.faults);
     follower.assert_clean();
     judge_segments(name, &follower.segments, sent, expect);
-    println!("{name}: hls-parser says {}", outside::hls_parser(&follower.last_text).unwrap_or_else(|e| panic!("{name}: {e}\n{}", follower.last_text)));
-    let (_, copy) = follow::from_folder(&rillcast.folder(key), "index.m3u8").unwrap_or_else(|e| panic!("{name}: on tmpfs: {e}"));
+    println!(
+        "{name}: hls-parser says {}",
+        outside::hls_parser(&follower.last_text)
+            .unwrap_or_else(|e| panic!("{name}: {e}\n{}", follower.last_text))
+    );
+    let (_, copy) = follow::from_folder(&rillcast.folder(key), "index.m3u8")
+        .unwrap_or_else(|e| panic!("{name}: on tmpfs: {e}"));
     for here in &copy {
         let same = follower.segments.iter().find(|got| got.entry.sequence == here.entry.sequence);
-        let same = same.unwrap_or_else(|| panic!("{name}: segment {} is on tmpfs only", here.entry.sequence));
-        assert!(same.bytes == here.bytes, "{name}: segment {} on tmpfs is not what HTTP gave", here.entry.sequence);
+        let same = same
+            .unwrap_or_else(|| panic!("{name}: segment {} is on tmpfs only", here.entry.sequence));
+        assert!(
+            same.bytes == here.bytes,
+            "{name}: segment {} on tmpfs is not what HTTP gave",
+            here.entry.sequence
+        );
     }
     println!("{name}: {} segments on tmpfs are byte for byte what HTTP gave", copy.len());
 }
@@ -86,12 +104,11 @@ pub fn judge_segments(name: &str, got: &[follow::Got], sent: &Sent, expect: Expe
         runs: expect.runs,
     };
     judge_media::compare(sent, got, rules).assert_clean(name);
-    let rules = judge_ts::Rules {
-        forced_cuts: expect.forced_cuts,
-    };
+    let rules = judge_ts::Rules { forced_cuts: expect.forced_cuts };
     judge_ts::judge(got, rules).assert_clean(name);
     if expect.decodes {
-        let (frames, _) = outside::ffmpeg_decodes_segments(got).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (frames, _) =
+            outside::ffmpeg_decodes_segments(got).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(frames as usize, sent.video.len(), "{name}: pictures that ffmpeg decodes");
         println!("{name}: ffmpeg decodes {frames} pictures without a word");
     }

@@ -82,7 +82,7 @@ impl Demux {
         let mut out = Segment::default();
         let mut open: BTreeMap<u16, Pes> = BTreeMap::new();
         let mut pmt_pid = None;
-        if bytes.is_empty() || bytes.len() % 188 != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(188) {
             out.faults.push(format!("length {} is not a positive multiple of 188", bytes.len()));
         }
         out.packets = bytes.len() / 188;
@@ -120,7 +120,8 @@ impl Demux {
                         pcr = Some(base * 300 + extension);
                     }
                     let known = if pcr.is_some() { 12 } else { 6 };
-                    if packet[5] & 0x0f == 0 && packet[known..5 + length].iter().any(|b| *b != 0xff) {
+                    if packet[5] & 0x0f == 0 && packet[known..5 + length].iter().any(|b| *b != 0xff)
+                    {
                         out.faults.push(fault("adaptation field stuffing is not ff".to_owned()));
                     }
                 }
@@ -186,7 +187,8 @@ impl Demux {
         }
         let before = self.counters.insert(pid, counter)?;
         let wanted = if has_payload { (before + 1) & 15 } else { before };
-        (counter != wanted).then(|| format!("PID {pid:#x} continuity counter {counter}, want {wanted}"))
+        (counter != wanted)
+            .then(|| format!("PID {pid:#x} continuity counter {counter}, want {wanted}"))
     }
 }
 
@@ -198,7 +200,10 @@ fn close(pes: Pes, out: &mut Segment) {
     if !exact && !unbounded {
         out.faults.push(format!(
             "packet {}: PES on PID {:#x} says {} bytes, has {} of data",
-            pes.first_packet, pes.pid, pes.declared, pes.data.len()
+            pes.first_packet,
+            pes.pid,
+            pes.declared,
+            pes.data.len()
         ));
     }
     out.pes.push(pes);
