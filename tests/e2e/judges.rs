@@ -669,3 +669,39 @@ fn odd_writers_are_understood_by_others() {
         |raw, tags| field::extended(raw, tags, false),
     );
 }
+
+/// A whole live session against nginx-rtmp's own HLS: the follower and the judges work on a server that
+/// this project did not write, and find in it what is known to be wrong with it.
+#[test]
+fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
+    let scratch = Scratch::new("nginx");
+    let hls = scratch.join("hls");
+    std::fs::create_dir_all(&hls).unwrap();
+    let nginx = crate::publish::Nginx::start(
+        &scratch,
+        &format!("hls on; hls_path {hls}; hls_fragment 1s; hls_playlist_length 12s; hls_cleanup off;"),
+    );
+    let folder = Folder::start(hls.into());
+    let tags = flv::read_file(&media::plain(6));
+    let sent = flv::sent(&tags);
+    let mut follower = Follower::new(folder.address, "/cam.m3u8");
+    let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", 4096);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            raw.tags(&tags, 4.0);
+            raw.leave();
+        });
+        follower.until(Duration::from_secs(8), |f| f.units.0 >= sent.video.len());
+    });
+    follower.assert_clean();
+    let found = structure(&follower.segments);
+    // It restarts the counters of PAT and PMT with each segment, and writes audio before the first PCR.
+    for words in ["PID 0x0 continuity counter 0, want 1", "a PES before any PCR"] {
+        assert!(found.faults.iter().any(|fault| fault.contains(words)), "{words}: {:?}", found.faults);
+    }
+    // The pictures are whole; the last audio frame is lost when the publisher leaves.
+    let found = media(&sent, &follower.segments);
+    assert_eq!(found.video, sent.video.len());
+    assert!(found.faults.iter().all(|fault| fault.contains("audio")), "{:?}", found.faults);
+    println!("nginx-rtmp's HLS: {:?}", found.faults);
+}
