@@ -3,16 +3,15 @@
 //! A peer-chosen length, count, depth, time or queue is compared with its bound here before it is
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
+use crate::time::Ticks;
+
 // ---- RTMP: chunk stream ---------------------------------------------------------------------
 
 /// Bytes held per ingest connection between two reads: one whole default-size chunk and its
 /// header can always arrive, and a large read amortises the system call.
 pub const RX_BYTES: usize = 64 << 10;
 const _: () = assert!(RX_BYTES.is_power_of_two());
-const _: () = assert!(
-    RX_BYTES > 2 * HANDSHAKE_BYTES,
-    "C2 and the first commands arrive together"
-);
+const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands arrive together");
 
 /// Bytes of C1, S1, C2 and S2 each (RTMP 1.0 §5.2.3).
 pub const HANDSHAKE_BYTES: usize = 1536;
@@ -20,10 +19,7 @@ pub const HANDSHAKE_BYTES: usize = 1536;
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
-const _: () = assert!(
-    MESSAGE_BYTES_MAX < 1 << 24,
-    "message length is a u24 on the wire"
-);
+const _: () = assert!(MESSAGE_BYTES_MAX < 1 << 24, "message length is a u24 on the wire");
 
 /// Payload bytes of a command or data message before publishing: a large connect is under 2 KiB,
 /// metadata under 16 KiB.
@@ -46,12 +42,328 @@ pub const CHUNK_BYTES_OUT: u32 = 64 << 10;
 /// Chunk size of both directions until a Set Chunk Size arrives (RTMP 1.0 §5.4.1).
 pub const CHUNK_BYTES_DEFAULT: u32 = 128;
 
+/// A chunk with at least this much payload still to come is received straight into its message's
+/// place; below, one copy is cheaper than a second I/O vector.
+pub const DIRECT_BYTES_MIN: u32 = 2 << 10;
+
+/// Streams that one connection may publish at once. FMLE publishes its renditions on one.
+pub const PUBLISHES_PER_CONNECTION_MAX: usize = 4;
+
+// ---- Storage --------------------------------------------------------------------------------
+
+/// Messages being assembled at once in one ring. Audio, video and data interleave: three; FMLE
+/// with several streams on one connection: seven.
+pub const RESERVATIONS_MAX: usize = 16;
+
+/// Keyframes a ring remembers, for readers that join or were overrun.
+pub const KEYFRAMES_INDEXED: usize = 32;
+
+/// Bytes of one sequence header or metadata kept aside. ffmpeg's HEVC configuration with its SEI
+/// is 2.4 KiB, OBS metadata 1 KiB.
+pub const ASIDE_BYTES_MAX: usize = 16 << 10;
+
+/// Messages a stream's ring lists: 30 s at 30 frames and 47 audio frames a second, and then some.
+pub const RING_MESSAGES: usize = 4096;
+
 // ---- RTMP: commands -------------------------------------------------------------------------
+
+/// Objects inside each other in one AMF value; metadata of the richest encoder nests 3 deep. Walks
+/// recurse this far, so it also bounds the stack.
+pub const AMF_DEPTH_MAX: u8 = 16;
+
+/// Properties of all objects of one AMF message together; a large onMetaData has 40.
+pub const AMF_PROPERTIES_MAX: u32 = 1024;
+
+/// Strings that one AMF3 value may refer back to.
+pub const AMF3_STRINGS_MAX: usize = 512;
+
+/// Complex values that one AMF3 value may refer back to.
+pub const AMF3_OBJECTS_MAX: usize = 256;
+
+/// Class descriptions that one AMF3 value may refer back to.
+pub const AMF3_TRAITS_MAX: usize = 64;
+const _: () = assert!(
+    16 * (AMF3_STRINGS_MAX + AMF3_OBJECTS_MAX) + 64 * AMF3_TRAITS_MAX <= 16 << 10,
+    "the AMF3 tables live on the stack"
+);
+
+/// Bytes of an application name and of a stream name each; both become parts of a path.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of the query behind a stream name: stream keys and signed tokens.
+pub const QUERY_BYTES_MAX: usize = 1024;
+
+/// Message streams that one connection may create; multitrack encoders use up to 4.
+pub const MESSAGE_STREAMS_MAX: usize = 8;
+
+/// Streams that one connection may publish at the same time.
+pub const PUBLISHES_MAX: usize = 4;
+const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
+
+/// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
+/// must have read something, connect to publish on every message stream, is under 4 KiB.
+pub const OUTBOX_BYTES: usize = 16 << 10;
+const _: () =
+    assert!(OUTBOX_BYTES > 2 * HANDSHAKE_BYTES + 1, "the handshake's answer goes through it too");
+
+/// Bytes of one reply before chunking.
+pub const REPLY_BYTES_MAX: usize = 1024;
+const _: () = assert!(REPLY_BYTES_MAX >= 512 + NAME_BYTES_MAX);
+
+/// Bytes after which we ask the peer to acknowledge, and allow it unacknowledged; the number that
+/// other servers send and that publishers have been tested with.
+pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
 
 // ---- Media ----------------------------------------------------------------------------------
 
+/// Media time of a stream's first sample: the clock runs ahead of it and must not begin below 0.
+pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(1_400);
+const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0);
+
+/// Program clock ahead of decode time: a player may buffer this much before it must decode.
+pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
+
+/// Distance of two clock references; H.222.0 §2.7.2 asks for at most 100 ms.
+pub const PCR_INTERVAL_TICKS_MAX: Ticks = Ticks::from_millis(99);
+
+/// Audio frames held back: until the first keyframe tells where the first segment starts, and
+/// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
+pub const AUDIO_FRAMES_HELD: usize = 64;
+
+/// Audio in one PES packet. Several frames share its overhead; 100 ms also keeps the clock due.
+pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
+
+/// Payload bytes of one audio PES packet: its length field has 16 bits, its header takes 8.
+pub const AUDIO_PES_BYTES_MAX: usize = 65_535 - 8;
+
+/// NAL units in one access unit. Encoders cut a picture into at most a few dozen slices.
+pub const NAL_UNITS_MAX: usize = 256;
+
+/// Bytes of SPS and PPS kept of one track; real ones take under 200.
+pub const PARAMETER_BYTES_MAX: usize = 4 << 10;
+
+/// A keyframe this much before the target still ends the segment: millisecond timestamps put a
+/// keyframe that is due at 2.000 s at 1.999 s as often as not.
+pub const CUT_SLACK_TICKS: Ticks = Ticks::from_millis(60);
+
+/// A track that has had no packet for so long is no longer named in the PMT.
+pub const TRACK_GONE_TICKS: Ticks = Ticks::from_millis(5_000);
+
+/// Media time to wait for a first keyframe before starting without one.
+pub const FIRST_KEYFRAME_TICKS_MAX: Ticks = Ticks::from_millis(10_000);
+
+/// Longest segment while the target duration is not settled.
+pub const SEGMENT_TICKS_MAX: Ticks = Ticks::from_millis(20_000);
+/// Pixels along one side of a picture that are believed: level 6.2 allows no more (H.264 table
+/// A-1, the square root of 8 · `MaxFS` macroblocks), and no player here shows more.
+pub const VIDEO_SIDE_PIXELS_MAX: u32 = 16_896;
+const _: () = assert!(VIDEO_SIDE_PIXELS_MAX.is_multiple_of(16));
+/// A forward step of one track's time beyond this is a jump, not a gap, unless the other track
+/// made the same way without one. Milliseconds.
+pub const TIME_GAP_MS_MAX: i64 = 10_000;
+
+/// A step back of one track's time up to this is clamped; beyond it is a jump. Milliseconds.
+pub const TIME_REGRESS_MS_MAX: i64 = 1_000;
+
+/// Two tracks whose times are further apart than this do not share a clock. Milliseconds.
+pub const TRACKS_APART_MS_MAX: i64 = 10_000;
+
+/// A track that jumps within this much media time after the other shares its discontinuity.
+/// Senders interleave within a second; a slow one may hold a track for a few. Milliseconds.
+pub const JUMP_FOLLOW_MS_MAX: i64 = 5_000;
+
+/// Composition times outside these bounds are taken as 0. Milliseconds.
+pub const COMPOSITION_MS_MIN: i64 = -200;
+/// See `COMPOSITION_MS_MIN`.
+pub const COMPOSITION_MS_MAX: i64 = 10_000;
+
+/// Constant distance from a track's decode time to its presentation time at composition time 0,
+/// so that no accepted negative composition time ever presents before it decodes. Milliseconds.
+pub const COMPOSITION_LEAD_MS: i64 = 200;
+const _: () = assert!(COMPOSITION_LEAD_MS + COMPOSITION_MS_MIN >= 0);
+
+/// Audio time is counted in samples until the wire's time is further away than this; RTMP's
+/// rounding to milliseconds and bursty senders stay below. Milliseconds.
+pub const AUDIO_DRIFT_MS_MAX: i64 = 50;
+
+/// The wire's audio time must stay behind the counted time for this long before the count steps
+/// back to it: senders that stamp bursts alike fall behind and catch up again. Milliseconds.
+pub const AUDIO_BEHIND_MS_MAX: i64 = 500;
+
+/// One video frame while no two have been seen. Milliseconds.
+pub const FRAME_MS_DEFAULT: i64 = 40;
+/// Widths of a test card or slate: the smallest that can be read, the largest that level 5.2 takes.
+pub const CARD_WIDTH: core::ops::RangeInclusive<u16> = 160..=4096;
+
+/// Heights of a test card or slate, as its widths.
+pub const CARD_HEIGHT: core::ops::RangeInclusive<u16> = 128..=2304;
+
+/// Pictures per second of a test card. Not 1: two IDR pictures in a row would need different ids.
+pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
+
+/// Bytes of a test card's message: keyframes of 1280x720 take 40 KiB, of 4096x2304 under 150 KiB.
+pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
+const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
+
+/// Milliseconds in the day that the test card's clock shows.
+pub const DAY_MS: u32 = 86_400_000;
+
+/// Width of the test card unless asked otherwise: every player decodes 720p.
+pub const CARD_WIDTH_DEFAULT: u16 = 1280;
+
+/// Height of the test card unless asked otherwise.
+pub const CARD_HEIGHT_DEFAULT: u16 = 720;
+
+/// Pictures per second of the test card unless asked otherwise.
+pub const CARD_FRAMES_DEFAULT: u32 = 25;
+
 // ---- HLS ------------------------------------------------------------------------------------
+
+/// A slot that is too short for its segment grows by this much at a time.
+pub const SLOT_STEP_BYTES: usize = 64 << 10;
+
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+
+/// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
+pub const STREAM_PATH_BYTES_MAX: usize = 260;
+
+/// Bytes of the sentence that says what is wrong with a stream.
+pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
+/// Segments held by one playlist, listed and waiting. Where segments come out shorter than
+/// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
+pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
+const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
+
+/// Segments that may wait for the playlist's next version; with more the version is early.
+pub const PENDING_SEGMENTS_MAX: usize = 2;
+const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
+
+/// Segments that leave the playlist in one version; the window is reached over several.
+pub const RETIRED_PER_UPDATE_MAX: usize = 8;
+const _: () = assert!(
+    RETIRED_PER_UPDATE_MAX > PENDING_SEGMENTS_MAX + 1,
+    "a version removes at least what it adds"
+);
+
+/// A segment is cut here while no target duration is settled, unless it is meant to be longer.
+/// Encoders' key frame intervals reach 10 s. Milliseconds.
+pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
+
+/// What a segment may exceed the target duration by: rounded to the nearest second it must not be
+/// more (RFC 8216 §4.3.3.1). Milliseconds.
+pub const TARGET_EXCESS_MS_MAX: i64 = 499;
+
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
+/// (at most 19 in front of the comma) and a name of at most 32.
+pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+
+/// Bytes read from a file at once: stays in the second-level cache until it is in packets.
+pub const FILE_READ_BYTES: usize = 256 << 10;
+
+/// Packets collected before a write to a file: 47 whole pages, so that no page is written twice.
+pub const FILE_WRITE_PACKETS: usize = 1024;
+const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
+
+/// Bytes that a segment takes in a playlist: three lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 
 // ---- Settings and program -------------------------------------------------------------------
+
+/// Names on the air at once. Each costs a ring and its slots; 32 fill the largest board.
+pub const STREAMS_MAX: u32 = 32;
+
+/// Connections that may publish at once, those still shaking hands included.
+pub const PUBLISHERS_MAX: u32 = 64;
+
+/// HTTP connections at once. Beyond this one thread on a small core cannot keep its deadlines.
+pub const VIEWERS_MAX: u32 = 4096;
+
+/// Bytes of one stream's ring at least: a 720p keyframe with its audio fits.
+pub const RING_BYTES_MIN: u32 = 256 << 10;
+
+/// Bytes of one stream's ring at most: 8 s at 64 Mbit/s, far beyond what the boards carry.
+pub const RING_BYTES_MAX: u32 = 64 << 20;
+const _: () = assert!(
+    RING_BYTES_MAX >= 2 * MESSAGE_BYTES_MAX,
+    "the largest message fits the largest ring beside another"
+);
+
+/// Bytes of one segment's slot at least: one second at 2 Mbit/s.
+pub const SLOT_BYTES_MIN: u32 = 256 << 10;
+
+/// Bytes of one segment's slot at most: eight seconds at 64 Mbit/s.
+pub const SLOT_BYTES_MAX: u32 = 64 << 20;
+
+/// Wanted segment duration at least. Shorter ones cost a playlist request each half second from
+/// every player, and `EXTINF` rounds below half a second to nothing (RFC 8216 §4.3.3.1).
+pub const SEGMENT_MS_MIN: u32 = 500;
+
+/// Wanted segment duration at most: a player starts three of them behind (RFC 8216 §6.3.3).
+pub const SEGMENT_MS_MAX: u32 = 20_000;
+
+/// `EXT-X-TARGETDURATION` at most, in seconds, by setting or by a first segment: the longest
+/// segment and a late keyframe.
+pub const TARGET_DURATION_S_MAX: u32 = 60;
+const _: () = assert!(TARGET_DURATION_S_MAX * 1000 >= SEGMENT_MS_MAX);
+
+/// Segments a playlist lists at least: it may not become shorter than three target durations
+/// (RFC 8216 §6.2.2).
+pub const WINDOW_SEGMENTS_MIN: u32 = 3;
+
+/// Segments a playlist lists at most: a minute of one-second segments to scroll back.
+pub const WINDOW_SEGMENTS_MAX: u32 = 60;
+
+/// The same as a count of places.
+#[expect(clippy::as_conversions, reason = "a small u32 always fits")]
+pub const WINDOW_MAX: usize = WINDOW_SEGMENTS_MAX as usize;
+
+/// Slots of a stream beside its window and what players may still be fetching: the one being
+/// written, and one so that a slow response does not hold up the next segment.
+pub const SLOTS_SPARE: u32 = 2;
+
+/// Bytes of rings and mapped slots together. A 32-bit process has 3 GiB of addresses at best and
+/// libraries, stacks and fragments need some of them; a 64-bit one is held by its memory only.
+pub const MEDIA_BYTES_MAX: u64 = if cfg!(target_pointer_width = "32") { 2 << 30 } else { 64 << 30 };
+
+/// Bytes of a settings file: the default one with all its comments is under 4 KiB.
+pub const SETTINGS_TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of a wrong value or name that an error message repeats.
+pub const SEEN_CHARS_MAX: usize = 48;
+
+/// Bytes of a folder's path. Leaves room for our file names below it within the kernel's 4096
+/// and keeps paths in log lines readable.
+pub const FOLDER_BYTES_MAX: usize = 240;
+
+/// Seconds of test card that can be made into a file: a day, past the 24-bit timestamp wrap.
+pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
+
+/// Files and folders that one clearing of left-over files looks at; more means that the folder
+/// is not ours.
+pub const LEFTOVERS_MAX: u32 = 16_384;
+const _: () = assert!(
+    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
+    "all slots of the largest configuration are ours"
+);
+
+/// Depth of folders below `hls.dir`: application, then stream.
+pub const LEFTOVER_DEPTH_MAX: usize = 3;
+
+/// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
+pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
+const _: () = assert!(BUDGET_OUTBOX_BYTES > 4 << 10, "S0, S1 and S2 go out together");
+
+/// Bytes of one viewer's place: its request head, its response head and its state.
+pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
+
+/// Bytes of one stream's segmenter, timelines, parameter sets and tables.
+pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
+
+/// Bytes of one media playlist: 60 segments with their durations, dates and names.
+pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
+
+/// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
+pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;

@@ -43,13 +43,31 @@ counters! {
     RtmpPartialsDropped = "rtmp_partials_dropped",
     /// Media messages dropped because nothing was being published on their stream.
     RtmpStrayMedia = "rtmp_stray_media",
+    /// Data messages that did not parse, dropped.
+    RtmpDataDropped = "rtmp_data_dropped",
     // Media
     /// Messages whose codec MPEG-TS cannot carry here, dropped.
     MediaUnsupported = "media_unsupported",
     /// Messages that did not parse as their codec says, dropped.
     MediaMalformed = "media_malformed",
+    /// Pictures and audio frames dropped because no keyframe had come yet.
+    MediaBeforeKeyframe = "media_before_keyframe",
+    /// Pictures and audio packets dropped because no slot was free for their segment.
+    MediaWithoutSlot = "media_without_slot",
+    /// Pictures and audio packets dropped because a whole slot cannot take them.
+    MediaTooLarge = "media_too_large",
+    /// Audio packets dropped because the ring was overwritten before they were due.
+    MediaOverrun = "media_overrun",
     /// Jumps of media time that started a new timeline.
     MediaJumps = "media_jumps",
+    /// Wraps of a sender's clock that passed unseen.
+    MediaWraps = "media_wraps",
+    /// Samples moved 1 ms behind the one before, because their time repeated or went back.
+    MediaClamped = "media_clamped",
+    /// Composition times out of bounds, taken as 0.
+    MediaCompositionRefused = "media_composition_refused",
+    /// Corrections of the audio sample count to the sender's clock.
+    MediaReanchored = "media_reanchored",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",
@@ -57,10 +75,16 @@ counters! {
     SegmentsForced = "segments_forced",
     /// Segments cut early because their slot was full.
     SlotsFull = "slots_full",
+    /// Slots given new pages because somebody still referred to the old ones.
+    SlotsRenewed = "slots_renewed",
     /// Slots used again before their retention had passed, for lack of another.
     RetentionCut = "retention_cut",
     /// Playlist updates made earlier than half a target duration after the last.
     UpdatesEarly = "updates_early",
+    /// Segments removed although less than three target durations remained, for lack of room.
+    WindowCut = "window_cut",
+    /// Segments listed shorter than they are, since they exceeded the target duration.
+    SegmentsOverlong = "segments_overlong",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",
@@ -87,21 +111,13 @@ pub struct Status {
 impl Status {
     /// Every counter at zero.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "zero is only meaningful at process start"
-    )]
+    #[expect(clippy::new_without_default, reason = "zero is only meaningful at process start")]
     pub const fn new() -> Self {
-        Self {
-            counts: [const { Cell::new(0) }; Counter::ALL.len()],
-        }
+        Self { counts: [const { Cell::new(0) }; Counter::ALL.len()] }
     }
 
     /// Adds `n` to a counter; wraps after 2^64.
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a fieldless enum")]
     pub fn add(&self, counter: Counter, n: u64) {
         if let Some(cell) = self.counts.get(counter as usize) {
             cell.set(cell.get().wrapping_add(n));
@@ -110,10 +126,7 @@ impl Status {
 
     /// Current value of a counter.
     #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a fieldless enum")]
     pub fn get(&self, counter: Counter) -> u64 {
         self.counts.get(counter as usize).map_or(0, Cell::get)
     }
@@ -130,12 +143,7 @@ mod tests {
         assert_eq!(status.get(Counter::Segments), 2);
         assert_eq!(status.get(Counter::SegmentsForced), 0);
         for (i, a) in Counter::ALL.iter().enumerate() {
-            assert!(
-                Counter::ALL
-                    .iter()
-                    .skip(i + 1)
-                    .all(|b| b.name() != a.name())
-            );
+            assert!(Counter::ALL.iter().skip(i + 1).all(|b| b.name() != a.name()));
         }
     }
 }

@@ -75,10 +75,7 @@ impl Instant {
     /// The instant `wait` later; saturates.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// Time from `earlier` to `self`, zero if `earlier` is later.

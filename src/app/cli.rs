@@ -1,1 +1,453 @@
-//! Being built.
+//! The command line: arguments in, one `Command` out; help drawn from the table of settings.
+//!
+//! The settings file named by `--config` is read here, once, before anything starts. `--set` wins
+//! over the file, and the last `--set` of a key wins. Prints nothing: `app` does, and turns a
+//! `CliError` into one line on standard error and exit code 2.
+
+use core::fmt;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use lexopt::{Arg, Parser, ValueExt as _};
+
+use crate::config::document::{self, DocumentError};
+use crate::config::settings::{Config, Draft, SettingError, TABLE};
+use crate::config::value::Seen;
+use crate::limits::{SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
+
+/// What the program is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take streams in and hand them out until a signal comes.
+    Serve {
+        /// Settings of the file and of `--set`.
+        config: Config,
+        /// Whether a test card is on the air as a stream of its own.
+        testcard: bool,
+    },
+    /// Cut an FLV file into segments with their playlist.
+    Segment {
+        /// The FLV file.
+        input: PathBuf,
+        /// The folder to write to.
+        folder: PathBuf,
+        /// Settings of the file and of `--set`.
+        config: Config,
+    },
+    /// Write the test card to an FLV file.
+    Testcard {
+        /// The FLV file.
+        output: PathBuf,
+        /// Its length in seconds, from 1 to `TESTCARD_SECONDS_MAX`.
+        seconds: u32,
+    },
+    /// Print the memory that the settings ask for.
+    Budget {
+        /// Settings of the file and of `--set`.
+        config: Config,
+    },
+    /// Print a help page.
+    Help(Page),
+    /// Print name and version.
+    Version,
+}
+
+impl Command {
+    /// Understands the arguments; `args` is without the program's own name.
+    ///
+    /// # Errors
+    /// The arguments or the settings cannot be used.
+    pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, CliError> {
+        let mut parser = Parser::from_args(args.collect::<Vec<_>>());
+        let page = match parser.next()? {
+            None => return Err(CliError::NoCommand),
+            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Self::Help(Page::Program)),
+            Some(Arg::Short('V') | Arg::Long("version")) => return Ok(Self::Version),
+            Some(Arg::Value(name)) => Page::of(&name)?,
+            Some(option) => return Err(CliError::Usage(option.unexpected())),
+        };
+        let Some(given) = Given::parse(&mut parser, page)? else {
+            return Ok(Self::Help(page));
+        };
+        given.command(page)
+    }
+}
+
+/// The help pages: the program's and one for each command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// `rillcast --help`.
+    Program,
+    /// `rillcast serve --help`.
+    Serve,
+    /// `rillcast segment --help`.
+    Segment,
+    /// `rillcast testcard --help`.
+    Testcard,
+    /// `rillcast budget --help`.
+    Budget,
+}
+
+impl Page {
+    const COMMANDS: [Self; 4] = [Self::Serve, Self::Segment, Self::Testcard, Self::Budget];
+
+    fn of(name: &OsStr) -> Result<Self, CliError> {
+        let known = Self::COMMANDS.into_iter().find(|page| page.name() == name);
+        known.ok_or_else(|| CliError::UnknownCommand { seen: Seen::new(&name.to_string_lossy()) })
+    }
+
+    /// The command's name; empty for the program's page.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Program => "",
+            Self::Serve => "serve",
+            Self::Segment => "segment",
+            Self::Testcard => "testcard",
+            Self::Budget => "budget",
+        }
+    }
+
+    const fn arguments(self) -> &'static str {
+        match self {
+            Self::Program => "COMMAND [OPTION]...",
+            Self::Serve => "[--config FILE] [--set KEY=VALUE]... [--testcard]",
+            Self::Segment => "IN.flv OUTDIR [--config FILE] [--set KEY=VALUE]...",
+            Self::Testcard => "OUT.flv --seconds N",
+            Self::Budget => "[--config FILE] [--set KEY=VALUE]...",
+        }
+    }
+
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::Program => "RTMP in, HLS out: the stream box of a building.",
+            Self::Serve => "Takes streams in and hands them out until SIGTERM or SIGINT.",
+            Self::Segment => "Cuts an FLV file into MPEG-TS segments with their playlist.",
+            Self::Testcard => "Writes the test card to an FLV file.",
+            Self::Budget => "Prints the memory that the settings ask for, without starting.",
+        }
+    }
+
+    const fn operands(self) -> usize {
+        match self {
+            Self::Program | Self::Serve | Self::Budget => 0,
+            Self::Segment => 2,
+            Self::Testcard => 1,
+        }
+    }
+
+    const fn has_settings(self) -> bool {
+        !matches!(self, Self::Testcard)
+    }
+}
+
+/// The help page as it is printed.
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, arguments) = (self.name(), self.arguments());
+        let gap = if name.is_empty() { "" } else { " " };
+        writeln!(f, "{}\n\nusage: rillcast{gap}{name} {arguments}\n", self.purpose())?;
+        if *self == Self::Program {
+            writeln!(f, "commands (`rillcast COMMAND --help` tells more):")?;
+            for page in Self::COMMANDS {
+                writeln!(f, "  {:<9} {}", page.name(), page.purpose())?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "options:")?;
+        if self.has_settings() {
+            writeln!(f, "  --config FILE    read settings from this TOML file")?;
+            writeln!(f, "  --set KEY=VALUE  change one setting; wins over the file")?;
+        }
+        match self {
+            Self::Program => writeln!(f, "  -V, --version    print name and version")?,
+            Self::Serve => writeln!(f, "  --testcard       put a test card on the air")?,
+            Self::Testcard => {
+                writeln!(f, "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}")?
+            }
+            Self::Segment | Self::Budget => {}
+        }
+        writeln!(f, "  -h, --help       print this page")?;
+        if self.has_settings() {
+            writeln!(f, "\nsettings:")?;
+            for setting in TABLE {
+                let (key, default) = (setting.key, setting.default_value());
+                let (kind, applies) = (setting.kind, setting.applies);
+                writeln!(f, "  {key} = {default}  ({kind}; {applies})")?;
+                writeln!(f, "      {}", setting.help())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why the arguments cannot be used. Each is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Malformed: nothing was asked.
+    #[error("no command: give serve, segment, testcard or budget; `rillcast --help` tells more")]
+    NoCommand,
+    /// Malformed: no command has this name.
+    #[error("unknown command {seen}: there are serve, segment, testcard and budget")]
+    UnknownCommand {
+        /// The name.
+        seen: Seen,
+    },
+    /// Malformed: an option is unknown or lacks its value.
+    #[error("{0}; `rillcast --help` lists all options")]
+    Usage(#[from] lexopt::Error),
+    /// Malformed: too few or too many operands.
+    #[error("{have} operands, {need} needed: rillcast {command} {}", arguments)]
+    Operands {
+        /// Operands given.
+        have: usize,
+        /// Operands needed.
+        need: usize,
+        /// The command.
+        command: &'static str,
+        /// What it takes.
+        arguments: &'static str,
+    },
+    /// Malformed or out of bounds: the length of a test card.
+    #[error("--seconds is {seen}: allowed is 1 to {TESTCARD_SECONDS_MAX}; write it like 60")]
+    Seconds {
+        /// What was given.
+        seen: Seen,
+    },
+    /// The settings file cannot be read.
+    #[error("{}: {cause}; check the name and who may read it", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The settings file is not right.
+    #[error("{}: {cause}", path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: DocumentError,
+    },
+    /// A `--set` is not right, or the settings together are not.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+impl CliError {
+    /// Exit code of a program that was not started as it should be.
+    pub const EXIT_CODE: u8 = 2;
+}
+
+/// What the arguments of one command said, before it is known whether that is enough.
+struct Given {
+    file: Option<PathBuf>,
+    sets: Vec<String>,
+    testcard: bool,
+    seconds: Option<OsString>,
+    operands: Vec<OsString>,
+}
+
+impl Given {
+    /// None when the command's help is asked for.
+    fn parse(parser: &mut Parser, page: Page) -> Result<Option<Self>, CliError> {
+        let mut given = Self {
+            file: None,
+            sets: Vec::new(),
+            testcard: false,
+            seconds: None,
+            operands: Vec::new(),
+        };
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
+                Arg::Long("config") if page.has_settings() => {
+                    given.file = Some(parser.value()?.into());
+                }
+                Arg::Long("set") if page.has_settings() => {
+                    given.sets.push(parser.value()?.string()?);
+                }
+                Arg::Long("testcard") if page == Page::Serve => given.testcard = true,
+                Arg::Long("seconds") if page == Page::Testcard => {
+                    given.seconds = Some(parser.value()?);
+                }
+                Arg::Value(operand) => given.operands.push(operand),
+                Arg::Short(_) | Arg::Long(_) => return Err(CliError::Usage(arg.unexpected())),
+            }
+        }
+        let (have, need) = (given.operands.len(), page.operands());
+        if have != need {
+            return Err(CliError::Operands {
+                have,
+                need,
+                command: page.name(),
+                arguments: page.arguments(),
+            });
+        }
+        Ok(Some(given))
+    }
+
+    fn command(self, page: Page) -> Result<Command, CliError> {
+        let config = self.config()?;
+        let seconds = self.seconds;
+        let mut operands = self.operands.into_iter().map(PathBuf::from);
+        let mut operand = || operands.next().unwrap_or_default();
+        Ok(match page {
+            Page::Program => Command::Help(page),
+            Page::Serve => Command::Serve { config, testcard: self.testcard },
+            Page::Segment => Command::Segment { input: operand(), folder: operand(), config },
+            Page::Testcard => {
+                Command::Testcard { output: operand(), seconds: parse_seconds(seconds)? }
+            }
+            Page::Budget => Command::Budget { config },
+        })
+    }
+
+    fn config(&self) -> Result<Config, CliError> {
+        let mut draft = Draft::new();
+        if let Some(path) = &self.file {
+            let text = read_settings(path)?;
+            document::read(&text, &mut draft)
+                .map_err(|cause| CliError::Document { path: path.clone(), cause })?;
+        }
+        for pair in &self.sets {
+            draft.set_pair(pair)?;
+        }
+        Ok(draft.check()?)
+    }
+}
+
+/// The file's text, read no further than one byte past what a settings file may have.
+fn read_settings(path: &Path) -> Result<String, CliError> {
+    let limit = u64::try_from(SETTINGS_TEXT_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_string(&mut text))
+        .map_err(|cause| CliError::Unreadable { path: path.to_owned(), cause })?;
+    Ok(text)
+}
+
+fn parse_seconds(given: Option<OsString>) -> Result<u32, CliError> {
+    let given = given
+        .ok_or_else(|| lexopt::Error::MissingValue { option: Some("--seconds".to_owned()) })?;
+    let text = given.to_string_lossy();
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=TESTCARD_SECONDS_MAX).contains(seconds))
+        .ok_or_else(|| CliError::Seconds { seen: Seen::new(&text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        let args = line.split_whitespace().map(OsString::from);
+        Command::parse(args).map_err(|error| error.to_string())
+    }
+
+    fn defaults() -> Config {
+        Draft::new().check().unwrap()
+    }
+
+    #[test]
+    fn commands_take_their_arguments() {
+        assert_eq!(
+            parse("serve --testcard"),
+            Ok(Command::Serve { config: defaults(), testcard: true })
+        );
+        assert_eq!(
+            parse("segment in.flv out"),
+            Ok(Command::Segment {
+                input: "in.flv".into(),
+                folder: "out".into(),
+                config: defaults()
+            })
+        );
+        assert_eq!(
+            parse("testcard --seconds=60 card.flv"),
+            Ok(Command::Testcard { output: "card.flv".into(), seconds: 60 })
+        );
+        assert_eq!(parse("budget"), Ok(Command::Budget { config: defaults() }));
+        assert_eq!(parse("--version"), Ok(Command::Version));
+        assert_eq!(parse("-h"), Ok(Command::Help(Page::Program)));
+        assert_eq!(parse("serve --help"), Ok(Command::Help(Page::Serve)));
+    }
+
+    #[test]
+    fn set_wins_over_file_and_the_last_set_wins() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "[limits]\nstreams = 2\nviewers = 9\n").unwrap();
+        let path = file.path().display();
+        let line = format!("budget --set limits.streams=3 --config {path} --set limits.streams=5");
+        let Ok(Command::Budget { config }) = parse(&line) else {
+            panic!("not a budget");
+        };
+        assert_eq!(config.limits_streams, 5);
+        assert_eq!(config.limits_viewers, 9);
+    }
+
+    #[test]
+    fn set_can_mend_what_the_file_alone_would_contradict() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "hls.target_duration_s = 10").unwrap();
+        let path = file.path().display();
+        assert!(parse(&format!("serve --config {path}")).is_err());
+        let line = format!("serve --config {path} --set hls.window_segments=15");
+        assert!(parse(&line).is_ok());
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_and_say_what_to_do() {
+        for (line, part) in [
+            ("", "no command: give serve"),
+            ("sevre", "unknown command \"sevre\""),
+            ("--bogus", "invalid option '--bogus'"),
+            ("serve --bogus", "invalid option '--bogus'"),
+            ("serve --seconds 5", "invalid option '--seconds'"),
+            ("serve extra", "1 operands, 0 needed: rillcast serve"),
+            ("serve --config", "missing argument for option '--config'"),
+            ("serve --set", "missing argument for option '--set'"),
+            ("serve --testcard=yes", "unexpected argument for option"),
+            ("serve --set hls.dir", "has no value"),
+            ("serve --set hls.foo=1", "unknown setting \"hls.foo\""),
+            ("serve --set hls.target_duration_s=9", "hls.window_segments is 6"),
+            ("segment in.flv", "1 operands, 2 needed: rillcast segment IN.flv OUTDIR"),
+            ("testcard a.flv", "missing argument for option '--seconds'"),
+            ("testcard a.flv --seconds 0", "--seconds is \"0\": allowed is 1 to 86400"),
+            ("testcard a.flv --set log.level=info", "invalid option '--set'"),
+            ("serve --config /nowhere/x", "/nowhere/x: No such file"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn file_errors_name_file_line_and_column() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "[hls]\nsegment = 1\n").unwrap();
+        let path = file.path().display().to_string();
+        let error = parse(&format!("serve --config {path}")).unwrap_err();
+        assert!(error.starts_with(&format!("{path}: line 2, column 1: ")), "{error}");
+    }
+
+    #[test]
+    fn help_shows_every_setting_and_fits_a_terminal() {
+        let pages = [Page::Program, Page::Serve, Page::Segment, Page::Testcard, Page::Budget];
+        for page in pages {
+            let text = page.to_string();
+            assert!(text.contains("usage: rillcast"), "{text}");
+            for setting in TABLE {
+                assert_eq!(text.contains(setting.key), page.has_settings());
+            }
+            for line in text.lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+        }
+    }
+}

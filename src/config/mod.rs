@@ -1,4 +1,5 @@
-//! Settings: one table, its text form. Pure: reads no file.
+//! Settings: one table, the kinds of value in it, its text form. Pure: reads no file.
 
 pub mod document;
 pub mod settings;
+pub mod value;

@@ -1,1 +1,367 @@
-//! Being built.
+//! Turns an access unit as FLV carries it into an access unit as a transport stream carries it,
+//! without moving payload.
+//!
+//! The result is a list of slices, in order: access unit delimiter, parameter sets before an IDR
+//! picture, start code and NAL unit by turns. The muxer copies them once, to their final place.
+//! Decides nothing about time or segments.
+//! Source: H.264 Annex B, §7.4.1.2.3; H.222.0 §2.14.1.
+//!
+//! Quirks tolerated: Annex B data where lengths were promised; delimiters and filler in the data
+//! (dropped); parameter sets in band (kept, and remembered when they differ).
+
+use crate::limits::{NAL_UNITS_MAX, PARAMETER_BYTES_MAX};
+use crate::wire::h264::{
+    AvcConfig, LengthBytes, Nal, NalType, SliceType, annexb, is_annexb, nals, recovery_point,
+    slice_type,
+};
+
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// Access unit delimiter that allows every slice type.
+const DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xf0];
+
+/// Why an access unit cannot be carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// Malformed: no picture in it.
+    #[error("access unit of {bytes} bytes holds no slice")]
+    NoSlice {
+        /// Bytes of the unit.
+        bytes: usize,
+    },
+    /// Exhausted: more NAL units than are taken.
+    #[error("access unit holds more than {max} NAL units")]
+    TooManyUnits {
+        /// Limit.
+        max: usize,
+    },
+    /// Exhausted: parameter sets longer than are kept.
+    #[error("parameter sets are longer than {max} bytes")]
+    ParameterSets {
+        /// Limit.
+        max: usize,
+    },
+}
+
+/// The parameter sets of a track with start codes, as they go before an IDR picture.
+#[derive(Debug)]
+pub struct ParameterSets {
+    bytes: Box<[u8]>,
+    len: usize,
+    length_bytes: LengthBytes,
+}
+
+impl ParameterSets {
+    /// Allocates room for parameter sets, once.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "allocates; not a zero value")]
+    pub fn new() -> Self {
+        let bytes = vec![0; PARAMETER_BYTES_MAX].into_boxed_slice();
+        Self { bytes, len: 0, length_bytes: LengthBytes::Four }
+    }
+
+    /// Takes over a configuration. Returns whether the sets differ from those before.
+    ///
+    /// # Errors
+    /// `ParameterSets` if they are too long; there are none then.
+    pub fn set(&mut self, config: &AvcConfig<'_>) -> Result<bool, UnitError> {
+        self.length_bytes = config.length_bytes;
+        self.replace(config.sps().chain(config.pps()))
+    }
+
+    /// Takes over parameter sets behind start codes, as some encoders send their configuration.
+    /// Returns whether they differ from those before.
+    ///
+    /// # Errors
+    /// `ParameterSets` if they are too long; there are none then.
+    pub fn set_annexb(&mut self, record: &[u8]) -> Result<bool, UnitError> {
+        self.length_bytes = LengthBytes::Four;
+        let sets = annexb(record).filter(|nal| matches!(nal.kind(), NalType::Sps | NalType::Pps));
+        self.replace(sets.map(|nal| nal.bytes))
+    }
+
+    /// Forgets the sets: another publisher begins.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Whether there are none yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn replace<'a>(
+        &mut self,
+        sets: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<bool, UnitError> {
+        let bytes: usize = sets.clone().map(|set| START_CODE.len() + set.len()).sum();
+        if bytes > self.bytes.len() {
+            self.len = 0;
+            return Err(UnitError::ParameterSets { max: self.bytes.len() });
+        }
+        let mut changed = bytes != self.len;
+        let mut at = 0;
+        for part in sets.flat_map(|set| [&START_CODE[..], set]) {
+            if let Some(room) = self.bytes.get_mut(at..at + part.len()) {
+                changed |= room != part;
+                room.copy_from_slice(part);
+            }
+            at += part.len();
+        }
+        debug_assert!(at == bytes);
+        self.len = bytes;
+        Ok(changed)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A NAL unit's place in the access unit's data.
+#[derive(Clone, Copy, Debug)]
+struct Unit {
+    offset: u32,
+    bytes: u32,
+}
+
+/// The parts of one access unit; used again for each.
+#[derive(Debug)]
+pub struct AccessUnit {
+    units: heapless::Vec<Unit, NAL_UNITS_MAX>,
+    with_sets: bool,
+    bytes: usize,
+    idr: bool,
+    random_access: bool,
+    parameters_changed: bool,
+}
+
+impl AccessUnit {
+    /// An access unit without parts.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "an empty unit is not a meaningful value")]
+    pub const fn new() -> Self {
+        Self {
+            units: heapless::Vec::new(),
+            with_sets: false,
+            bytes: 0,
+            idr: false,
+            random_access: false,
+            parameters_changed: false,
+        }
+    }
+
+    /// Finds the parts of `data` and what kind of picture it is. `sets` are updated when the data
+    /// brings its own.
+    ///
+    /// # Errors
+    /// `UnitError`; the unit must then be dropped.
+    pub fn gather(&mut self, data: &[u8], sets: &mut ParameterSets) -> Result<(), UnitError> {
+        self.units.clear();
+        self.idr = false;
+        self.random_access = false;
+        self.parameters_changed = false;
+        let starts = data.starts_with(&START_CODE) || data.starts_with(&[0, 0, 1]);
+        let kinds = if starts && is_annexb(data, sets.length_bytes) {
+            self.collect(annexb(data))?
+        } else {
+            self.collect(nals(data, sets.length_bytes))?
+        };
+        if !kinds.slice {
+            return Err(UnitError::NoSlice { bytes: data.len() });
+        }
+        let in_band = kinds.sps && kinds.pps;
+        if in_band {
+            let own = self.units.iter().map(|unit| unit.of(data)).filter(|nal| {
+                let kind = nal.first().map(|first| NalType::of(*first));
+                matches!(kind, Some(NalType::Sps | NalType::Pps))
+            });
+            self.parameters_changed = sets.replace(own)?;
+        }
+        self.with_sets = self.random_access && !in_band;
+        let units: usize =
+            self.units.iter().map(|unit| START_CODE.len() + unit.of(data).len()).sum();
+        let before = if self.with_sets { sets.len } else { 0 };
+        self.bytes = DELIMITER.len() + before + units;
+        Ok(())
+    }
+
+    /// The slices of the unit that was gathered from `data`, in order.
+    pub fn slices<'a>(
+        &'a self,
+        data: &'a [u8],
+        sets: &'a ParameterSets,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let sets = if self.with_sets { sets.bytes() } else { &[] };
+        let units = self.units.iter().flat_map(|unit| [&START_CODE[..], unit.of(data)]);
+        [&DELIMITER[..], sets].into_iter().chain(units)
+    }
+
+    /// Bytes of all slices.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the unit has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Whether it is an IDR picture.
+    #[must_use]
+    pub const fn is_idr(&self) -> bool {
+        self.idr
+    }
+
+    /// Whether decoding can start here: an IDR picture, or an I picture at a recovery point.
+    #[must_use]
+    pub const fn is_random_access(&self) -> bool {
+        self.random_access
+    }
+
+    /// Whether its own parameter sets differ from those before.
+    #[must_use]
+    pub const fn parameters_changed(&self) -> bool {
+        self.parameters_changed
+    }
+
+    /// Lists the units worth carrying and notes what they are.
+    fn collect<'a>(&mut self, nals: impl Iterator<Item = Nal<'a>>) -> Result<Kinds, UnitError> {
+        let mut kinds = Kinds { slice: false, sps: false, pps: false };
+        let mut recovers = false;
+        for nal in nals {
+            match nal.kind() {
+                NalType::Aud | NalType::Filler => continue,
+                NalType::Sps => kinds.sps = true,
+                NalType::Pps => kinds.pps = true,
+                NalType::Sei if !kinds.slice => recovers |= recovery_point(nal.bytes).is_some(),
+                NalType::Idr => {
+                    self.idr = true;
+                    self.random_access = true;
+                    kinds.slice = true;
+                }
+                kind if kind.is_coded() && !kinds.slice => {
+                    let kind = if recovers { slice_type(nal.bytes) } else { None };
+                    self.random_access |= matches!(kind, Some(SliceType::I | SliceType::Si));
+                    kinds.slice = true;
+                }
+                _ => {}
+            }
+            let (Ok(offset), Ok(bytes)) =
+                (u32::try_from(nal.offset), u32::try_from(nal.bytes.len()))
+            else {
+                continue;
+            };
+            self.units
+                .push(Unit { offset, bytes })
+                .map_err(|_| UnitError::TooManyUnits { max: NAL_UNITS_MAX })?;
+        }
+        Ok(kinds)
+    }
+}
+
+struct Kinds {
+    slice: bool,
+    sps: bool,
+    pps: bool,
+}
+
+impl Unit {
+    fn of(self, data: &[u8]) -> &[u8] {
+        let (Ok(offset), Ok(bytes)) = (usize::try_from(self.offset), usize::try_from(self.bytes))
+        else {
+            return &[];
+        };
+        data.get(offset..offset + bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: [u8; 19] = [
+        1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 4, 0x67, 0x42, 0xc0, 0x1e, 1, 0, 4, 0x68, 0xce, 0x3c,
+        0x80,
+    ];
+
+    fn data(units: &[&[u8]]) -> Vec<u8> {
+        units
+            .iter()
+            .flat_map(|u| [&u32::try_from(u.len()).unwrap().to_be_bytes()[..], u].concat())
+            .collect()
+    }
+
+    fn out(unit: &AccessUnit, data: &[u8], sets: &ParameterSets) -> Vec<u8> {
+        let bytes = unit.slices(data, sets).collect::<Vec<_>>().concat();
+        assert_eq!(bytes.len(), unit.len());
+        bytes
+    }
+
+    fn configured() -> ParameterSets {
+        let mut sets = ParameterSets::new();
+        assert_eq!(sets.set(&AvcConfig::parse(&CONFIG).unwrap()), Ok(true));
+        assert_eq!(sets.set(&AvcConfig::parse(&CONFIG).unwrap()), Ok(false));
+        sets
+    }
+
+    #[test]
+    fn annexb_puts_delimiter_and_parameter_sets_before_an_idr() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        let data = data(&[&[0x06, 5, 1, 0, 0x80], &[0x65, 0x88, 0x84]]);
+        unit.gather(&data, &mut sets).unwrap();
+        assert!(unit.is_idr());
+        let expected = [
+            &[0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0, 0, 0, 1, 0x68][..],
+            &[0xce, 0x3c, 0x80, 0, 0, 0, 1, 6, 5, 1, 0, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84],
+        ];
+        assert_eq!(out(&unit, &data, &sets), expected.concat());
+    }
+
+    #[test]
+    fn annexb_drops_delimiters_and_filler_and_keeps_the_rest() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        let data = data(&[&[0x09, 0x10], &[0x41, 0x9a], &[0x0c, 0xff, 0x80], &[0x41, 0x22]]);
+        unit.gather(&data, &mut sets).unwrap();
+        assert!(!unit.is_random_access());
+        let expected = [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x41, 0x9a, 0, 0, 0, 1, 0x41, 0x22];
+        assert_eq!(out(&unit, &data, &sets), expected);
+    }
+
+    #[test]
+    fn annexb_keeps_parameter_sets_in_band_once_and_remembers_them() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        let own = data(&[&[0x67, 0x42, 0xc0, 0x1f], &[0x68, 1], &[0x65, 0x88]]);
+        unit.gather(&own, &mut sets).unwrap();
+        assert!(unit.parameters_changed());
+        let count = out(&unit, &own, &sets).windows(5).filter(|w| *w == [0, 0, 0, 1, 0x67]).count();
+        assert_eq!(count, 1);
+        let bare = data(&[&[0x65, 0x88]]);
+        unit.gather(&bare, &mut sets).unwrap();
+        assert!(!unit.parameters_changed());
+        assert!(out(&unit, &bare, &sets).windows(4).any(|w| w == [0x67, 0x42, 0xc0, 0x1f]));
+    }
+
+    #[test]
+    fn annexb_takes_start_codes_where_lengths_were_promised() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        let data = [0, 0, 0, 1, 0x41, 0x9a, 1, 2, 3, 0, 0, 1, 0x41, 0x22, 5];
+        unit.gather(&data, &mut sets).unwrap();
+        let expected =
+            [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x41, 0x9a, 1, 2, 3, 0, 0, 0, 1, 0x41, 0x22, 5];
+        assert_eq!(out(&unit, &data, &sets), expected);
+    }
+
+    #[test]
+    fn annexb_refuses_units_without_a_slice_or_with_too_many_parts() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        let none = data(&[&[0x06, 5, 1, 0, 0x80]]);
+        assert_eq!(unit.gather(&none, &mut sets), Err(UnitError::NoSlice { bytes: 9 }));
+        let many = data(&vec![&[0x41, 0x9a][..]; NAL_UNITS_MAX + 1]);
+        let refused = Err(UnitError::TooManyUnits { max: NAL_UNITS_MAX });
+        assert_eq!(unit.gather(&many, &mut sets), refused);
+    }
+}

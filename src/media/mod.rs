@@ -3,7 +3,10 @@
 pub mod annexb;
 pub mod demux;
 pub mod mux;
+pub mod pipeline;
 pub mod playlist;
+mod sample_count;
 pub mod segmenter;
+pub mod sink;
 pub mod testcard;
 pub mod timeline;

@@ -1,1 +1,298 @@
-//! Being built.
+//! Lays access units into transport packets.
+//!
+//! Gathers the parts of a PES packet (header, start codes, parameter sets, payload slices) in order
+//! and writes them once, into the memory of the segment. Keeps the continuity counters and the
+//! program clock of one stream over all its segments. Decides nothing about segments.
+//! Source: H.222.0 §2.4.3; packet arithmetic as in `wire::ts::packet::packet_count`.
+
+use crate::limits::{PCR_INTERVAL_TICKS_MAX, PCR_LEAD_TICKS};
+use crate::media::sink::Sink;
+use crate::time::Ticks;
+use crate::wire::ts::packet::{
+    AdaptationField, Header, PACKET_BYTES, PAYLOAD_BYTES, Pcr, packet_count,
+};
+use crate::wire::ts::pes::{HEADER_BYTES_MAX, PesHeader};
+use crate::wire::ts::psi::{PID_PAT, PID_PMT, Pmt, emit_pat, emit_pmt};
+use crate::wire::writer::Writer;
+
+/// A track of the program; its PID is fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Track {
+    /// H.264.
+    Video,
+    /// AAC or MPEG audio.
+    Audio,
+}
+
+impl Track {
+    /// Packet identifier.
+    #[must_use]
+    pub const fn pid(self) -> u16 {
+        match self {
+            Self::Video => 0x100,
+            Self::Audio => 0x101,
+        }
+    }
+}
+
+/// What a PES packet needs besides its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// Its track.
+    pub track: Track,
+    /// Header fields.
+    pub pes: PesHeader,
+    /// Decoding can start here.
+    pub random_access: bool,
+    /// Clock reference to carry.
+    pub pcr: Option<Ticks>,
+}
+
+/// Counters and clock of one stream.
+#[derive(Debug)]
+pub struct Mux {
+    pat: u8,
+    pmt: u8,
+    video: u8,
+    audio: u8,
+    clock: Option<Ticks>,
+}
+
+impl Mux {
+    /// All counters at zero.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a stream's start is not a zero value")]
+    pub const fn new() -> Self {
+        Self { pat: 0, pmt: 0, video: 0, audio: 0, clock: None }
+    }
+
+    /// Writes PAT and PMT: the first two packets of a segment.
+    pub fn tables(&mut self, pmt: &Pmt<'_>, sink: &mut impl Sink) {
+        let packet = pat_packet(self.pat);
+        put(sink, &packet);
+        let packet = pmt_packet(pmt, self.pmt);
+        put(sink, &packet);
+        self.pat = next(self.pat);
+        self.pmt = next(self.pmt);
+    }
+
+    /// Writes the PMT of the segment again, after what it holds has become known.
+    pub fn tables_again(&self, pmt: &Pmt<'_>, sink: &mut impl Sink) {
+        sink.rewrite(1, &pmt_packet(pmt, self.pmt.wrapping_sub(1) & 0x0f));
+    }
+
+    /// The clock reference to put on a packet of media time `at`; `None` when it would run
+    /// backwards. A reference is due on every video access unit and every PES packet of audio
+    /// that carries the clock.
+    #[must_use]
+    pub fn clock_at(&self, at: Ticks) -> Option<Ticks> {
+        let clock = at.minus(PCR_LEAD_TICKS);
+        self.clock.is_none_or(|last| last < clock).then_some(clock)
+    }
+
+    /// Writes packets that carry only the clock until a reference at media time `at` would come
+    /// soon enough after the last one.
+    pub fn advance_clock(&mut self, track: Track, at: Ticks, sink: &mut impl Sink) {
+        while let Some(last) = self.clock
+            && last.plus(PCR_INTERVAL_TICKS_MAX) < at.minus(PCR_LEAD_TICKS)
+            && sink.reserve(PACKET_BYTES)
+        {
+            let clock = last.plus(PCR_INTERVAL_TICKS_MAX);
+            let field = AdaptationField {
+                discontinuity: false,
+                random_access: false,
+                pcr: Some(Pcr::from_ticks(clock)),
+            };
+            // A packet without payload repeats the last counter (H.222.0 §2.4.3.3).
+            let counter = self.counter(track).wrapping_sub(1) & 0x0f;
+            let pid = track.pid();
+            let header = Header { pid, start: false, adaptation: true, payload: false, counter };
+            let mut packet = [0; PACKET_BYTES];
+            let mut w = Writer::new(&mut packet);
+            let written = w.bytes(&header.bytes()).and_then(|()| field.emit(&mut w, PAYLOAD_BYTES));
+            debug_assert!(written.is_ok());
+            put(sink, &packet);
+            self.clock = Some(clock);
+        }
+    }
+
+    /// Forgets the clock: the next reference may be anywhere (after a discontinuity).
+    pub fn reset_clock(&mut self) {
+        self.clock = None;
+    }
+
+    /// Writes one PES packet whose payload is `slices`, `bytes` in all. The caller has made sure
+    /// that it fits (`packets_for`).
+    pub fn pes<'a>(
+        &mut self,
+        head: &Head,
+        bytes: usize,
+        slices: impl Iterator<Item = &'a [u8]>,
+        sink: &mut impl Sink,
+    ) {
+        let mut header = [0; HEADER_BYTES_MAX];
+        let mut w = Writer::new(&mut header);
+        let written = head.pes.emit(&mut w);
+        debug_assert!(written.is_ok());
+        let header = w.finish();
+        let field = AdaptationField {
+            discontinuity: false,
+            random_access: head.random_access,
+            pcr: head.pcr.map(Pcr::from_ticks),
+        };
+        if head.pcr.is_some() {
+            self.clock = head.pcr;
+        }
+        let (packets, stuffing) = packet_count(header.len() + bytes, field.encoded_len());
+        let mut source = Source { now: header, later: slices };
+        let pid = head.track.pid();
+        let counter = self.counter_mut(head.track);
+        let mut done = 0;
+        while done < packets {
+            let (first, last) = (done == 0, done + 1 == packets);
+            let room = sink.room();
+            if !first && !last {
+                let whole = source.whole_packets(pid, counter, room, packets - 1 - done);
+                if whole > 0 {
+                    sink.wrote(whole);
+                    done += whole;
+                    continue;
+                }
+            }
+            let Some(packet) = room.first_mut() else { break };
+            let own = if first { field } else { AdaptationField::STUFFING };
+            let size = own.encoded_len() + if last { stuffing } else { 0 };
+            let (adaptation, payload) = (size > 0, true);
+            let header = Header { pid, start: first, adaptation, payload, counter: *counter };
+            *counter = next(*counter);
+            let mut w = Writer::new(packet);
+            let written = w.bytes(&header.bytes()).and_then(|()| own.emit(&mut w, size));
+            debug_assert!(written.is_ok());
+            if let Ok(room) = w.take(PAYLOAD_BYTES - size) {
+                source.fill(room);
+            }
+            sink.wrote(1);
+            done += 1;
+        }
+        debug_assert!(source.is_empty(), "the slices hold more than was announced");
+    }
+
+    const fn counter(&self, track: Track) -> u8 {
+        match track {
+            Track::Video => self.video,
+            Track::Audio => self.audio,
+        }
+    }
+
+    const fn counter_mut(&mut self, track: Track) -> &mut u8 {
+        match track {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        }
+    }
+}
+
+/// Bytes in the segment that a PES packet with `bytes` of payload takes at most.
+#[must_use]
+pub const fn packet_bytes_for(bytes: usize) -> usize {
+    let field = 2 + Pcr::BYTES;
+    packet_count(HEADER_BYTES_MAX + bytes, field).0 * PACKET_BYTES
+}
+
+/// What is still to be copied into packets.
+struct Source<'s, I> {
+    now: &'s [u8],
+    later: I,
+}
+
+impl<'s, 'a: 's, I: Iterator<Item = &'a [u8]>> Source<'s, I> {
+    /// Copies as many whole packets as the current slice fills, at most `most`. This loop is where
+    /// nearly every byte passes.
+    fn whole_packets(
+        &mut self,
+        pid: u16,
+        counter: &mut u8,
+        room: &mut [[u8; PACKET_BYTES]],
+        most: usize,
+    ) -> usize {
+        let (payloads, _) = self.now.as_chunks::<PAYLOAD_BYTES>();
+        let count = most.min(payloads.len()).min(room.len());
+        let header = Header { pid, start: false, adaptation: false, payload: true, counter: 0 };
+        let [sync, high, low, flags] = header.bytes();
+        let mut now = *counter;
+        for (packet, payload) in room.iter_mut().zip(payloads).take(count) {
+            let Some((head, body)) = packet.split_first_chunk_mut::<4>() else { break };
+            *head = [sync, high, low, flags | now];
+            copy_payload(body, payload);
+            now = next(now);
+        }
+        *counter = now;
+        self.now = self.now.get(count * PAYLOAD_BYTES..).unwrap_or_default();
+        count
+    }
+
+    /// Copies exactly `to.len()` bytes, across slices.
+    fn fill(&mut self, mut to: &mut [u8]) {
+        while !to.is_empty() {
+            if self.now.is_empty() {
+                let Some(slice) = self.later.next() else {
+                    debug_assert!(false, "the slices hold less than was announced");
+                    to.fill(0xff);
+                    return;
+                };
+                self.now = slice;
+                continue;
+            }
+            let n = to.len().min(self.now.len());
+            let (from, rest) = self.now.split_at(n);
+            let (room, after) = to.split_at_mut(n);
+            room.copy_from_slice(from);
+            self.now = rest;
+            to = after;
+        }
+    }
+
+    fn is_empty(&mut self) -> bool {
+        self.now.is_empty() && self.later.all(<[u8]>::is_empty)
+    }
+}
+
+/// Copies one packet's payload in two pieces of a size that compiles to straight vector moves.
+#[inline]
+fn copy_payload(to: &mut [u8], from: &[u8; PAYLOAD_BYTES]) {
+    const HALF: usize = PAYLOAD_BYTES / 2;
+    let (from, _) = from.as_chunks::<HALF>();
+    let (to, _) = to.as_chunks_mut::<HALF>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+const fn next(counter: u8) -> u8 {
+    (counter + 1) & 0x0f
+}
+
+fn put(sink: &mut impl Sink, packet: &[u8; PACKET_BYTES]) {
+    if sink.reserve(PACKET_BYTES)
+        && let Some(room) = sink.room().first_mut()
+    {
+        *room = *packet;
+        sink.wrote(1);
+    }
+}
+
+fn pat_packet(counter: u8) -> [u8; PACKET_BYTES] {
+    let mut packet = [0; PACKET_BYTES];
+    let written = emit_pat(&mut Writer::new(&mut packet), counter);
+    debug_assert!(written.is_ok());
+    packet
+}
+
+fn pmt_packet(pmt: &Pmt<'_>, counter: u8) -> [u8; PACKET_BYTES] {
+    let mut packet = [0; PACKET_BYTES];
+    let written = emit_pmt(&mut Writer::new(&mut packet), pmt, counter);
+    debug_assert!(written.is_ok());
+    packet
+}
+
+const _: () = assert!(PID_PAT != PID_PMT);

@@ -1,6 +1,8 @@
 //! The kernel, one safe function per call.
 
+pub mod clock;
 pub mod net;
+pub mod random;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;

@@ -25,10 +25,7 @@ impl<'a> Reader<'a> {
     /// Starts at the first byte of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            whole: bytes.len(),
-            rest: bytes,
-        }
+        Self { whole: bytes.len(), rest: bytes }
     }
 
     /// The next `n` bytes.
@@ -37,11 +34,7 @@ impl<'a> Reader<'a> {
     /// `Short` if fewer are left; nothing is consumed then.
     pub fn take(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], Short> {
         let Some((head, tail)) = self.rest.split_at_checked(n) else {
-            return Err(Short {
-                field,
-                need: n,
-                have: self.rest.len(),
-            });
+            return Err(Short { field, need: n, have: self.rest.len() });
         };
         self.rest = tail;
         Ok(head)
@@ -53,11 +46,7 @@ impl<'a> Reader<'a> {
     /// `Short` if fewer are left; nothing is consumed then.
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Short> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
-            return Err(Short {
-                field,
-                need: N,
-                have: self.rest.len(),
-            });
+            return Err(Short { field, need: N, have: self.rest.len() });
         };
         self.rest = tail;
         Ok(*head)
@@ -173,11 +162,7 @@ impl<'a> BitReader<'a> {
     /// `Short` at the end.
     pub fn bit(&mut self, field: &'static str) -> Result<bool, Short> {
         let Some(byte) = self.bytes.get(self.bit / 8) else {
-            return Err(Short {
-                field,
-                need: 1,
-                have: 0,
-            });
+            return Err(Short { field, need: 1, have: 0 });
         };
         let set = byte & (0x80 >> (self.bit % 8)) != 0;
         self.bit += 1;
@@ -212,14 +197,7 @@ mod tests {
     fn reader_names_what_was_missing() {
         let mut r = Reader::new(&[1, 2, 3]);
         assert_eq!(r.u16("first"), Ok(0x0102));
-        assert_eq!(
-            r.u24("second"),
-            Err(Short {
-                field: "second",
-                need: 3,
-                have: 1
-            })
-        );
+        assert_eq!(r.u24("second"), Err(Short { field: "second", need: 3, have: 1 }));
         assert_eq!(r.position(), 2);
         assert_eq!(r.rest(), &[3]);
     }

@@ -32,11 +32,7 @@ impl<'a> Writer<'a> {
     /// `Full` if fewer are left; nothing is written then.
     pub fn take(&mut self, n: usize) -> Result<&mut [u8], Full> {
         let have = self.buffer.len() - self.at;
-        let Some(room) = self
-            .buffer
-            .get_mut(self.at..)
-            .and_then(|rest| rest.get_mut(..n))
-        else {
+        let Some(room) = self.buffer.get_mut(self.at..).and_then(|rest| rest.get_mut(..n)) else {
             return Err(Full { need: n, have });
         };
         self.at += n;

@@ -1,1 +1,116 @@
-//! Being built.
+//! What a session tells the service, and what the service may answer.
+
+use crate::time::Millis;
+
+/// Something that happened on a connection; borrows the message or the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The peer is connected to an application.
+    Connected {
+        /// Application without query, safe as a path; may be empty.
+        app: &'a str,
+        /// What followed the application's `?`.
+        query: &'a str,
+        /// What the peer says it is; bytes of its choice.
+        agent: &'a [u8],
+    },
+    /// The peer asks to publish: answer with `accept_publish` or `reject_publish`.
+    Publish {
+        /// Message stream id, for the answer.
+        stream: u32,
+        /// Application, safe as a path; empty if the URL had but one segment.
+        app: &'a str,
+        /// Stream name, safe as a file name, not empty.
+        name: &'a str,
+        /// What followed the stream name's `?`.
+        query: &'a str,
+        /// What followed the application's `?`; of less weight than `query`.
+        app_query: &'a str,
+        /// What should become of the stream.
+        kind: PublishKind,
+    },
+    /// The peer ends what it published, or asked to publish, on this stream.
+    Unpublish {
+        /// Message stream id.
+        stream: u32,
+    },
+    /// The stream describes itself; replaces an earlier description.
+    Metadata {
+        /// Message stream id, being published.
+        stream: u32,
+        /// One whole AMF0 value: an ECMA array or object, seldom AMF3 behind 0x11.
+        body: &'a [u8],
+    },
+    /// The stream's description no longer holds.
+    MetadataCleared {
+        /// Message stream id, being published.
+        stream: u32,
+    },
+    /// Another data message: text, cue point, camera data.
+    Data {
+        /// Message stream id, being published.
+        stream: u32,
+        /// Time of the message.
+        timestamp: Millis,
+        /// Its AMF0 values, the first a string; without `@setDataFrame`.
+        body: &'a [u8],
+    },
+}
+
+/// What a publisher wants done with its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishKind {
+    /// Only passed on; also when nothing is said.
+    Live,
+    /// Recorded anew.
+    Record,
+    /// Recorded behind what there is.
+    Append,
+    /// Anything else.
+    Unknown,
+}
+
+impl PublishKind {
+    /// Reads the second argument of publish.
+    #[must_use]
+    pub fn parse(said: Option<&[u8]>) -> Self {
+        match said {
+            None | Some(b"live" | b"") => Self::Live,
+            Some(b"record") => Self::Record,
+            Some(b"append") => Self::Append,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
+/// Why a publisher is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The name is taken or cannot be a name.
+    BadName,
+    /// The peer may not.
+    Denied,
+    /// Nobody may, for now.
+    Rejected,
+}
+
+impl Reason {
+    /// The status code on the wire.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BadName => "NetStream.Publish.BadName",
+            Self::Denied => "NetStream.Publish.Denied",
+            Self::Rejected => "NetStream.Publish.Rejected",
+        }
+    }
+}
+
+/// Whether a connection may connect at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Open,
+    /// It is told why not, when it says connect, and then closed.
+    Refused(&'static str),
+}

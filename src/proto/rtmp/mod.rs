@@ -3,5 +3,10 @@
 pub mod dechunk;
 pub mod enchunk;
 pub mod event;
+pub mod flow;
 pub mod handshake;
+pub mod name;
 pub mod server;
+pub mod streams;
+
+mod reply;

@@ -1,1 +1,542 @@
-//! Being built.
+//! The server's session: commands, data messages and control messages of one connection.
+//!
+//! Messages come whole from the dechunker, which itself obeys Set Chunk Size and Abort; audio,
+//! video and aggregates go past the session to the service. The session answers through an
+//! `Outbox` and says what happened with an `Event`. After an error the connection is closed, once
+//! what is pending has been sent.
+//! Source: RTMP 1.0 §5.4, §6, §7; Errata §8. Not here: who may publish (the service answers
+//! `Event::Publish`), deadlines, playing (refused; the seam is `Method::Play`).
+//!
+//! Quirks: publish on message stream 0, or on one that was never created, is accepted. GStreamer's
+//! deleteStream carries the stream's name. Data messages that do not parse are counted and
+//! dropped, as encoders send empty ones.
+
+use crate::limits;
+use crate::proto::rtmp::enchunk::{Outbox, OutboxFull};
+use crate::proto::rtmp::event::{Admission, Event, PublishKind, Reason};
+use crate::proto::rtmp::flow::{Flow, control};
+use crate::proto::rtmp::name::{self, Name, NameError, Target};
+use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
+use crate::proto::rtmp::streams::{StreamError, Streams};
+use crate::status::{Counter, Status};
+use crate::time::Millis;
+use crate::wire::amf0::{Value, Values};
+use crate::wire::reader::Short;
+use crate::wire::rtmp::command::{self, Command, CommandError};
+use crate::wire::rtmp::message::{
+    Acknowledgement, BandwidthLimit, ControlError, MessageType, SetChunkSize, SetPeerBandwidth,
+    WindowAckSize,
+};
+use crate::wire::rtmp::user_control::UserControl;
+use crate::wire::writer::Writer;
+
+/// Why a connection must be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Malformed: a command.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Malformed: a protocol control message.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Malformed: a user control message.
+    #[error(transparent)]
+    UserControl(#[from] Short),
+    /// Misbehaved: connect came twice.
+    #[error("peer sent a second connect")]
+    ConnectedTwice,
+    /// Misbehaved: a call that needs a connect before it.
+    #[error("peer called a stream method before connect")]
+    NotConnected,
+    /// Misbehaved: an application that is no safe path.
+    #[error(transparent)]
+    App(#[from] NameError),
+    /// Misbehaved, and by the service: an answer to publish that nobody asked for.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Exhausted: the service admits no more connections.
+    #[error("connection refused: {0}")]
+    Refused(&'static str),
+    /// Exhausted: the peer does not read.
+    #[error(transparent)]
+    Full(#[from] OutboxFull),
+    /// Exhausted: an answer is longer than `limits::REPLY_BYTES_MAX`.
+    #[error("reply does not fit in {max} bytes")]
+    Reply {
+        /// The limit.
+        max: usize,
+    },
+    /// Misbehaved: the connection was to be closed.
+    #[error("peer goes on after the connection was refused")]
+    Closed,
+}
+
+/// What a peer calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Connect,
+    CreateStream,
+    FcPublish,
+    FcUnpublish,
+    Publish,
+    DeleteStream,
+    CloseStream,
+    Play,
+    StreamLength,
+    /// Calls whose callers only want to hear that all is well.
+    Courtesy,
+    /// Calls without answer, and answers to calls that we never made.
+    Ignored,
+    Unknown,
+}
+
+impl Method {
+    fn parse(name: &[u8]) -> Self {
+        match name {
+            b"connect" => Self::Connect,
+            b"createStream" => Self::CreateStream,
+            b"FCPublish" => Self::FcPublish,
+            b"FCUnpublish" => Self::FcUnpublish,
+            b"publish" => Self::Publish,
+            b"deleteStream" => Self::DeleteStream,
+            b"closeStream" => Self::CloseStream,
+            b"play" | b"play2" => Self::Play,
+            b"getStreamLength" => Self::StreamLength,
+            b"releaseStream" | b"FCSubscribe" | b"_checkbw" | b"checkBandwidth" => Self::Courtesy,
+            b"_result"
+            | b"_error"
+            | b"onStatus"
+            | b"close"
+            | b"set_playlist"
+            | b"secureTokenResponse"
+            | b"NetStream.Authenticate.UsherToken" => Self::Ignored,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A connection after connect.
+#[derive(Clone, Debug)]
+struct Link {
+    app: Name,
+    app_query: heapless::String<{ limits::QUERY_BYTES_MAX }>,
+    streams: Streams,
+}
+
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a place without heap; nearly every session is connected"
+)]
+enum State {
+    Unconnected,
+    Connected(Link),
+    Closed,
+}
+
+/// The server's end of one connection, after the handshake. About 5 KiB.
+#[derive(Clone, Debug)]
+pub struct Session {
+    state: State,
+    flow: Flow,
+    admission: Admission,
+}
+
+impl Session {
+    /// A session that waits for connect.
+    #[must_use]
+    pub const fn new(admission: Admission) -> Self {
+        Self {
+            state: State::Unconnected,
+            flow: Flow::new(),
+            admission,
+        }
+    }
+
+    /// Handles one message of a type other than audio, video and aggregate.
+    ///
+    /// # Errors
+    /// Why the connection must be closed.
+    pub fn message<'s>(
+        &'s mut self,
+        kind: MessageType,
+        stream: u32,
+        timestamp: Millis,
+        payload: &'s [u8],
+        out: &mut Outbox,
+        status: &Status,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        match kind {
+            MessageType::CommandAmf0 | MessageType::CommandAmf3 => {
+                let command = Command::parse(kind, payload)?;
+                self.command(&command, stream, out, status)
+            }
+            MessageType::DataAmf0 | MessageType::DataAmf3 => {
+                let body = command::values_of(kind, payload);
+                Ok(self.data(stream, timestamp, body, status))
+            }
+            MessageType::Acknowledgement => {
+                let ack = Acknowledgement::parse(payload)?;
+                self.flow.peer_received(ack.sequence);
+                Ok(None)
+            }
+            MessageType::WindowAckSize => {
+                self.flow.asked(WindowAckSize::parse(payload)?);
+                Ok(None)
+            }
+            MessageType::SetPeerBandwidth => {
+                let wish = SetPeerBandwidth::parse(payload)?;
+                self.flow.bounded(wish, out)?;
+                Ok(None)
+            }
+            MessageType::UserControl => {
+                user_control(payload, out, status)?;
+                Ok(None)
+            }
+            MessageType::SetChunkSize
+            | MessageType::Abort
+            | MessageType::Audio
+            | MessageType::Video
+            | MessageType::Aggregate
+            | MessageType::SharedObject
+            | MessageType::SharedObjectAmf3
+            | MessageType::Unknown(_) => {
+                status.add(Counter::RtmpUnknown, 1);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Acknowledges if it is due; `total` is all bytes received after the handshake.
+    pub fn bytes_received(&mut self, total: u64, out: &mut Outbox) {
+        self.flow.received(total, out);
+    }
+
+    /// Lets a stream publish that asked to.
+    ///
+    /// # Errors
+    /// `NotAsked`, or `OutboxFull`.
+    pub fn accept_publish(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
+        self.streams()?.answer(stream, true)?;
+        send_event(UserControl::StreamBegin(stream), out)?;
+        reply::status(stream, "NetStream.Publish.Start", "Start publishing", out)
+    }
+
+    /// Turns away a stream that asked to publish. `description` is for the person at the encoder,
+    /// below 512 bytes. Closing the connection is the service's affair.
+    ///
+    /// # Errors
+    /// `NotAsked`, or `OutboxFull`.
+    pub fn reject_publish(
+        &mut self,
+        stream: u32,
+        reason: Reason,
+        description: &str,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
+        self.streams()?.answer(stream, false)?;
+        refuse(stream, reason.code(), description, out)
+    }
+
+    /// Asks the peer for a sign of life.
+    ///
+    /// # Errors
+    /// `OutboxFull`.
+    pub fn ping(&self, now: Millis, out: &mut Outbox) -> Result<(), SessionError> {
+        send_event(UserControl::PingRequest(now.0), out)
+    }
+
+    /// Whether media on this message stream belongs to an accepted publish.
+    #[must_use]
+    pub fn is_publishing(&self, stream: u32) -> bool {
+        match &self.state {
+            State::Connected(link) => link.streams.is_publishing(stream),
+            State::Unconnected | State::Closed => false,
+        }
+    }
+
+    /// Bytes sent that the peer has not acknowledged, for show; many peers never do.
+    #[must_use]
+    pub fn unacknowledged(&self, out: &Outbox) -> u32 {
+        self.flow.unacknowledged(out.total_sent())
+    }
+
+    /// The transition: what a call does in the state we are in.
+    fn command<'s>(
+        &'s mut self,
+        command: &Command<'s>,
+        stream: u32,
+        out: &mut Outbox,
+        status: &Status,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        let method = Method::parse(command.name);
+        if method == Method::Connect {
+            return self.connect(command, out).map(Some);
+        }
+        let link = match (&mut self.state, method) {
+            (State::Closed, _) => return Err(SessionError::Closed),
+            (_, Method::Ignored) => return Ok(None),
+            (_, Method::Unknown) => {
+                status.add(Counter::RtmpUnknown, 1);
+                reply::unknown(command, out)?;
+                return Ok(None);
+            }
+            (State::Unconnected, _) => return Err(SessionError::NotConnected),
+            (State::Connected(link), _) => link,
+        };
+        match method {
+            Method::Publish => return link.publish(command, stream, out),
+            Method::FcUnpublish => {
+                reply::done(command, out)?;
+                return link.end(command, stream, out);
+            }
+            Method::CloseStream => return link.end(command, stream, out),
+            Method::DeleteStream => return link.delete(command, stream, out),
+            Method::CreateStream => link.create(command, out)?,
+            Method::FcPublish => reply::fc_publish(command, out)?,
+            Method::StreamLength => reply::result(command, 0.0, out)?,
+            Method::Play => {
+                let words = "this server has no players over RTMP: use its HTTP address";
+                refuse(stream, "NetStream.Play.Failed", words, out)?;
+            }
+            Method::Courtesy | Method::Connect | Method::Ignored | Method::Unknown => {
+                reply::done(command, out)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn connect<'s>(
+        &'s mut self,
+        command: &Command<'s>,
+        out: &mut Outbox,
+    ) -> Result<Event<'s>, SessionError> {
+        match self.state {
+            State::Unconnected => {}
+            State::Connected(_) => return Err(SessionError::ConnectedTwice),
+            State::Closed => return Err(SessionError::Closed),
+        }
+        if let Admission::Refused(why) = self.admission {
+            self.state = State::Closed;
+            let code = "NetConnection.Connect.Rejected";
+            reply::error(command, code, why, out)?;
+            return Err(SessionError::Refused(why));
+        }
+        let property = |name| command.property(name).unwrap_or_default();
+        let named = name::application(property("app"), property("tcUrl"));
+        let (app, query) = match named {
+            Ok(named) => named,
+            Err(error) => {
+                self.state = State::Closed;
+                let code = "NetConnection.Connect.InvalidApp";
+                reply::error(command, code, &sentence(error), out)?;
+                return Err(error.into());
+            }
+        };
+        self.flow.announce(limits::ACK_WINDOW_BYTES, out)?;
+        let bandwidth = SetPeerBandwidth {
+            window: limits::ACK_WINDOW_BYTES,
+            limit: BandwidthLimit::Dynamic,
+        };
+        let mut payload = [0; 5];
+        let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
+        debug_assert!(emitted.is_ok());
+        control(out, MessageType::SetPeerBandwidth, &payload)?;
+        out.set_chunk_size(SetChunkSize {
+            bytes: limits::CHUNK_BYTES_OUT,
+        })?;
+        reply::connected(command, out)?;
+        let app_query = heapless::String::try_from(query).unwrap_or_default();
+        self.state = State::Connected(Link {
+            app,
+            app_query,
+            streams: Streams::new(),
+        });
+        let app = match &self.state {
+            State::Connected(link) => link.app.as_str(),
+            State::Unconnected | State::Closed => "",
+        };
+        let agent = command.property("flashVer");
+        let agent = agent.or_else(|| command.property("flashver"));
+        Ok(Event::Connected {
+            app,
+            query,
+            agent: agent.unwrap_or_default(),
+        })
+    }
+
+    fn data<'s>(
+        &self,
+        stream: u32,
+        timestamp: Millis,
+        body: &'s [u8],
+        status: &Status,
+    ) -> Option<Event<'s>> {
+        if !self.is_publishing(stream) {
+            status.add(Counter::RtmpStrayMedia, 1);
+            return None;
+        }
+        let event = read_data(stream, timestamp, body);
+        if event.is_none() {
+            status.add(Counter::RtmpDataDropped, 1);
+        }
+        event
+    }
+
+    fn streams(&mut self) -> Result<&mut Streams, SessionError> {
+        match &mut self.state {
+            State::Connected(link) => Ok(&mut link.streams),
+            State::Unconnected | State::Closed => Err(SessionError::NotConnected),
+        }
+    }
+}
+
+impl Link {
+    fn create(&mut self, command: &Command<'_>, out: &mut Outbox) -> Result<(), SessionError> {
+        match self.streams.create() {
+            Ok(id) => reply::result(command, f64::from(id), out),
+            Err(error) => reply::call_failed(command, &sentence(error), out),
+        }
+    }
+
+    fn publish<'s>(
+        &'s mut self,
+        command: &Command<'s>,
+        stream: u32,
+        out: &mut Outbox,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        let said = command.string(0).unwrap_or_default();
+        let (target, query) = match Target::parse(&self.app, said) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                refuse(stream, Reason::BadName.code(), &sentence(error), out)?;
+                return Ok(None);
+            }
+        };
+        match self.streams.ask(stream, target) {
+            Ok(target) => Ok(Some(Event::Publish {
+                stream,
+                app: &target.app,
+                name: &target.name,
+                query,
+                app_query: &self.app_query,
+                kind: PublishKind::parse(command.string(1)),
+            })),
+            Err(error) => {
+                let reason = match error {
+                    StreamError::SameName { .. } | StreamError::Busy { .. } => Reason::BadName,
+                    StreamError::TooMany { .. }
+                    | StreamError::TooManyPublishing { .. }
+                    | StreamError::NotAsked { .. } => Reason::Denied,
+                };
+                refuse(stream, reason.code(), &sentence(error), out)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends a publish.
+    fn end<'s>(
+        &mut self,
+        command: &Command<'_>,
+        stream: u32,
+        out: &mut Outbox,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        match self.addressed(command, stream) {
+            Some(id) => self.stop(id, out),
+            None => Ok(None),
+        }
+    }
+
+    /// Ends a publish and frees the stream's place.
+    fn delete<'s>(
+        &mut self,
+        command: &Command<'_>,
+        stream: u32,
+        out: &mut Outbox,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        let Some(id) = self.addressed(command, stream) else {
+            return Ok(None);
+        };
+        let event = self.stop(id, out);
+        self.streams.delete(id);
+        event
+    }
+
+    fn stop<'s>(
+        &mut self,
+        stream: u32,
+        out: &mut Outbox,
+    ) -> Result<Option<Event<'s>>, SessionError> {
+        if !self.streams.stop(stream) {
+            return Ok(None);
+        }
+        reply::status(
+            stream,
+            "NetStream.Unpublish.Success",
+            "Stop publishing",
+            out,
+        )?;
+        Ok(Some(Event::Unpublish { stream }))
+    }
+
+    /// The stream meant by a call: by name, by number, or the one that the call came on.
+    fn addressed(&self, command: &Command<'_>, stream: u32) -> Option<u32> {
+        let Some(said) = command.string(0) else {
+            return Some(command.stream(0).unwrap_or(stream));
+        };
+        let (target, _) = Target::parse(&self.app, said).ok()?;
+        self.streams.by_name(&target)
+    }
+}
+
+/// A data message as an event; none if it does not parse.
+fn read_data(stream: u32, timestamp: Millis, body: &[u8]) -> Option<Event<'_>> {
+    let mut values = Values::new(body);
+    let mut rest = body;
+    let mut name = values.next()?.ok()?.string()?;
+    if name == b"@clearDataFrame" {
+        return Some(Event::MetadataCleared { stream });
+    }
+    if name == b"@setDataFrame" {
+        rest = values.rest();
+        name = values.next()?.ok()?.string()?;
+    }
+    if name != b"onMetaData" {
+        // The remaining values are checked, so that nobody after us meets a broken one.
+        if values.any(|value| value.is_err()) {
+            return None;
+        }
+        let body = rest;
+        return Some(Event::Data {
+            stream,
+            timestamp,
+            body,
+        });
+    }
+    let from = values.rest();
+    let value = values.next()?.ok()?;
+    if matches!(value, Value::Null | Value::Undefined) {
+        return None;
+    }
+    let body = from.get(..from.len() - values.rest().len())?;
+    Some(Event::Metadata { stream, body })
+}
+
+fn user_control(payload: &[u8], out: &mut Outbox, status: &Status) -> Result<(), SessionError> {
+    match UserControl::parse(payload)? {
+        UserControl::PingRequest(time) => send_event(UserControl::PingResponse(time), out)?,
+        UserControl::Unknown { .. } => status.add(Counter::RtmpUnknown, 1),
+        UserControl::StreamBegin(_)
+        | UserControl::StreamEof(_)
+        | UserControl::StreamDry(_)
+        | UserControl::SetBufferLength { .. }
+        | UserControl::StreamIsRecorded(_)
+        | UserControl::PingResponse(_)
+        | UserControl::SwfRequest(_)
+        | UserControl::SwfResponse(_)
+        | UserControl::BufferEmpty(_)
+        | UserControl::BufferReady(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! All memory that is taken at start, with its owner per line.
+//!
+//! `rillcast budget` prints it without starting and `serve` prints it at start, from the same
+//! list. Takes no memory itself. What the kernel takes for sockets is not in it: a connection's
+//! buffers there are held by `net.core` limits, not by us.
+
+use core::fmt;
+
+use crate::config::settings::Config;
+use crate::limits;
+
+/// Where a line's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The process's own memory.
+    Private,
+    /// Pages of tmpfs files, mapped while they are written; private memory does not grow by them.
+    Tmpfs,
+}
+
+/// One owner of preallocated memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub owner: &'static str,
+    /// How many of them.
+    pub count: u64,
+    /// Bytes of each.
+    pub bytes_each: u64,
+    /// Where they are.
+    pub kind: Kind,
+}
+
+impl Line {
+    /// Bytes of all of them.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.count * self.bytes_each
+    }
+}
+
+#[expect(clippy::as_conversions, reason = "a usize is never wider than 64 bits")]
+const RX_BYTES: u64 = limits::RX_BYTES as u64;
+
+/// The largest command or data message, made whole.
+#[expect(clippy::as_conversions, reason = "a u32 always fits")]
+const SCRATCH_BYTES: u64 = limits::COMMAND_BYTES_MAX as u64;
+
+/// Lines of the budget.
+const LINES: usize = 9;
+
+/// The whole budget of one configuration.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    lines: [Line; LINES],
+}
+
+impl Budget {
+    /// The memory that `config` asks for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let streams = u64::from(config.limits_streams);
+        let publishers = u64::from(config.limits_publishers);
+        let viewers = u64::from(config.limits_viewers);
+        let slots = streams * u64::from(config.slots_per_stream());
+        let ring = u64::from(config.limits_ring_bytes);
+        let slot = u64::from(config.limits_slot_bytes);
+        let line =
+            |owner, count, bytes_each| Line { owner, count, bytes_each, kind: Kind::Private };
+        Self {
+            lines: [
+                line("stream: ring of recent messages", streams, ring),
+                line("stream: segmenter, tables", streams, limits::BUDGET_STREAM_BYTES),
+                line("stream: playlist text", streams, limits::BUDGET_PLAYLIST_BYTES),
+                line("slot: its row in the store", slots, limits::BUDGET_SLOT_ROW_BYTES),
+                line("publisher: socket bytes in", publishers, RX_BYTES),
+                line("publisher: command scratch", publishers, SCRATCH_BYTES),
+                line("publisher: answers", publishers, limits::BUDGET_OUTBOX_BYTES),
+                line("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
+                Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
+            ],
+        }
+    }
+
+    /// Every line, in the order it is printed.
+    #[must_use]
+    pub const fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Bytes of all lines of one kind.
+    #[must_use]
+    pub fn sum(&self, kind: Kind) -> u64 {
+        let lines = self.lines.iter().filter(|line| line.kind == kind);
+        lines.map(Line::bytes).sum()
+    }
+}
+
+/// The table that a person reads: sizes in KiB, so that columns can be compared and added.
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<34} {:>6} {:>11} {:>12}  where", "owner", "count", "KiB each", "KiB")?;
+        for line in &self.lines {
+            let place = match line.kind {
+                Kind::Private => "private",
+                Kind::Tmpfs => "tmpfs",
+            };
+            writeln!(
+                f,
+                "{:<34} {:>6} {:>11} {:>12}  {place}",
+                line.owner,
+                line.count,
+                Kib(line.bytes_each),
+                Kib(line.bytes())
+            )?;
+        }
+        writeln!(f, "{:<53} {:>12}", "private memory", Kib(self.sum(Kind::Private)))?;
+        writeln!(f, "{:<53} {:>12}", "tmpfs", Kib(self.sum(Kind::Tmpfs)))
+    }
+}
+
+/// Bytes in KiB with one decimal, rounded up, so that a sum is never shown too small.
+struct Kib(u64);
+
+impl fmt::Display for Kib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0 * 10).div_ceil(1024);
+        f.pad(&format!("{}.{}", tenths / 10, tenths % 10))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Draft;
+
+    fn budget(pairs: &[&str]) -> Budget {
+        let mut draft = Draft::new();
+        for pair in pairs {
+            draft.set_pair(pair).unwrap();
+        }
+        Budget::of(&draft.check().unwrap())
+    }
+
+    #[test]
+    fn tmpfs_sum_is_streams_times_slots_times_bytes() {
+        let budget =
+            budget(&["limits.streams=2", "hls.window_segments=5", "limits.slot_bytes=1MiB"]);
+        assert_eq!(budget.sum(Kind::Tmpfs), 2 * (5 + 6 + 2) * (1 << 20));
+    }
+
+    #[test]
+    fn private_sum_grows_by_what_a_setting_adds() {
+        let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
+        assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
+        let publisher = RX_BYTES + SCRATCH_BYTES + limits::BUDGET_OUTBOX_BYTES;
+        assert_eq!(grown("limits.publishers=9"), publisher);
+        assert_eq!(grown("limits.viewers=257"), limits::BUDGET_VIEWER_BYTES);
+    }
+
+    #[test]
+    fn table_has_each_owner_and_both_sums() {
+        let budget = budget(&[]);
+        let text = budget.to_string();
+        assert_eq!(text.lines().count(), 1 + LINES + 2);
+        for line in budget.lines() {
+            assert_eq!(text.matches(line.owner).count(), 1, "{}", line.owner);
+        }
+        let sum = text.lines().find(|line| line.starts_with("tmpfs")).unwrap();
+        assert!(sum.ends_with(" 184320.0"), "{sum}");
+    }
+
+    #[test]
+    fn kib_rounds_up() {
+        assert_eq!(Kib(1).to_string(), "0.1");
+        assert_eq!(Kib(1024).to_string(), "1.0");
+        assert_eq!(Kib(1025).to_string(), "1.1");
+    }
+}

@@ -1,0 +1,359 @@
+//! Application and stream names: what a peer says, made safe to be a path.
+//!
+//! Allowed are `A-Z a-z 0-9 . _ -`, and `/` between the segments of an application. No segment
+//! starts with a dot, so that none is `.` or `..` or hidden. A query after `?` is kept apart and
+//! never becomes a name. Percent signs are not decoded: clients do not encode.
+//! Source: RTMP URI memo §5; what ffmpeg, OBS and librtmp make of a URL, as measured.
+//!
+//! Quirks: leading and trailing slashes of an application go (`rtmp://h//app/key`); so does a last
+//! segment `_definst_`; an empty stream name is the application's last segment (`rtmp://h/key`);
+//! `path#key` as stream name, from a client that knows no fragments, adds `path` to the application.
+
+use core::ascii::escape_default;
+
+use crate::limits;
+
+/// An application, or a stream name: allowed characters alone.
+pub type Name = heapless::String<{ limits::NAME_BYTES_MAX }>;
+
+/// Which name is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The application of connect.
+    App,
+    /// The name of publish.
+    Stream,
+}
+
+impl core::fmt::Display for What {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::App => "application",
+            Self::Stream => "stream name",
+        })
+    }
+}
+
+/// Why a name was refused; shown to the person at the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Misbehaved: no name, or two slashes with none between them.
+    #[error("{0} is empty or has an empty segment")]
+    Empty(What),
+    /// Misbehaved: a character that does not belong into a path.
+    #[error("{what} holds '{}': allowed are A-Z a-z 0-9 . _ -", escape_default(*byte))]
+    Character {
+        /// Which name.
+        what: What,
+        /// The first such byte.
+        byte: u8,
+    },
+    /// Misbehaved: `.`, `..` or a hidden file.
+    #[error("{0} has a segment that starts with '.'")]
+    Dot(What),
+    /// Exhausted: the name.
+    #[error("{what} is {len} bytes long, at most {max} are allowed")]
+    TooLong {
+        /// Which name.
+        what: What,
+        /// Its bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Misbehaved: a query with bytes that are no text.
+    #[error("query of {0} is not text")]
+    QueryText(What),
+    /// Exhausted: the query.
+    #[error("query of {what} is {len} bytes long, at most {max} are allowed")]
+    QueryTooLong {
+        /// Of which name.
+        what: What,
+        /// Its bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// Where a publisher wants to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Application without query; empty if the URL had but one segment.
+    pub app: Name,
+    /// Stream name without query.
+    pub name: Name,
+}
+
+impl Target {
+    /// Reads what publish says on a connection to `app`; gives the query too.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub fn parse<'a>(app: &str, said: &'a [u8]) -> Result<(Self, &'a str), NameError> {
+        let (said, query) = cut(said, What::Stream)?;
+        let (added, said) = match split(said, b'#') {
+            (path, Some(fragment)) => (path, fragment),
+            (name, None) => (&[][..], name),
+        };
+        let path = join(app, added)?;
+        let target = if said.is_empty() {
+            let (app, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            Self {
+                app: checked(app.as_bytes(), What::App)?,
+                name: checked(name.as_bytes(), What::Stream)?,
+            }
+        } else {
+            Self {
+                app: path,
+                name: checked(said, What::Stream)?,
+            }
+        };
+        Ok((target, query))
+    }
+}
+
+/// Reads the application of a connect, from `app` or, if that is empty, from the URL; gives the
+/// query too.
+///
+/// # Errors
+/// What is wrong with the application.
+pub fn application<'a>(app: &'a [u8], tc_url: &'a [u8]) -> Result<(Name, &'a str), NameError> {
+    let (path, query) = cut(app, What::App)?;
+    let mut path = trim(path);
+    if path.is_empty() {
+        path = trim(url_path(tc_url));
+    }
+    let path = match path.strip_suffix(b"_definst_") {
+        Some(b"") => b"",
+        Some(rest) if rest.ends_with(b"/") => trim(rest),
+        _ => path,
+    };
+    Ok((checked(path, What::App)?, query))
+}
+
+/// The path of a URL, without query and fragment.
+fn url_path(url: &[u8]) -> &[u8] {
+    let after = url.windows(2).position(|pair| pair == b"//");
+    let authority = after.and_then(|at| url.get(at + 2..)).unwrap_or_default();
+    let (authority, _) = split(authority, b'#');
+    let (authority, _) = split(authority, b'?');
+    split(authority, b'/').1.unwrap_or_default()
+}
+
+fn join(app: &str, added: &[u8]) -> Result<Name, NameError> {
+    if added.is_empty() {
+        return checked(app.as_bytes(), What::App);
+    }
+    let added = checked(added, What::App)?;
+    let mut path = Name::new();
+    let slash = if app.is_empty() { "" } else { "/" };
+    for part in [app, slash, &added] {
+        path.push_str(part).map_err(|_| NameError::TooLong {
+            what: What::App,
+            len: app.len() + 1 + added.len(),
+            max: limits::NAME_BYTES_MAX,
+        })?;
+    }
+    Ok(path)
+}
+
+/// Splits off a query and checks it.
+fn cut(said: &[u8], what: What) -> Result<(&[u8], &str), NameError> {
+    let (path, query) = split(said, b'?');
+    let query = query.unwrap_or_default();
+    if query.len() > limits::QUERY_BYTES_MAX {
+        return Err(NameError::QueryTooLong {
+            what,
+            len: query.len(),
+            max: limits::QUERY_BYTES_MAX,
+        });
+    }
+    let text = core::str::from_utf8(query).map_err(|_| NameError::QueryText(what))?;
+    if text.chars().any(char::is_control) {
+        return Err(NameError::QueryText(what));
+    }
+    Ok((path, text))
+}
+
+/// A copy of a name that holds allowed characters alone. An empty application is allowed.
+fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
+    if said.len() > limits::NAME_BYTES_MAX {
+        return Err(NameError::TooLong {
+            what,
+            len: said.len(),
+            max: limits::NAME_BYTES_MAX,
+        });
+    }
+    if said.is_empty() && what == What::App {
+        return Ok(Name::new());
+    }
+    for segment in said.split(|&byte| byte == b'/' && what == What::App) {
+        match segment.first() {
+            None => return Err(NameError::Empty(what)),
+            Some(b'.') => return Err(NameError::Dot(what)),
+            Some(_) => {}
+        }
+        let foreign = |byte: &&u8| !(byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+        if let Some(&byte) = segment.iter().find(foreign) {
+            return Err(NameError::Character { what, byte });
+        }
+    }
+    let text = core::str::from_utf8(said).map_err(|_| NameError::Empty(what))?;
+    Name::try_from(text).map_err(|_| NameError::Empty(what))
+}
+
+fn trim(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_prefix(b"/") {
+        path = rest;
+    }
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
+    }
+    path
+}
+
+/// What stands before and after the first `byte`.
+fn split(bytes: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    let Some(at) = bytes.iter().position(|&b| b == byte) else {
+        return (bytes, None);
+    };
+    let (before, rest) = bytes.split_at(at);
+    (before, rest.get(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn place(app: &str, said: &str) -> Result<(String, String, String), NameError> {
+        let (app, _) = application(app.as_bytes(), b"")?;
+        let (target, query) = Target::parse(&app, said.as_bytes())?;
+        Ok((
+            target.app.to_string(),
+            target.name.to_string(),
+            query.into(),
+        ))
+    }
+
+    #[test]
+    fn target_maps_every_row_of_the_table() {
+        for (app, said, want) in [
+            ("live", "key?tok=1", ("live", "key", "tok=1")),
+            ("live?tok=1", "key", ("live", "key", "")),
+            ("live/inst", "key", ("live/inst", "key", "")),
+            ("live/_definst_", "key", ("live", "key", "")),
+            ("live/key", "", ("live", "key", "")),
+            ("key", "", ("", "key", "")),
+            (
+                "three/segment",
+                "path#Big",
+                ("three/segment/path", "Big", ""),
+            ),
+            ("live?authmod=adobe&user=bob", "key", ("live", "key", "")),
+            ("/app", "key", ("app", "key", "")),
+            ("app/", "key?a=b/c#d", ("app", "key", "a=b/c#d")),
+        ] {
+            let (a, n, q) = place(app, said).unwrap();
+            assert_eq!((&*a, &*n, &*q), want, "{app} {said}");
+        }
+    }
+
+    #[test]
+    fn application_comes_from_the_url_when_empty() {
+        let app = |app: &str, url: &str| {
+            let (name, query) = application(app.as_bytes(), url.as_bytes()).unwrap();
+            (name.to_string(), query.to_string())
+        };
+        assert_eq!(app("", "rtmp://h:1935/live?x=1").0, "live");
+        assert_eq!(app("", "rtmp://h").0, "");
+        assert_eq!(app("", "").0, "");
+        assert_eq!(app("?x=1", "rtmp://h?x=1"), (String::new(), "x=1".into()));
+        assert_eq!(app("live", "rtmp://h/other").0, "live");
+    }
+
+    #[test]
+    fn names_that_are_no_safe_path_are_refused_with_the_character() {
+        let error = |app: &str, said: &str| place(app, said).unwrap_err().to_string();
+        assert_eq!(
+            error("live", "../x"),
+            "stream name has a segment that starts with '.'"
+        );
+        for said in [".", "..", ".hidden"] {
+            assert_eq!(
+                place("live", said).unwrap_err(),
+                NameError::Dot(What::Stream)
+            );
+        }
+        assert_eq!(
+            error("live", "a b"),
+            "stream name holds ' ': allowed are A-Z a-z 0-9 . _ -"
+        );
+        for (said, byte) in [
+            ("a/b", b'/'),
+            ("a\\b", b'\\'),
+            ("a\0", 0),
+            ("mp4:a", b':'),
+            ("ke%20y", b'%'),
+            ("ü", 0xc3),
+        ] {
+            let what = What::Stream;
+            assert_eq!(
+                place("live", said).unwrap_err(),
+                NameError::Character { what, byte }
+            );
+        }
+        assert_eq!(place("a/../b", "k").unwrap_err(), NameError::Dot(What::App));
+        assert_eq!(place("a//b", "k").unwrap_err(), NameError::Empty(What::App));
+        assert_eq!(place("", "").unwrap_err(), NameError::Empty(What::Stream));
+        assert_eq!(
+            place("live", "..#x").unwrap_err(),
+            NameError::Dot(What::App)
+        );
+        assert_eq!(
+            place("live", "k?\n").unwrap_err(),
+            NameError::QueryText(What::Stream)
+        );
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let long = |n| "x".repeat(n);
+        assert!(place("live", &long(128)).is_ok());
+        assert!(matches!(
+            place("live", &long(129)),
+            Err(NameError::TooLong { len: 129, .. })
+        ));
+        assert!(matches!(
+            place(&long(129), "k"),
+            Err(NameError::TooLong { .. })
+        ));
+        assert!(matches!(
+            place(&long(100), &format!("{}#k", long(50))),
+            Err(NameError::TooLong { .. })
+        ));
+        assert!(place("live", &format!("k?{}", long(1024))).is_ok());
+        assert!(matches!(
+            place("live", &format!("k?{}", long(1025))),
+            Err(NameError::QueryTooLong { .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_safe_whatever_was_said(
+            app in proptest::collection::vec(any::<u8>(), 0..30),
+            said in proptest::collection::vec(prop_oneof![b'a'..b'd', any::<u8>()], 0..30),
+        ) {
+            let target = application(&app, b"").and_then(|(app, _)| Target::parse(&app, &said));
+            if let Ok((target, _)) = target {
+                prop_assert!(!target.name.is_empty());
+                prop_assert!(!target.name.contains('/'));
+                let path = format!("{}/{}", target.app, target.name);
+                prop_assert!(!path.split('/').any(|part| part.starts_with('.')));
+                prop_assert!(path.bytes().all(|b| b.is_ascii_graphic()));
+            }
+        }
+    }
+}

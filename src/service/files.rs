@@ -1,0 +1,390 @@
+//! An FLV file cut into the segments of a recording: the live pipeline, offline.
+//!
+//! Every segment is kept and the playlist ends with `EXT-X-ENDLIST`. Tags are parsed where a read
+//! put them, in a ring as live messages are; packets are collected in memory that stays in the
+//! cache and go out in large writes. A file that is broken gives what was good before the break.
+//! Blocks on files; runs alone, never on the executor of a server.
+
+use crate::config::settings::Config;
+use crate::limits::{FILE_READ_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX};
+use crate::media::pipeline::{Message, Pipeline};
+use crate::media::playlist::{Closed, VodPlaylist, segment_name};
+use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::status::Status;
+use crate::storage::{FrameRing, Place, RingError};
+use crate::time::Ticks;
+use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
+use crate::wire::ts::packet::PACKET_BYTES;
+use crate::wire::writer::Writer;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+/// Bytes of PreviousTagSize, behind each tag.
+const TRAILER_BYTES: usize = 4;
+
+/// What was made of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Segments written.
+    pub segments: u64,
+    /// Their duration.
+    pub duration: Ticks,
+    /// Tags read.
+    pub tags: u64,
+}
+
+/// Why a file could not be cut to its end. What came before is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum FileFault {
+    /// A file or folder cannot be used.
+    #[error("{}: {cause}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Malformed: no FLV file.
+    #[error("byte 0: {0}")]
+    Header(#[from] FileError),
+    /// Malformed: the file ends inside a tag.
+    #[error("byte {at}: the file ends inside a tag: need {need} bytes, have {have}")]
+    Truncated {
+        /// Where the tag begins.
+        at: u64,
+        /// Bytes of the tag.
+        need: usize,
+        /// Bytes there are.
+        have: usize,
+    },
+    /// Malformed: bytes that are no tag.
+    #[error("byte {at}: tag type {kind} is unknown and no tag ends where it says")]
+    NotATag {
+        /// Where.
+        at: u64,
+        /// Type seen.
+        kind: u8,
+    },
+    /// Exhausted: a tag longer than a message may be.
+    #[error("byte {at}: {cause}; raise limits.ring_bytes")]
+    TooLong {
+        /// Where.
+        at: u64,
+        /// The ring's answer.
+        cause: RingError,
+    },
+    /// Nothing in the file that can be carried.
+    #[error("no segment: {}", if problem.is_empty() { "no audio or video" } else { problem })]
+    Nothing {
+        /// Which track cannot be carried.
+        problem: String,
+    },
+}
+
+/// Cuts `input` into segments and a playlist in `folder`, which is made if it is missing.
+/// `progress` gets bytes read and bytes of the file.
+///
+/// # Errors
+/// `FileFault`, after everything before the fault has been written and listed.
+pub fn segment_file(
+    input: &Path,
+    folder: &Path,
+    config: &Config,
+    epoch: u32,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, FileFault> {
+    let opened = File::open(input).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|cause| fault(input, cause))?;
+    fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
+    let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+    let mut tags = Tags::new(file, FrameRing::new(ring_bytes, 1));
+    let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
+    let mut sink = FileSink::new(folder, epoch);
+    let status = Status::new();
+    let mut outcome = tags.header(input);
+    while outcome.is_ok() && sink.fault.is_none() {
+        let read = tags.next(input);
+        let Ok(Some((tag, place))) = read else {
+            outcome = read.map(drop);
+            break;
+        };
+        let video = match tag.kind {
+            TagKind::Video => true,
+            TagKind::Audio => false,
+            TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => continue,
+        };
+        pipeline.message(
+            Message { video, at: tag.timestamp, place },
+            &tags.ring,
+            &mut sink,
+            &status,
+        );
+        progress(tags.position, size);
+    }
+    let problem = pipeline.problem().to_owned();
+    pipeline.leave(&tags.ring, &mut sink, &status);
+    progress(tags.position, size);
+    let listed = sink.list();
+    if let Some(cause) = sink.fault.take() {
+        return Err(fault(folder, cause));
+    }
+    outcome?;
+    listed.map_err(|cause| fault(folder, cause))?;
+    if sink.playlist.next_sequence() == 0 {
+        return Err(FileFault::Nothing { problem });
+    }
+    let segments = sink.playlist.next_sequence();
+    Ok(Report { segments, duration: sink.duration, tags: tags.count })
+}
+
+fn fault(path: &Path, cause: io::Error) -> FileFault {
+    FileFault::Io { path: path.to_owned(), cause }
+}
+
+/// Reads tags into a ring, many with one system call.
+struct Tags {
+    file: File,
+    ring: FrameRing,
+    block: Place,
+    /// Bytes of the block that were read, and parsed.
+    filled: usize,
+    at: usize,
+    ended: bool,
+    position: u64,
+    count: u64,
+}
+
+impl Tags {
+    fn new(file: File, ring: FrameRing) -> Self {
+        let block = Place::NOWHERE;
+        Self { file, ring, block, filled: 0, at: 0, ended: false, position: 0, count: 0 }
+    }
+
+    /// Reads the file header and what stands before the first tag.
+    fn header(&mut self, input: &Path) -> Result<(), FileFault> {
+        self.want(usize::from(FileHeader::BYTES), input)?;
+        let header = FileHeader::parse(self.rest())?;
+        let skip = usize::try_from(header.data_offset).unwrap_or(usize::MAX);
+        let skip = skip.saturating_add(TRAILER_BYTES);
+        if self.want(skip, input)? < skip {
+            return Err(FileFault::Truncated { at: 0, need: skip, have: self.rest().len() });
+        }
+        self.consume(skip);
+        Ok(())
+    }
+
+    /// The next tag and the place of its body; `None` at the end of the file.
+    fn next(&mut self, input: &Path) -> Result<Option<(TagHeader, Place)>, FileFault> {
+        let header_bytes = usize::try_from(TagHeader::BYTES).unwrap_or(usize::MAX);
+        let at = self.position;
+        let have = self.want(header_bytes, input)?;
+        if have == 0 {
+            return Ok(None);
+        }
+        let truncated = |need| move |have| FileFault::Truncated { at, need, have };
+        let tag = TagHeader::parse(self.rest()).map_err(|_| truncated(header_bytes)(have))?;
+        let body = usize::try_from(tag.length).unwrap_or(usize::MAX);
+        let need = header_bytes + body;
+        let have = self.want(need + TRAILER_BYTES, input)?;
+        if have < need {
+            return Err(truncated(need)(have));
+        }
+        let trailer = self.rest().get(need..need + TRAILER_BYTES);
+        let ends = trailer.and_then(|t| t.try_into().ok()).map(u32::from_be_bytes);
+        if let (TagKind::Unknown(kind), true) = (tag.kind, ends != Some(tag.previous_tag_size())) {
+            return Err(FileFault::NotATag { at, kind });
+        }
+        let place = self.block.part(self.at + header_bytes, body).unwrap_or(Place::NOWHERE);
+        self.consume((need + TRAILER_BYTES).min(have));
+        self.count += 1;
+        Ok(Some((tag, place)))
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.position += u64::try_from(bytes).unwrap_or(0);
+        debug_assert!(self.at <= self.filled);
+    }
+
+    /// What was read and not parsed.
+    fn rest(&self) -> &[u8] {
+        let block = self.ring.bytes(self.block).unwrap_or_default();
+        block.get(self.at..self.filled).unwrap_or_default()
+    }
+
+    /// Makes sure that `bytes` are there if the file has them. Says how many are there.
+    fn want(&mut self, bytes: usize, input: &Path) -> Result<usize, FileFault> {
+        while self.filled - self.at < bytes && !self.ended {
+            if self.filled == self.block.len() || self.at + bytes > self.block.len() {
+                self.next_block(bytes)?;
+            }
+            let room = self.ring.window(self.block).get_mut(self.filled..).unwrap_or_default();
+            match self.file.read(room) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.filled += n,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(fault(input, cause)),
+            }
+        }
+        Ok(self.filled - self.at)
+    }
+
+    /// Goes on in a new block, which begins with what is left of the old one.
+    fn next_block(&mut self, bytes: usize) -> Result<(), FileFault> {
+        let at = self.position;
+        let (old, from, left) = (self.block, self.at, self.filled - self.at);
+        self.ring.close(old);
+        let block = self
+            .ring
+            .reserve(bytes.max(FILE_READ_BYTES))
+            .map_err(|cause| FileFault::TooLong { at, cause })?;
+        if let Some(part) = old.part(from, left) {
+            self.ring.copy(part, block);
+        }
+        (self.block, self.at, self.filled) = (block, 0, left);
+        Ok(())
+    }
+}
+
+/// The segments as files of a folder.
+struct FileSink {
+    folder: PathBuf,
+    epoch: u32,
+    file: Option<File>,
+    staged: Box<[[u8; PACKET_BYTES]]>,
+    packets: usize,
+    /// Packets of this segment that are in the file.
+    written: usize,
+    playlist: VodPlaylist,
+    lines: Vec<u8>,
+    duration: Ticks,
+    fault: Option<io::Error>,
+}
+
+impl FileSink {
+    fn new(folder: &Path, epoch: u32) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            epoch,
+            file: None,
+            staged: vec![[0; PACKET_BYTES]; FILE_WRITE_PACKETS].into_boxed_slice(),
+            packets: 0,
+            written: 0,
+            playlist: VodPlaylist::new(),
+            lines: Vec::new(),
+            duration: Ticks::ZERO,
+            fault: None,
+        }
+    }
+
+    /// Writes the playlist of all that was finished.
+    fn list(&mut self) -> io::Result<()> {
+        if self.playlist.next_sequence() == 0 {
+            return Ok(());
+        }
+        let mut header = [0; 4 * PLAYLIST_LINE_BYTES_MAX];
+        let mut w = Writer::new(&mut header);
+        let mut end = [0; PLAYLIST_LINE_BYTES_MAX];
+        let mut e = Writer::new(&mut end);
+        let written = self.playlist.header(&mut w).and_then(|()| self.playlist.end(&mut e));
+        written.map_err(io::Error::other)?;
+        let temporary = self.folder.join(".index.m3u8.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(w.written())?;
+        file.write_all(&self.lines)?;
+        file.write_all(e.written())?;
+        fs::rename(&temporary, self.folder.join("index.m3u8"))
+    }
+
+    fn attempt(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.fault.is_none()
+            && let Err(cause) = act(self)
+        {
+            self.fault = Some(cause);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.attempt(|sink| {
+            let staged = sink.staged.get(..sink.packets).unwrap_or_default();
+            if let Some(file) = &mut sink.file {
+                file.write_all(staged.as_flattened())?;
+            }
+            Ok(())
+        });
+        self.written += self.packets;
+        self.packets = 0;
+    }
+}
+
+impl Sink for FileSink {
+    fn begin(&mut self) -> Result<(), NoRoom> {
+        self.attempt(|sink| {
+            let mut name = [0; PLAYLIST_LINE_BYTES_MAX];
+            let mut w = Writer::new(&mut name);
+            segment_name(&mut w, sink.epoch, sink.playlist.next_sequence())
+                .map_err(io::Error::other)?;
+            sink.file = Some(File::create(sink.folder.join(OsStr::from_bytes(w.written())))?);
+            Ok(())
+        });
+        self.written = 0;
+        self.packets = 0;
+        if self.fault.is_none() { Ok(()) } else { Err(NoRoom) }
+    }
+
+    fn reserve(&mut self, _bytes: usize) -> bool {
+        self.fault.is_none()
+    }
+
+    fn written(&self) -> usize {
+        (self.written + self.packets) * PACKET_BYTES
+    }
+
+    fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
+        if self.packets == self.staged.len() {
+            self.flush();
+        }
+        self.staged.get_mut(self.packets..).unwrap_or_default()
+    }
+
+    fn wrote(&mut self, packets: usize) {
+        self.packets += packets;
+        debug_assert!(self.packets <= self.staged.len());
+    }
+
+    fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]) {
+        if let Some(staged) = at.checked_sub(self.written) {
+            if let Some(room) = self.staged.get_mut(staged) {
+                *room = *packet;
+            }
+            return;
+        }
+        self.attempt(|sink| {
+            let offset = u64::try_from(at * PACKET_BYTES).map_err(io::Error::other)?;
+            sink.file.as_ref().map_or(Ok(()), |file| file.write_all_at(packet, offset))
+        });
+    }
+
+    fn finish(&mut self, segment: &Segment) {
+        self.flush();
+        self.file = None;
+        self.duration = self.duration.plus(segment.duration);
+        let closed = Closed {
+            duration: segment.duration,
+            discontinuity: segment.discontinuity,
+            independent: segment.independent,
+            slot: 0,
+        };
+        self.attempt(|sink| {
+            let mut line = [0; PLAYLIST_LINE_BYTES_MAX];
+            let mut w = Writer::new(&mut line);
+            sink.playlist.segment(&mut w, sink.epoch, &closed).map_err(io::Error::other)?;
+            sink.lines.extend_from_slice(w.written());
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether the wall clock can be believed.
+//!
+//! A board boots in 1970 and stays there until something sets its clock. The kernel keeps the
+//! answer: `adjtimex(2)` says `TIME_ERROR` or `STA_UNSYNC` until a time service has told it
+//! otherwise. Dates are sent (HTTP `Date`, `EXT-X-PROGRAM-DATE-TIME`) only while it is
+//! synchronised. Reads no time and sets nothing. The one unsafe call of this file is the system
+//! call itself: `nix` has no safe form of it.
+
+use core::mem::MaybeUninit;
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// What the kernel says of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WallClock {
+    /// A time service keeps it right; dates may be shown.
+    Synchronised,
+    /// Nobody has said that it is right; dates would lie.
+    Free,
+}
+
+impl WallClock {
+    /// Asks the kernel; takes well under a microsecond.
+    ///
+    /// # Errors
+    /// The kernel refuses the question: a sandbox without `adjtimex`.
+    #[expect(unsafe_code, reason = "nix has no safe adjtimex")]
+    pub fn read() -> Result<Self, Errno> {
+        let mut timex = MaybeUninit::<libc::timex>::zeroed();
+        // SAFETY: `timex` is a live, writable, properly aligned `struct timex` of integers, for
+        // which all zeroes is a value. `modes` is zero, which makes the call a pure read that
+        // needs no privilege; the kernel writes within the struct and keeps no pointer to it.
+        let (state, timex) = unsafe {
+            let state = libc::adjtimex(timex.as_mut_ptr());
+            (state, timex.assume_init())
+        };
+        Errno::result(state).map(|state| Self::judge(state, timex.status))
+    }
+
+    /// Reads the kernel's two answers: clock state and status bits.
+    const fn judge(state: libc::c_int, status: libc::c_int) -> Self {
+        if state == libc::TIME_ERROR || status & libc::STA_UNSYNC != 0 {
+            Self::Free
+        } else {
+            Self::Synchronised
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_is_free_when_either_answer_says_so() {
+        const TIME_OK: libc::c_int = 0;
+        assert_eq!(WallClock::judge(TIME_OK, 0), WallClock::Synchronised);
+        let free = WallClock::Free;
+        assert_eq!(WallClock::judge(libc::TIME_ERROR, 0), free);
+        assert_eq!(WallClock::judge(TIME_OK, libc::STA_UNSYNC), free);
+    }
+
+    #[test]
+    fn clock_reading_changes_nothing() {
+        let first = WallClock::read();
+        assert_eq!(first, WallClock::read());
+        assert!(first.is_ok(), "{first:?}");
+    }
+}

@@ -1,0 +1,240 @@
+//! The program as a person at a shell meets it: what it prints, where, and its exit code.
+//!
+//! Runs the real binary. What a command does to media is tested elsewhere; here it is that every
+//! command exists, that help and errors are of use, and that a signal ends it in good order.
+
+use core::time::Duration;
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::sleep;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rillcast::config::settings::{TABLE, markdown_table};
+
+/// Looks at a condition this often, and this many times before it counts as never.
+const PAUSE: Duration = Duration::from_millis(50);
+const LOOKS: usize = 200;
+
+#[test]
+fn help_lists_commands_and_every_setting_on_standard_output() {
+    for args in [&["--help"][..], &["-h"], &["serve", "--help"], &["budget", "-h"]] {
+        let output = rillcast(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        let text = stdout(&output);
+        assert!(text.contains("usage: rillcast"), "{text}");
+        for setting in TABLE {
+            assert!(text.contains(setting.key), "{args:?} lacks {}", setting.key);
+        }
+        assert_eq!(stderr(&output), "");
+    }
+    let text = stdout(&rillcast(&["--help"]));
+    for command in ["serve", "segment", "testcard", "budget"] {
+        assert!(text.contains(command), "{text}");
+    }
+}
+
+#[test]
+fn version_is_name_and_number() {
+    let output = rillcast(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    let version = format!("rillcast {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(stdout(&output), version);
+}
+
+#[test]
+fn wrong_use_is_one_line_on_standard_error_and_exit_code_2() {
+    for (args, part) in [
+        (&[][..], "no command"),
+        (&["sevre"], "unknown command \"sevre\""),
+        (&["serve", "--bogus"], "--bogus"),
+        (&["serve", "--config"], "--config"),
+        (&["serve", "--config", "/nowhere/rillcast.toml"], "/nowhere/rillcast.toml"),
+        (&["serve", "--set", "hls.segmnt_ms=2000"], "did you mean hls.segment_ms?"),
+        (&["budget", "--set", "hls.segment_ms=1"], "allowed is 500 to 20000 ms"),
+        (&["budget", "--set", "hls.target_duration_s=9"], "hls.window_segments is 6"),
+        (&["segment", "only-one.flv"], "IN.flv OUTDIR"),
+        (&["testcard", "card.flv"], "--seconds"),
+    ] {
+        let output = rillcast(args);
+        let line = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {line}");
+        assert!(line.starts_with("rillcast: "), "{line}");
+        assert!(line.contains(part), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn settings_file_errors_name_file_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("box.toml");
+    fs::write(&file, "[limits]\nviewers = 0\n").unwrap();
+    let output = rillcast(&["budget", "--config", text(&file)]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = stderr(&output);
+    let place = format!("rillcast: {}: line 2, column 1: limits.viewers is \"0\"", text(&file));
+    assert!(line.starts_with(&place), "{line}");
+}
+
+#[test]
+fn budget_prints_owners_and_sums_from_file_and_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("box.toml");
+    fs::write(&file, "[limits]\nstreams = 1\nslot_bytes = \"1MiB\"\n").unwrap();
+    let args = ["budget", "--config", text(&file), "--set", "hls.window_segments=4"];
+    let output = rillcast(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let table = stdout(&output);
+    let sum = table.lines().find(|line| line.starts_with("tmpfs")).unwrap();
+    // One stream, 4 listed slots, 5 that may still be fetched, 2 spare, 1 MiB each.
+    assert!(sum.ends_with(" 11264.0"), "{table}");
+    assert!(table.lines().any(|line| line.starts_with("private memory")), "{table}");
+}
+
+#[test]
+fn closed_standard_output_is_no_panic() {
+    let mut child = start(&["--help"]);
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    let mut line = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut line).unwrap();
+    assert!(!line.contains("panicked"), "{line}");
+    assert!(status.code().is_some(), "ended by a signal: {status}");
+}
+
+#[test]
+fn testcard_and_segment_work_on_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = folder.path().join("card.flv");
+    let output = rillcast(&["testcard", text(&card), "--seconds", "8"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(fs::read(&card).unwrap().starts_with(b"FLV\x01"));
+
+    let out = folder.path().join("out");
+    let output = rillcast(&["segment", text(&card), text(&out)]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let playlist = fs::read_to_string(out.join("index.m3u8")).unwrap();
+    assert!(playlist.starts_with("#EXTM3U\n"), "{playlist}");
+    let names: Vec<&str> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(names.len() >= 3, "{playlist}");
+    for name in names {
+        let segment = fs::read(out.join(name)).unwrap();
+        assert_eq!((segment.first(), segment.len() % 188), (Some(&0x47), 0), "{name}");
+    }
+}
+
+#[test]
+fn segment_says_what_is_wrong_with_its_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("not.flv");
+    fs::write(&input, "this is no FLV file").unwrap();
+    let output = rillcast(&["segment", text(&input), text(&folder.path().join("out"))]);
+    let line = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.contains("not.flv"), "{line}");
+}
+
+#[test]
+fn serve_ends_in_good_order_on_each_signal() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let hls = folder.path().join("hls");
+        let mut child = start(&serve_args(&hls, "127.0.0.1:0"));
+        let is_up = look(|| hls.is_dir() || child.try_wait().unwrap().is_some());
+        assert!(is_up, "serve did not make its folder");
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let status = ended(&mut child);
+        assert_eq!(status.code(), Some(0), "{signal}: {status}");
+    }
+}
+
+#[test]
+fn serve_names_the_setting_when_its_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut child = start(&serve_args(&folder.path().join("hls"), &address));
+    let status = ended(&mut child);
+    let mut lines = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut lines).unwrap();
+    assert_eq!(status.code(), Some(1), "{lines}");
+    let named = lines.lines().any(|line| line.contains("rtmp.listen") && line.contains(&address));
+    assert!(named, "{lines}");
+}
+
+#[test]
+fn markdown_table_and_help_are_of_one_table() {
+    let help = stdout(&rillcast(&["--help"]));
+    for row in markdown_table().lines().skip(2) {
+        let about = row.trim_end_matches(" |").rsplit("| ").next().unwrap();
+        assert!(help.contains(about), "{about}");
+    }
+}
+
+/// Runs the program to its end.
+fn rillcast(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rillcast"));
+    command.args(args).stdin(Stdio::null()).output().expect("the program starts")
+}
+
+/// Starts the program with both outputs held.
+fn start<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_rillcast"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+/// A small server on ports that the kernel chooses, but for the RTMP address given.
+fn serve_args(hls: &Path, rtmp: &str) -> Vec<String> {
+    let mut args = vec!["serve".to_owned()];
+    for pair in [
+        format!("rtmp.listen={rtmp}"),
+        "http.listen=127.0.0.1:0".to_owned(),
+        format!("hls.dir={}", text(hls)),
+        "limits.streams=1".to_owned(),
+        "limits.slot_bytes=256KiB".to_owned(),
+    ] {
+        args.extend(["--set".to_owned(), pair]);
+    }
+    args
+}
+
+/// The exit status, within the time of `look`; the child is ended if it does not end itself.
+fn ended(child: &mut Child) -> ExitStatus {
+    let is_over = look(|| child.try_wait().expect("it is our child").is_some());
+    if !is_over {
+        child.kill().expect("it is our child");
+    }
+    child.wait().expect("it is our child")
+}
+
+fn look(mut condition: impl FnMut() -> bool) -> bool {
+    for _ in 0..LOOKS {
+        if condition() {
+            return true;
+        }
+        sleep(PAUSE);
+    }
+    false
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are text")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("output is text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("output is text")
+}
