@@ -679,7 +679,9 @@ fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     std::fs::create_dir_all(&hls).unwrap();
     let nginx = crate::publish::Nginx::start(
         &scratch,
-        &format!("hls on; hls_path {hls}; hls_fragment 1s; hls_playlist_length 12s; hls_cleanup off;"),
+        &format!(
+            "hls on; hls_path {hls}; hls_fragment 1s; hls_playlist_length 12s; hls_cleanup off;"
+        ),
     );
     let folder = Folder::start(hls.into());
     let tags = flv::read_file(&media::plain(6));
@@ -697,7 +699,11 @@ fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     let found = structure(&follower.segments);
     // It restarts the counters of PAT and PMT with each segment, and writes audio before the first PCR.
     for words in ["PID 0x0 continuity counter 0, want 1", "a PES before any PCR"] {
-        assert!(found.faults.iter().any(|fault| fault.contains(words)), "{words}: {:?}", found.faults);
+        assert!(
+            found.faults.iter().any(|fault| fault.contains(words)),
+            "{words}: {:?}",
+            found.faults
+        );
     }
     // The pictures are whole; the last audio frame is lost when the publisher leaves.
     let found = media(&sent, &follower.segments);

@@ -1,13 +1,17 @@
 //! Compares what came out of HLS with what was sent in: every access unit, every byte, every time.
 //!
 //! A *run* is a series of segments without EXT-X-DISCONTINUITY. Within a run, presentation time is
-//! `(ms + cts) * 90 + C` and decode time `ms * 90 + C - S`, to the tick; S is 0 unless the sender had
-//! negative composition times. Audio counts samples and stays within 1 ms of `ms * 90 + C`.
+//! `(ms + cts) * 90 + C` and decode time `ms * 90 + C - S`, to the tick; S is a constant of the muxer
+//! that leaves room for negative composition times, at most 200 ms. Audio counts samples and stays
+//! within 1 ms of `ms * 90 + C`.
 
 use super::es;
 use super::flv::Sent;
 use super::follow::Got;
 use super::ts::{Demux, Unwrap};
+
+/// Decode times may be this much earlier than message times, by one constant: 200 ms.
+const SHIFT_MAX: i64 = 200 * 90;
 
 /// What may differ between streams.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +34,8 @@ pub struct Compared {
     pub bytes: usize,
     pub runs: usize,
     pub audio_off_max: i64,
+    /// S of the last run, in ticks.
+    pub shift: i64,
     pub faults: Vec<String>,
 }
 
@@ -42,8 +48,9 @@ impl Compared {
             self.faults.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
         );
         println!(
-            "{what}: {} video units and {} audio frames ({} bytes) equal, {} run(s), audio at most {} ticks off",
-            self.video, self.audio, self.bytes, self.runs, self.audio_off_max
+            "{what}: {} video units and {} audio frames ({} bytes) equal, {} run(s), \
+             audio at most {} ticks off, decode times {} ticks early",
+            self.video, self.audio, self.bytes, self.runs, self.audio_off_max, self.shift
         );
     }
 }
@@ -152,7 +159,6 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
             out.video.len()
         ));
     }
-    let negative = sent.video.iter().any(|unit| unit.cts < 0);
     for (n, (want, have)) in sent.video.iter().zip(&out.video).enumerate() {
         let fault = |text: String| {
             format!("video unit {n} ({} ms, segment {}): {text}", want.ms, have.segment)
@@ -188,7 +194,8 @@ fn video(sent: &Sent, out: &Output, anchors: &[Option<(i64, i64)>], done: &mut C
                     have.pts, have.dts
                 )));
             }
-            if shift < 0 || (shift > 0 && !negative) {
+            done.shift = shift;
+            if !(0..=SHIFT_MAX).contains(&shift) {
                 done.faults.push(fault(format!("decode times are shifted by {shift} ticks")));
             }
         }

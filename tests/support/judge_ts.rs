@@ -43,7 +43,7 @@ impl Found {
 }
 
 const PCR_GAP_MAX: i64 = 27_000_000 / 10;
-/// A decoder holds at most one second of data (13818-1 §2.4.2.3, T-STD).
+/// No byte waits in a decoder's buffer for over a second, still pictures apart (13818-1 §2.4.2.6).
 const AHEAD_MAX: i64 = 90_000;
 
 /// Judges all segments in order.

@@ -149,9 +149,14 @@ pub fn shifted(tags: &[Tag], ms: u32) -> Vec<Tag> {
     tags.iter().cloned().map(|tag| Tag { ms: tag.ms.wrapping_add(ms), ..tag }).collect()
 }
 
-/// One file after the other, `ms` later, with its own configuration: what an encoder sends when the
-/// picture size is changed while it publishes.
-pub fn joined(first: &[Tag], second: &[Tag], ms: u32) -> Vec<Tag> {
+/// One file after the other, with its own configuration, so that the sound goes on without a gap or
+/// an overlap: what an encoder sends when the picture size is changed while it publishes.
+pub fn joined(first: &[Tag], second: &[Tag]) -> Vec<Tag> {
+    let sent = flv::sent(first);
+    let last = sent.audio.last().expect("sound in the first file");
+    let frame_ms =
+        (i64::from(last.samples) * 1000 + i64::from(last.rate) / 2) / i64::from(last.rate);
+    let ms = u32::try_from(last.ms + frame_ms).expect("a short file");
     let mut tags = first.to_vec();
     tags.extend(shifted(second, ms).into_iter().filter(|tag| tag.kind != flv::DATA));
     tags

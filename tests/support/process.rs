@@ -169,5 +169,5 @@ pub fn need(program: &str) {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")])
         .any(|folder| folder.join(program).exists());
-    assert!(found, "this test needs `{program}`; on Debian: scripts/check.sh names the packages");
+    assert!(found, "this test needs `{program}`; tests/e2e/main.rs lists them");
 }
