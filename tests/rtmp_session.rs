@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests; the settings allow it in test functions alone"
+    reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
 use core::fmt::Write as _;
@@ -144,22 +144,15 @@ impl Peer {
         payload: &[u8],
     ) -> Result<String, SessionError> {
         let (out, status) = (&mut self.out, &self.status);
-        let event = self
-            .session
-            .message(kind, stream, Millis(77), payload, out, status)?;
+        let event = self.session.message(kind, stream, Millis(77), payload, out, status)?;
         Ok(match event {
             None => String::new(),
             Some(Event::Connected { app, query, agent }) => {
                 format!("connected {app} {query} {}", agent.escape_ascii())
             }
-            Some(Event::Publish {
-                stream,
-                app,
-                name,
-                query,
-                app_query,
-                kind,
-            }) => format!("publish {stream} {app} {name} {query} {app_query} {kind:?}"),
+            Some(Event::Publish { stream, app, name, query, app_query, kind }) => {
+                format!("publish {stream} {app} {name} {query} {app_query} {kind:?}")
+            }
             Some(Event::Unpublish { stream }) => format!("unpublish {stream}"),
             Some(Event::Metadata { stream, body }) => {
                 let mut values = Values::new(body);
@@ -168,11 +161,7 @@ impl Peer {
                 format!("metadata {stream} {:?}", object.get("width").unwrap())
             }
             Some(Event::MetadataCleared { stream }) => format!("cleared {stream}"),
-            Some(Event::Data {
-                stream,
-                timestamp,
-                body,
-            }) => {
+            Some(Event::Data { stream, timestamp, body }) => {
                 assert_eq!(timestamp, Millis(77));
                 let name = Values::new(body).next().unwrap().unwrap();
                 format!("data {stream} {}", name.text().unwrap())
@@ -194,13 +183,7 @@ impl Peer {
         while !r.is_empty() {
             let basic = BasicHeader::parse(&mut r).unwrap();
             let (header, _) = MessageHeader::parse(basic.fmt, &mut r).unwrap();
-            let MessageHeader::Full {
-                length,
-                kind,
-                stream,
-                ..
-            } = header
-            else {
+            let MessageHeader::Full { length, kind, stream, .. } = header else {
                 panic!("replies begin with type 0")
             };
             let mut left = usize::try_from(length).unwrap();
@@ -284,25 +267,15 @@ fn session_publishes_with_ffmpeg() {
     assert_eq!(peer.out.pending().len(), head.len() + 190);
     peer.replies();
 
-    assert_eq!(
-        peer.calls(0, "releaseStream", 2.0, &[Arg::S("key?tok=1")]),
-        ""
-    );
+    assert_eq!(peer.calls(0, "releaseStream", 2.0, &[Arg::S("key?tok=1")]), "");
     assert_eq!(peer.calls(0, "FCPublish", 3.0, &[Arg::S("key?tok=1")]), "");
     assert_eq!(peer.calls(0, "createStream", 4.0, &[]), "");
-    let want = [
-        (0, "_result 2 undefined"),
-        (0, "_result 3 undefined"),
-        (0, FC),
-        (0, "_result 4 1"),
-    ];
+    let want =
+        [(0, "_result 2 undefined"), (0, "_result 3 undefined"), (0, FC), (0, "_result 4 1")];
     assert_eq!(peer.replies(), said(&want));
 
     let args = [Arg::S("key?tok=1"), Arg::S("live")];
-    assert_eq!(
-        peer.calls(1, "publish", 5.0, &args),
-        "publish 1 live/inst key tok=1  Live"
-    );
+    assert_eq!(peer.calls(1, "publish", 5.0, &args), "publish 1 live/inst key tok=1  Live");
     assert!(peer.replies().is_empty());
     assert!(!peer.session.is_publishing(1));
     peer.session.accept_publish(1, &mut peer.out).unwrap();
@@ -319,18 +292,9 @@ fn session_publishes_with_ffmpeg() {
     peer.replies();
 
     let meta = metadata(&["@setDataFrame", "onMetaData"], true);
-    assert_eq!(
-        peer.send(DATA, 1, &meta).unwrap(),
-        "metadata 1 Number(1280.0)"
-    );
-    assert_eq!(
-        peer.calls(0, "FCUnpublish", 6.0, &[Arg::S("key?tok=1")]),
-        "unpublish 1"
-    );
-    assert_eq!(
-        peer.replies(),
-        said(&[(0, "_result 6 undefined"), (1, STOP)])
-    );
+    assert_eq!(peer.send(DATA, 1, &meta).unwrap(), "metadata 1 Number(1280.0)");
+    assert_eq!(peer.calls(0, "FCUnpublish", 6.0, &[Arg::S("key?tok=1")]), "unpublish 1");
+    assert_eq!(peer.replies(), said(&[(0, "_result 6 undefined"), (1, STOP)]));
     assert_eq!(peer.calls(0, "deleteStream", 7.0, &[Arg::N(1.0)]), "");
     assert!(peer.replies().is_empty());
 }
@@ -356,22 +320,13 @@ fn session_publishes_with_obs() {
     peer.calls(0, "_checkbw", 0.0, &[]);
     assert_eq!(peer.replies().len(), 4);
     let args = [Arg::S("cam_1"), Arg::S("live")];
-    assert_eq!(
-        peer.calls(1, "publish", 5.0, &args),
-        "publish 1 live cam_1   Live"
-    );
+    assert_eq!(peer.calls(1, "publish", 5.0, &args), "publish 1 live cam_1   Live");
     peer.session.accept_publish(1, &mut peer.out).unwrap();
     let want = [(0, "type 4 000000000001"), (1, START)];
     assert_eq!(peer.replies(), said(&want));
     let meta = metadata(&["@setDataFrame", "onMetaData"], true);
-    assert_eq!(
-        peer.send(DATA, 1, &meta).unwrap(),
-        "metadata 1 Number(1280.0)"
-    );
-    assert_eq!(
-        peer.calls(0, "FCUnpublish", 6.0, &[Arg::S("cam_1")]),
-        "unpublish 1"
-    );
+    assert_eq!(peer.send(DATA, 1, &meta).unwrap(), "metadata 1 Number(1280.0)");
+    assert_eq!(peer.calls(0, "FCUnpublish", 6.0, &[Arg::S("cam_1")]), "unpublish 1");
     assert_eq!(peer.calls(0, "deleteStream", 7.0, &[Arg::N(1.0)]), "");
     assert_eq!(peer.counted(Counter::RtmpUnknown), 0);
 }
@@ -380,12 +335,9 @@ fn session_publishes_with_obs() {
 fn session_publishes_with_librtmp() {
     let mut peer = Peer::connected();
     // Ping as librtmp and Flash send it, and their window and buffer length.
-    peer.send(MessageType::WindowAckSize, 0, &hex("002625a0"))
-        .unwrap();
-    peer.send(MessageType::UserControl, 0, &hex("0003000000000000012c"))
-        .unwrap();
-    peer.send(MessageType::UserControl, 0, &hex("00060001e240"))
-        .unwrap();
+    peer.send(MessageType::WindowAckSize, 0, &hex("002625a0")).unwrap();
+    peer.send(MessageType::UserControl, 0, &hex("0003000000000000012c")).unwrap();
+    peer.send(MessageType::UserControl, 0, &hex("00060001e240")).unwrap();
     assert_eq!(peer.replies(), said(&[(0, "type 4 00070001e240")]));
     peer.calls(0, "releaseStream", 2.0, &[Arg::S("key")]);
     peer.calls(0, "FCPublish", 3.0, &[Arg::S("key")]);
@@ -399,10 +351,7 @@ fn session_publishes_with_librtmp() {
     );
     peer.session.accept_publish(1, &mut peer.out).unwrap();
     let bare = metadata(&["onMetaData"], false);
-    assert_eq!(
-        peer.send(DATA, 1, &bare).unwrap(),
-        "metadata 1 Number(1280.0)"
-    );
+    assert_eq!(peer.send(DATA, 1, &bare).unwrap(), "metadata 1 Number(1280.0)");
     // Gone by closeStream: on the stream, without arguments.
     assert_eq!(peer.calls(1, "closeStream", 0.0, &[]), "unpublish 1");
     assert!(!peer.session.is_publishing(1));
@@ -415,7 +364,7 @@ fn session_publishes_with_gstreamer() {
     peer.calls(0, "FCPublish", 0.0, &[Arg::S("key")]);
     peer.calls(0, "createStream", 2.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, FC), (0, "_result 2 1")]));
-    peer.calls(1, "publish", 3.0, &[Arg::S("key"), Arg::S("live")]);
+    peer.calls(1, "publish", 0.0, &[Arg::S("key"), Arg::S("live")]);
     peer.session.accept_publish(1, &mut peer.out).unwrap();
     assert_eq!(peer.replies()[1], Said(1, START.into()));
     // The name where a number should be, on message stream 0.
@@ -432,10 +381,7 @@ fn session_publishes_with_encoders_that_skip_steps() {
     let mut peer = Peer::connected();
     peer.calls(0, "createStream", 2.0, &[]);
     peer.calls(0, "FCPublish", 3.0, &[Arg::S("key")]);
-    assert_eq!(
-        peer.calls(1, "publish", 4.0, &[Arg::S("key")]),
-        "publish 1 live key   Live"
-    );
+    assert_eq!(peer.calls(1, "publish", 4.0, &[Arg::S("key")]), "publish 1 live key   Live");
     // On stream 0, without createStream; and on a number nobody made.
     for stream in [0, 7] {
         let mut peer = Peer::connected();
@@ -447,12 +393,8 @@ fn session_publishes_with_encoders_that_skip_steps() {
     }
     // One URL box: the name is the application's last segment.
     let mut peer = Peer::new();
-    peer.send(COMMAND, 0, &connect(&[("app", "live/key?tok=1")]))
-        .unwrap();
-    assert_eq!(
-        peer.calls(1, "publish", 2.0, &[Arg::S("")]),
-        "publish 1 live key  tok=1 Live"
-    );
+    peer.send(COMMAND, 0, &connect(&[("app", "live/key?tok=1")])).unwrap();
+    assert_eq!(peer.calls(1, "publish", 2.0, &[Arg::S("")]), "publish 1 live key  tok=1 Live");
 }
 
 #[test]
@@ -484,9 +426,7 @@ fn session_rejects_publish_with_the_reason_of_the_service() {
     for (reason, status) in [(Reason::BadName, BAD_NAME), (Reason::Denied, DENIED)] {
         let mut peer = Peer::connected();
         peer.calls(1, "publish", 5.0, &[Arg::S("key")]);
-        peer.session
-            .reject_publish(1, reason, "name is taken", &mut peer.out)
-            .unwrap();
+        peer.session.reject_publish(1, reason, "name is taken", &mut peer.out).unwrap();
         assert_eq!(peer.replies(), said(&[(1, status)]));
         assert!(!peer.session.is_publishing(1));
         let again = peer.session.accept_publish(1, &mut peer.out);
@@ -554,6 +494,10 @@ fn session_bounds_streams_and_publishes() {
     }
     peer.calls(0, "createStream", 9.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, FAILED)]));
+    // Stream 0 takes none of the eight places.
+    assert_ne!(peer.calls(0, "publish", 5.0, &[Arg::S("zero")]), "");
+    assert_eq!(peer.calls(0, "closeStream", 0.0, &[]), "unpublish 0");
+    peer.replies();
     peer.calls(0, "deleteStream", 0.0, &[Arg::N(3.0)]);
     peer.calls(0, "createStream", 2.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, "_result 2 9")]));
@@ -589,10 +533,7 @@ fn session_sorts_data_messages() {
     let mut send = |kind, payload: &[u8]| peer.send(kind, 1, payload).unwrap();
     let clear = text(&["@clearDataFrame", "onMetaData"]);
     assert_eq!(send(DATA, &clear), "cleared 1");
-    assert_eq!(
-        send(DATA, &text(&["onTextData", "hi"])),
-        "data 1 onTextData"
-    );
+    assert_eq!(send(DATA, &text(&["onTextData", "hi"])), "data 1 onTextData");
     let wrapped = text(&["@setDataFrame", "onFI", "x"]);
     assert_eq!(send(DATA, &wrapped), "data 1 onFI");
     let extended = [vec![0], metadata(&["onMetaData"], true)].concat();
@@ -652,19 +593,16 @@ fn session_reads_padded_control_messages_and_refuses_short_ones() {
 #[test]
 fn session_acknowledges_each_window_and_pings() {
     let mut peer = Peer::connected();
-    peer.send(MessageType::WindowAckSize, 0, &hex("00000400"))
-        .unwrap();
+    peer.send(MessageType::WindowAckSize, 0, &hex("00000400")).unwrap();
     peer.session.bytes_received(1023, &mut peer.out);
     peer.session.bytes_received(1024, &mut peer.out);
     peer.session.bytes_received(2047, &mut peer.out);
     assert_eq!(peer.replies(), said(&[(0, "type 3 00000400")]));
     peer.session.ping(Millis(123_456), &mut peer.out).unwrap();
     assert_eq!(peer.replies(), said(&[(0, "type 4 00060001e240")]));
-    peer.send(MessageType::SetPeerBandwidth, 0, &hex("00010000 00"))
-        .unwrap();
+    peer.send(MessageType::SetPeerBandwidth, 0, &hex("00010000 00")).unwrap();
     assert_eq!(peer.replies(), said(&[(0, "type 5 00010000")]));
-    peer.send(MessageType::Acknowledgement, 0, &hex("00000010"))
-        .unwrap();
+    peer.send(MessageType::Acknowledgement, 0, &hex("00000010")).unwrap();
     let total = u32::try_from(peer.out.total_sent()).unwrap();
     assert_eq!(peer.session.unacknowledged(&peer.out), total - 0x10);
 }
@@ -673,9 +611,7 @@ fn session_acknowledges_each_window_and_pings() {
 fn session_ends_with_full_when_the_peer_calls_and_never_reads() {
     let mut peer = Peer::connected();
     let flood = call("x", 1.0, &[]);
-    let error = (0..100_000)
-        .find_map(|_| peer.send(COMMAND, 0, &flood).err())
-        .unwrap();
+    let error = (0..100_000).find_map(|_| peer.send(COMMAND, 0, &flood).err()).unwrap();
     assert!(matches!(error, SessionError::Full(_)));
     assert!(peer.out.pending().len() <= limits::OUTBOX_BYTES);
 }
@@ -686,16 +622,8 @@ fn session_refuses_hostile_commands() {
         vec![],
         vec![5],
         hex("020007 636f6e6e"),
-        [
-            hex("020007636f6e6e656374 003ff0000000000000"),
-            hex("03 0001 61").repeat(5000),
-        ]
-        .concat(),
-        [
-            hex("020007636f6e6e656374 003ff0000000000000 0a"),
-            hex("ffffffff"),
-        ]
-        .concat(),
+        [hex("020007636f6e6e656374 003ff0000000000000"), hex("03 0001 61").repeat(5000)].concat(),
+        [hex("020007636f6e6e656374 003ff0000000000000 0a"), hex("ffffffff")].concat(),
     ] {
         let mut peer = Peer::new();
         let error = peer.send(COMMAND, 0, &payload).unwrap_err();
@@ -792,11 +720,7 @@ fn messages() -> impl Strategy<Value = (u8, u32, Vec<u8>)> {
             (20, stream, call(name, f64::from(transaction), args))
         },
     );
-    let noise = (
-        any::<u8>(),
-        0..3u32,
-        proptest::collection::vec(any::<u8>(), 0..40),
-    );
+    let noise = (any::<u8>(), 0..3u32, proptest::collection::vec(any::<u8>(), 0..40));
     prop_oneof![4 => calls, 1 => noise]
 }
 

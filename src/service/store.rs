@@ -31,6 +31,7 @@ use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 /// Name of a stream's playlist.
@@ -183,7 +184,7 @@ pub struct Store {
     streams: Box<[Option<Stream>]>,
     texts: Vec<Box<[u8]>>,
     config: PlaylistConfig,
-    status: &'static Status,
+    status: Rc<Status>,
 }
 
 impl Store {
@@ -191,7 +192,7 @@ impl Store {
     ///
     /// # Errors
     /// The folder cannot be used or has no room for the slots.
-    pub fn open(config: &Config, epoch: u32, status: &'static Status) -> Result<Self, StoreError> {
+    pub fn open(config: &Config, epoch: u32, status: Rc<Status>) -> Result<Self, StoreError> {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
         tmpfs::clear_leftovers(&root, is_ours)?;
@@ -556,7 +557,7 @@ impl Store {
             }
         }
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
-        place.playlist.report(self.status);
+        place.playlist.report(&self.status);
         if !change.updated {
             return;
         }

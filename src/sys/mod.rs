@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod net;
+mod net_raw;
 pub mod random;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;
+pub mod wall;

@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests; the settings allow it in test functions alone"
+    reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
 use proptest::prelude::*;
@@ -107,11 +107,7 @@ fn amf0_containers_match_vectors_both_ways() {
 fn amf0_messages_of_several_values_match_vectors() {
     let bytes = hex("0200117c52746d7053616d706c6541636365737301010101");
     let values: Vec<_> = Values::new(&bytes).map(Result::unwrap).collect();
-    let want = [
-        Value::String(b"|RtmpSampleAccess"),
-        Value::Boolean(true),
-        Value::Boolean(true),
-    ];
+    let want = [Value::String(b"|RtmpSampleAccess"), Value::Boolean(true), Value::Boolean(true)];
     assert_eq!(values, want);
     let written: Vec<u8> = want.iter().flat_map(emitted0).collect();
     assert_eq!(written, bytes);
@@ -540,11 +536,7 @@ impl Model3 {
 
     fn of(tree: &Tree<'_>, value: amf3::Value<'_>) -> Self {
         let own = |(name, value): (&[u8], _)| (name.to_vec(), Self::of(tree, value));
-        let list = |items| {
-            tree.items(items)
-                .map(|value| Self::of(tree, value))
-                .collect()
-        };
+        let list = |items| tree.items(items).map(|value| Self::of(tree, value)).collect();
         match value {
             amf3::Value::Integer(n) => Self::Integer(n),
             amf3::Value::Double(n) => Self::Double(n),

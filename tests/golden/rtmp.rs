@@ -7,7 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests; the settings allow it in test functions alone"
+    reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
 use crate::amf::hex;

@@ -56,15 +56,9 @@ pub struct Enchunker {
 impl Enchunker {
     /// At the default chunk size, with nothing sent.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "only meaningful at the start of a connection"
-    )]
+    #[expect(clippy::new_without_default, reason = "only meaningful at the start of a connection")]
     pub const fn new() -> Self {
-        Self {
-            chunk_bytes: limits::CHUNK_BYTES_DEFAULT,
-            last: heapless::Vec::new(),
-        }
+        Self { chunk_bytes: limits::CHUNK_BYTES_DEFAULT, last: heapless::Vec::new() }
     }
 
     /// Largest chunk data from now on; the peer must have been sent a `SetChunkSize` of it.
@@ -104,19 +98,10 @@ impl Enchunker {
         if let (true, Some(last)) = (media, last) {
             let delta = message.timestamp.0.wrapping_sub(last.timestamp.0);
             if last.stream == message.stream && delta < EXTENDED_FROM {
-                return MessageHeader::SameStream {
-                    delta,
-                    length,
-                    kind,
-                };
+                return MessageHeader::SameStream { delta, length, kind };
             }
         }
-        MessageHeader::Full {
-            timestamp: message.timestamp.0,
-            length,
-            kind,
-            stream: message.stream,
-        }
+        MessageHeader::Full { timestamp: message.timestamp.0, length, kind, stream: message.stream }
     }
 
     /// Without a place the chunk stream is not remembered, and its messages begin with type 0.
@@ -159,10 +144,7 @@ impl Chunk {
 impl ChunkHeaders {
     fn emit(&self, header: Option<MessageHeader>, w: &mut Writer<'_>) -> Result<(), Full> {
         let header = header.unwrap_or(MessageHeader::Same);
-        let basic = BasicHeader {
-            fmt: header.fmt(),
-            csid: self.csid,
-        };
+        let basic = BasicHeader { fmt: header.fmt(), csid: self.csid };
         basic.emit(w)?;
         match (header, self.extended) {
             (MessageHeader::Same, Some(extended)) => w.u32(extended),
@@ -186,11 +168,7 @@ impl Iterator for ChunkHeaders {
         debug_assert!(written.is_ok());
         let header_len = w.position();
         self.left -= data;
-        Some(Chunk {
-            header,
-            header_len,
-            data_len: usize::try_from(data).unwrap_or(usize::MAX),
-        })
+        Some(Chunk { header, header_len, data_len: usize::try_from(data).unwrap_or(usize::MAX) })
     }
 }
 
@@ -207,10 +185,7 @@ pub struct Outbox {
 impl Outbox {
     /// An empty outbox of `limits::OUTBOX_BYTES`, at the default chunk size.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "takes its memory, which should be seen"
-    )]
+    #[expect(clippy::new_without_default, reason = "takes its memory, which should be seen")]
     pub fn new() -> Self {
         Self {
             buffer: vec![0; limits::OUTBOX_BYTES].into_boxed_slice(),
@@ -268,13 +243,7 @@ impl Outbox {
             return Err(full);
         }
         self.make_room(need);
-        let headers = self.enchunker.begin(Outgoing {
-            csid,
-            kind,
-            stream,
-            timestamp,
-            length,
-        });
+        let headers = self.enchunker.begin(Outgoing { csid, kind, stream, timestamp, length });
         let mut w = Writer::new(self.buffer.get_mut(self.end..).unwrap_or_default());
         append(&mut w, headers, payload).map_err(|_| full)?;
         self.end += w.position();
@@ -365,19 +334,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn outgoing(csid: u32, kind: MessageType, stream: u32, time: u32, length: u32) -> Outgoing {
-        Outgoing {
-            csid,
-            kind,
-            stream,
-            timestamp: Millis(time),
-            length,
-        }
+        Outgoing { csid, kind, stream, timestamp: Millis(time), length }
     }
 
     fn lens(headers: ChunkHeaders) -> Vec<(Vec<u8>, usize)> {
-        headers
-            .map(|chunk| (chunk.header().to_vec(), chunk.data_len))
-            .collect()
+        headers.map(|chunk| (chunk.header().to_vec(), chunk.data_len)).collect()
     }
 
     #[test]
@@ -385,9 +346,7 @@ mod tests {
         // RTMP 1.0 §5.3.2.2.
         let mut enchunker = Enchunker::new();
         let headers = enchunker.begin(outgoing(4, MessageType::Video, 12_346, 1000, 307));
-        let first = vec![
-            0x04, 0x00, 0x03, 0xe8, 0x00, 0x01, 0x33, 0x09, 0x3a, 0x30, 0x00, 0x00,
-        ];
+        let first = vec![0x04, 0x00, 0x03, 0xe8, 0x00, 0x01, 0x33, 0x09, 0x3a, 0x30, 0x00, 0x00];
         let want = [(first, 128), (vec![0xc4], 128), (vec![0xc4], 51)];
         assert_eq!(lens(headers), want);
     }
@@ -430,8 +389,7 @@ mod tests {
         out.set_chunk_size(SetChunkSize { bytes: 4096 }).unwrap();
         let set = [2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0x10, 0];
         assert_eq!(out.pending(), set);
-        out.message(3, MessageType::CommandAmf0, 0, Millis(0), &[7; 200])
-            .unwrap();
+        out.message(3, MessageType::CommandAmf0, 0, Millis(0), &[7; 200]).unwrap();
         assert_eq!(out.pending().len(), 16 + 12 + 200);
         out.sent(16);
         assert_eq!(out.pending()[0], 3);
@@ -455,8 +413,7 @@ mod tests {
         assert_eq!(full.pending, out.pending().len());
         assert!(out.raw(limits::OUTBOX_BYTES).is_err());
         out.sent(5000);
-        out.message(3, MessageType::CommandAmf0, 0, Millis(0), &[1; 1000])
-            .unwrap();
+        out.message(3, MessageType::CommandAmf0, 0, Millis(0), &[1; 1000]).unwrap();
     }
 
     proptest! {

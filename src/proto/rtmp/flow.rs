@@ -34,10 +34,7 @@ pub struct Flow {
 impl Flow {
     /// At the start of a connection.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "only meaningful at the start of a connection"
-    )]
+    #[expect(clippy::new_without_default, reason = "only meaningful at the start of a connection")]
     pub const fn new() -> Self {
         Self {
             window: limits::ACK_WINDOW_BYTES,

@@ -68,15 +68,9 @@ pub struct Server {
 impl Server {
     /// Waits for C0.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "only meaningful at the start of a connection"
-    )]
+    #[expect(clippy::new_without_default, reason = "only meaningful at the start of a connection")]
     pub const fn new() -> Self {
-        Self {
-            state: ServerState::WaitC0,
-            signed: None,
-        }
+        Self { state: ServerState::WaitC0, signed: None }
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -173,10 +167,7 @@ impl Client {
                 sign(Role::Client, layout, c1);
             }
         })?;
-        Ok(Self {
-            state: ClientState::WaitS0,
-            signing,
-        })
+        Ok(Self { state: ClientState::WaitS0, signing })
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -257,11 +248,7 @@ fn answer(
     out: &mut Outbox,
 ) -> Result<Option<Layout>, HandshakeError> {
     let layout = verify(Role::Client, c1);
-    let version = if layout.is_some() {
-        SERVER_VERSION
-    } else {
-        [0; 4]
-    };
+    let version = if layout.is_some() { SERVER_VERSION } else { [0; 4] };
     open(out, now, version, fill, |s1| {
         if let Some(layout) = layout {
             sign(Role::Server, layout, s1);
@@ -311,10 +298,7 @@ fn echo(
     let (filler, signature) = room.split_at_mut(HANDSHAKE_BYTES - DIGEST_BYTES);
     fill(filler);
     let long_key = key(&[role.digest_key(), role.signature_key_tail()]);
-    let key = hmac::Key::new(
-        hmac::HMAC_SHA256,
-        hmac::sign(&long_key, peer_digest).as_ref(),
-    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&long_key, peer_digest).as_ref());
     signature.copy_from_slice(hmac::sign(&key, filler).as_ref());
     Ok(())
 }
@@ -390,11 +374,7 @@ mod tests {
         /// S1 takes 1528 random bytes, S2 and C2 take 1504.
         pub(super) fn fill_by(step: usize, add: usize) -> impl FnMut(&mut [u8]) {
             move |room: &mut [u8]| {
-                let (step, add) = if room.len() == 1528 {
-                    (29, 7)
-                } else {
-                    (step, add)
-                };
+                let (step, add) = if room.len() == 1528 { (29, 7) } else { (step, add) };
                 for (i, b) in room.iter_mut().enumerate() {
                     *b = byte(i * step + add);
                 }
@@ -434,15 +414,11 @@ mod tests {
     }
 
     fn advance(server: &mut Server, input: &[u8], out: &mut Outbox) -> usize {
-        server
-            .advance(input, Millis(0), &mut fill_by(31, 3), out)
-            .unwrap()
+        server.advance(input, Millis(0), &mut fill_by(31, 3), out).unwrap()
     }
 
     fn refusal(first: u8) -> HandshakeError {
-        Server::new()
-            .advance(&[first], Millis(0), &mut |_| {}, &mut Outbox::new())
-            .unwrap_err()
+        Server::new().advance(&[first], Millis(0), &mut |_| {}, &mut Outbox::new()).unwrap_err()
     }
 
     #[test]
@@ -539,11 +515,7 @@ mod tests {
     fn server_answers_3_to_obsolete_and_future_versions() {
         for first in [0, 1, 2, 4, 5, 7, 31] {
             let mut out = Outbox::new();
-            advance(
-                &mut Server::new(),
-                &[&[first][..], &c1()].concat(),
-                &mut out,
-            );
+            advance(&mut Server::new(), &[&[first][..], &c1()].concat(), &mut out);
             assert_eq!(out.pending()[0], 3);
         }
     }

@@ -104,10 +104,7 @@ impl Target {
                 name: checked(name.as_bytes(), What::Stream)?,
             }
         } else {
-            Self {
-                app: path,
-                name: checked(said, What::Stream)?,
-            }
+            Self { app: path, name: checked(said, What::Stream)? }
         };
         Ok((target, query))
     }
@@ -179,11 +176,7 @@ fn cut(said: &[u8], what: What) -> Result<(&[u8], &str), NameError> {
 /// A copy of a name that holds allowed characters alone. An empty application is allowed.
 fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
     if said.len() > limits::NAME_BYTES_MAX {
-        return Err(NameError::TooLong {
-            what,
-            len: said.len(),
-            max: limits::NAME_BYTES_MAX,
-        });
+        return Err(NameError::TooLong { what, len: said.len(), max: limits::NAME_BYTES_MAX });
     }
     if said.is_empty() && what == What::App {
         return Ok(Name::new());
@@ -230,11 +223,7 @@ mod tests {
     fn place(app: &str, said: &str) -> Result<(String, String, String), NameError> {
         let (app, _) = application(app.as_bytes(), b"")?;
         let (target, query) = Target::parse(&app, said.as_bytes())?;
-        Ok((
-            target.app.to_string(),
-            target.name.to_string(),
-            query.into(),
-        ))
+        Ok((target.app.to_string(), target.name.to_string(), query.into()))
     }
 
     #[test]
@@ -246,11 +235,7 @@ mod tests {
             ("live/_definst_", "key", ("live", "key", "")),
             ("live/key", "", ("live", "key", "")),
             ("key", "", ("", "key", "")),
-            (
-                "three/segment",
-                "path#Big",
-                ("three/segment/path", "Big", ""),
-            ),
+            ("three/segment", "path#Big", ("three/segment/path", "Big", "")),
             ("live?authmod=adobe&user=bob", "key", ("live", "key", "")),
             ("/app", "key", ("app", "key", "")),
             ("app/", "key?a=b/c#d", ("app", "key", "a=b/c#d")),
@@ -276,20 +261,11 @@ mod tests {
     #[test]
     fn names_that_are_no_safe_path_are_refused_with_the_character() {
         let error = |app: &str, said: &str| place(app, said).unwrap_err().to_string();
-        assert_eq!(
-            error("live", "../x"),
-            "stream name has a segment that starts with '.'"
-        );
+        assert_eq!(error("live", "../x"), "stream name has a segment that starts with '.'");
         for said in [".", "..", ".hidden"] {
-            assert_eq!(
-                place("live", said).unwrap_err(),
-                NameError::Dot(What::Stream)
-            );
+            assert_eq!(place("live", said).unwrap_err(), NameError::Dot(What::Stream));
         }
-        assert_eq!(
-            error("live", "a b"),
-            "stream name holds ' ': allowed are A-Z a-z 0-9 . _ -"
-        );
+        assert_eq!(error("live", "a b"), "stream name holds ' ': allowed are A-Z a-z 0-9 . _ -");
         for (said, byte) in [
             ("a/b", b'/'),
             ("a\\b", b'\\'),
@@ -299,36 +275,21 @@ mod tests {
             ("ü", 0xc3),
         ] {
             let what = What::Stream;
-            assert_eq!(
-                place("live", said).unwrap_err(),
-                NameError::Character { what, byte }
-            );
+            assert_eq!(place("live", said).unwrap_err(), NameError::Character { what, byte });
         }
         assert_eq!(place("a/../b", "k").unwrap_err(), NameError::Dot(What::App));
         assert_eq!(place("a//b", "k").unwrap_err(), NameError::Empty(What::App));
         assert_eq!(place("", "").unwrap_err(), NameError::Empty(What::Stream));
-        assert_eq!(
-            place("live", "..#x").unwrap_err(),
-            NameError::Dot(What::App)
-        );
-        assert_eq!(
-            place("live", "k?\n").unwrap_err(),
-            NameError::QueryText(What::Stream)
-        );
+        assert_eq!(place("live", "..#x").unwrap_err(), NameError::Dot(What::App));
+        assert_eq!(place("live", "k?\n").unwrap_err(), NameError::QueryText(What::Stream));
     }
 
     #[test]
     fn names_are_bounded() {
         let long = |n| "x".repeat(n);
         assert!(place("live", &long(128)).is_ok());
-        assert!(matches!(
-            place("live", &long(129)),
-            Err(NameError::TooLong { len: 129, .. })
-        ));
-        assert!(matches!(
-            place(&long(129), "k"),
-            Err(NameError::TooLong { .. })
-        ));
+        assert!(matches!(place("live", &long(129)), Err(NameError::TooLong { len: 129, .. })));
+        assert!(matches!(place(&long(129), "k"), Err(NameError::TooLong { .. })));
         assert!(matches!(
             place(&long(100), &format!("{}#k", long(50))),
             Err(NameError::TooLong { .. })

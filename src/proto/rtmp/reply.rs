@@ -47,10 +47,7 @@ pub(super) fn result(
     number: f64,
     out: &mut Outbox,
 ) -> Result<(), SessionError> {
-    let reply = Reply::Number {
-        transaction: command.transaction,
-        number,
-    };
+    let reply = Reply::Number { transaction: command.transaction, number };
     send(CSID_REPLY, 0, &reply, out)
 }
 
@@ -78,11 +75,7 @@ pub(super) fn error(
     description: &str,
     out: &mut Outbox,
 ) -> Result<(), SessionError> {
-    let reply = Reply::Refused {
-        transaction: command.transaction,
-        code,
-        description,
-    };
+    let reply = Reply::Refused { transaction: command.transaction, code, description };
     send(CSID_REPLY, 0, &reply, out)
 }
 
@@ -99,11 +92,7 @@ pub(super) fn status(
     description: &str,
     out: &mut Outbox,
 ) -> Result<(), SessionError> {
-    let reply = Reply::Status {
-        level: Level::Status,
-        code,
-        description,
-    };
+    let reply = Reply::Status { level: Level::Status, code, description };
     send(CSID_STATUS, stream, &reply, out)
 }
 
@@ -114,20 +103,14 @@ pub(super) fn refuse(
     description: &str,
     out: &mut Outbox,
 ) -> Result<(), SessionError> {
-    let reply = Reply::Status {
-        level: Level::Error,
-        code,
-        description,
-    };
+    let reply = Reply::Status { level: Level::Error, code, description };
     send(CSID_STATUS, stream, &reply, out)
 }
 
 fn send(csid: u32, stream: u32, reply: &Reply<'_>, out: &mut Outbox) -> Result<(), SessionError> {
     let mut buffer = [0; limits::REPLY_BYTES_MAX];
     let mut w = Writer::new(&mut buffer);
-    reply.emit(&mut w).map_err(|_| SessionError::Reply {
-        max: limits::REPLY_BYTES_MAX,
-    })?;
+    reply.emit(&mut w).map_err(|_| SessionError::Reply { max: limits::REPLY_BYTES_MAX })?;
     let kind = MessageType::CommandAmf0;
     Ok(out.message(csid, kind, stream, Millis(0), w.written())?)
 }
@@ -136,9 +119,7 @@ fn send(csid: u32, stream: u32, reply: &Reply<'_>, out: &mut Outbox) -> Result<(
 pub(super) fn send_event(event: UserControl<'_>, out: &mut Outbox) -> Result<(), SessionError> {
     let mut buffer = [0; 16];
     let mut w = Writer::new(&mut buffer);
-    event.emit(&mut w).map_err(|_| SessionError::Reply {
-        max: limits::REPLY_BYTES_MAX,
-    })?;
+    event.emit(&mut w).map_err(|_| SessionError::Reply { max: limits::REPLY_BYTES_MAX })?;
     Ok(control(out, MessageType::UserControl, w.written())?)
 }
 

@@ -146,11 +146,7 @@ impl Session {
     /// A session that waits for connect.
     #[must_use]
     pub const fn new(admission: Admission) -> Self {
-        Self {
-            state: State::Unconnected,
-            flow: Flow::new(),
-            admission,
-        }
+        Self { state: State::Unconnected, flow: Flow::new(), admission }
     }
 
     /// Handles one message of a type other than audio, video and aggregate.
@@ -334,35 +330,23 @@ impl Session {
             }
         };
         self.flow.announce(limits::ACK_WINDOW_BYTES, out)?;
-        let bandwidth = SetPeerBandwidth {
-            window: limits::ACK_WINDOW_BYTES,
-            limit: BandwidthLimit::Dynamic,
-        };
+        let bandwidth =
+            SetPeerBandwidth { window: limits::ACK_WINDOW_BYTES, limit: BandwidthLimit::Dynamic };
         let mut payload = [0; 5];
         let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
         debug_assert!(emitted.is_ok());
         control(out, MessageType::SetPeerBandwidth, &payload)?;
-        out.set_chunk_size(SetChunkSize {
-            bytes: limits::CHUNK_BYTES_OUT,
-        })?;
+        out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
         reply::connected(command, out)?;
         let app_query = heapless::String::try_from(query).unwrap_or_default();
-        self.state = State::Connected(Link {
-            app,
-            app_query,
-            streams: Streams::new(),
-        });
+        self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
         let app = match &self.state {
             State::Connected(link) => link.app.as_str(),
             State::Unconnected | State::Closed => "",
         };
         let agent = command.property("flashVer");
         let agent = agent.or_else(|| command.property("flashver"));
-        Ok(Event::Connected {
-            app,
-            query,
-            agent: agent.unwrap_or_default(),
-        })
+        Ok(Event::Connected { app, query, agent: agent.unwrap_or_default() })
     }
 
     fn data<'s>(
@@ -471,12 +455,7 @@ impl Link {
         if !self.streams.stop(stream) {
             return Ok(None);
         }
-        reply::status(
-            stream,
-            "NetStream.Unpublish.Success",
-            "Stop publishing",
-            out,
-        )?;
+        reply::status(stream, "NetStream.Unpublish.Success", "Stop publishing", out)?;
         Ok(Some(Event::Unpublish { stream }))
     }
 
@@ -508,11 +487,7 @@ fn read_data(stream: u32, timestamp: Millis, body: &[u8]) -> Option<Event<'_>> {
             return None;
         }
         let body = rest;
-        return Some(Event::Data {
-            stream,
-            timestamp,
-            body,
-        });
+        return Some(Event::Data { stream, timestamp, body });
     }
     let from = values.rest();
     let value = values.next()?.ok()?;

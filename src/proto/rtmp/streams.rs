@@ -79,10 +79,7 @@ impl Streams {
     /// None yet; the first will be 1.
     #[must_use]
     pub(super) const fn new() -> Self {
-        Self {
-            table: heapless::Vec::new(),
-            next: 1,
-        }
+        Self { table: heapless::Vec::new(), next: 1 }
     }
 
     /// Makes a stream with a new id; ids are never used again.
@@ -103,9 +100,7 @@ impl Streams {
         }
         let busy = |stream: &&Stream| stream.phase.target().is_some();
         if self.table.iter().filter(busy).count() >= limits::PUBLISHES_MAX {
-            return Err(StreamError::TooManyPublishing {
-                max: limits::PUBLISHES_MAX,
-            });
+            return Err(StreamError::TooManyPublishing { max: limits::PUBLISHES_MAX });
         }
         if self.find(id).is_none() {
             self.insert(id)?;
@@ -160,9 +155,7 @@ impl Streams {
 
     fn insert(&mut self, id: u32) -> Result<(), StreamError> {
         let created = self.table.iter().filter(|stream| stream.id != 0).count();
-        let full = StreamError::TooMany {
-            max: limits::MESSAGE_STREAMS_MAX,
-        };
+        let full = StreamError::TooMany { max: limits::MESSAGE_STREAMS_MAX };
         if id != 0 && created >= limits::MESSAGE_STREAMS_MAX {
             return Err(full);
         }

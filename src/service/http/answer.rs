@@ -1,0 +1,467 @@
+//! From a request to an answer: routes, conditions, the response head and the small bodies.
+//!
+//! An answer is a piece of the one output buffer, head and small body side by side, and for a
+//! segment the part of a slot that follows. Sends nothing: `connection` does.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/`, `/index.html` | the page |
+//! | `/status.json` | counters and streams |
+//! | `/style.css`, `/page.js`, `/icon.svg` | parts of the page |
+//! | `/hls/<app>/<name>/index.m3u8` | the playlist |
+//! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
+//! | `/hls/<app>/<name>` | 301 to the one with the slash |
+//! | `/hls/<app>/<name>/<segment>.ts` | the segment |
+
+use core::cell::RefCell;
+use core::fmt::{self, Write as _};
+use core::net::IpAddr;
+use core::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+use super::HttpSettings;
+use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
+use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
+use crate::service::store::{SegmentView, Store};
+use crate::service::web::{self, Asset, PageFacts, fnv1a};
+use crate::status::{Counter, Status};
+use crate::sys::net;
+use crate::time::Instant;
+use crate::wire::http::{
+    After, Cache, Code, DateText, EntityTag, Location, Method, ResponseHead, Span, Text, Version,
+    date_text,
+};
+use crate::wire::writer::Writer;
+
+/// Bytes of the output buffer: head, then body.
+const OUT_BYTES: usize = HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES;
+
+/// The part of a slot that an answer sends after its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) slot: usize,
+    pub(super) generation: u32,
+    pub(super) at: u64,
+    pub(super) end: u64,
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Head and small body: where they are in `Desk::out`.
+    pub(super) text: Range<usize>,
+    pub(super) part: Option<Part>,
+    pub(super) after: After,
+}
+
+/// What all connections share while one of them is served.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) store: Rc<RefCell<Store>>,
+    pub(super) status: Rc<Status>,
+    pub(super) settings: HttpSettings,
+    pub(super) now: Instant,
+    pub(super) own: heapless::Vec<IpAddr, { net::OWN_ADDRESSES }>,
+    pub(super) out: Box<[u8]>,
+    /// Buffers for answers that a socket took only in part.
+    pub(super) spills: Vec<Box<[u8]>>,
+    wall: Option<u64>,
+    date: Option<DateText>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        store: Rc<RefCell<Store>>,
+        status: Rc<Status>,
+        settings: HttpSettings,
+    ) -> Self {
+        let buffer = || vec![0; OUT_BYTES].into_boxed_slice();
+        Self {
+            store,
+            status,
+            settings,
+            now: Instant(0),
+            own: net::own_addresses(),
+            out: buffer(),
+            spills: (0..HTTP_SPILLS).map(|_| buffer()).collect(),
+            wall: None,
+            date: None,
+        }
+    }
+
+    /// Takes the time, once per turn of the tick.
+    pub(super) fn set_time(&mut self, now: Instant) {
+        self.now = now;
+        let wall = (self.settings.wall)();
+        if wall != self.wall {
+            self.wall = wall;
+            self.date = wall.and_then(date_text);
+        }
+    }
+
+    pub(super) fn count(&self, counter: Counter) {
+        self.status.add(counter, 1);
+    }
+
+    /// The answer to a request; `after` is what the connection would do.
+    pub(super) fn answer(
+        &mut self,
+        request: &Request<'_>,
+        after: After,
+        socket: BorrowedFd<'_>,
+    ) -> Answer {
+        let head = ResponseHead::new(request.version, Code::Ok, after);
+        match request.method {
+            Method::Get | Method::Head => {}
+            Method::Options => return self.preflight(head),
+            Method::Post | Method::Other => {
+                let head = ResponseHead { allow: true, code: Code::MethodNotAllowed, ..head };
+                return self.plain(head, request, &"nothing here takes this method");
+            }
+        }
+        match request.path {
+            "/" | "/index.html" => self.page(head, request, socket),
+            "/status.json" => self.status(head, request),
+            path => match path.strip_prefix("/hls/") {
+                Some(name) => {
+                    self.media(ResponseHead { cors: true, ..head }, request, name, socket)
+                }
+                None => match web::asset(path) {
+                    Some(asset) => self.asset(head, request, asset),
+                    None => self.not_found(head, request, &"nothing is at this address"),
+                },
+            },
+        }
+    }
+
+    /// The answer to what is no request; the connection ends after it.
+    pub(super) fn refusal(&mut self, error: RequestError, version: Version) -> Answer {
+        let code = error.code(version);
+        log::debug!("http refused code={} cause={error}", code.line());
+        let head = ResponseHead::new(version, code, After::Close);
+        self.text(head, true, &error)
+    }
+
+    /// The answer to a head that did not come in time.
+    pub(super) fn too_late(&mut self) -> Answer {
+        let head = ResponseHead::new(Version::Http10, Code::RequestTimeout, After::Close);
+        self.text(head, true, &"the request did not come in time")
+    }
+
+    fn media(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        name: &str,
+        socket: BorrowedFd<'_>,
+    ) -> Answer {
+        if name.strip_suffix(".ts").is_some() {
+            let segment = self.store.borrow().segment(name);
+            return match segment {
+                Some(segment) => self.segment(head, request, &segment),
+                None => self.not_found(head, request, &"this segment is gone or never was"),
+            };
+        }
+        if name.ends_with('/') {
+            let mut index = heapless::String::<512>::new();
+            // A name that is too long is no stream's.
+            let whole = index.push_str(name).and_then(|()| index.push_str("index.m3u8"));
+            return match whole {
+                Ok(()) => self.playlist(head, request, &index),
+                Err(_) => self.not_found(head, request, &"no such stream is live"),
+            };
+        }
+        if self.is_stream(name) {
+            return self.redirect(head, request, socket);
+        }
+        self.playlist(head, request, name)
+    }
+
+    fn is_stream(&self, name: &str) -> bool {
+        let store = self.store.borrow();
+        let mut streams = store.streams();
+        name.rsplit_once('/')
+            .is_some_and(|(app, name)| streams.any(|s| s.app == app && s.name == name))
+    }
+
+    fn playlist(&mut self, head: ResponseHead<'_>, request: &Request<'_>, name: &str) -> Answer {
+        let store = Rc::clone(&self.store);
+        let store = store.borrow();
+        let Some(playlist) = store.playlist(name) else {
+            return self.not_found(head, request, &"no such stream is live");
+        };
+        let head = ResponseHead {
+            content_type: Some("application/vnd.apple.mpegurl"),
+            cache: Some(Cache::NoCache),
+            ..head
+        };
+        self.small(head, request, EntityTag(playlist.version), playlist.body)
+    }
+
+    fn asset(&mut self, head: ResponseHead<'_>, request: &Request<'_>, asset: Asset) -> Answer {
+        let head = ResponseHead {
+            content_type: Some(asset.content_type),
+            cache: Some(Cache::NoCache),
+            page: true,
+            ..head
+        };
+        self.small(head, request, asset.etag, asset.body)
+    }
+
+    /// A body that lies elsewhere and fits the output buffer.
+    fn small(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        etag: EntityTag,
+        body: &[u8],
+    ) -> Answer {
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let Some(place) = room.get_mut(..body.len()) else {
+            let head =
+                ResponseHead { code: Code::Unavailable, content_type: None, cache: None, ..head };
+            return self.plain(head, request, &"the answer is too long");
+        };
+        place.copy_from_slice(body);
+        self.tagged(head, request, etag, body.len())
+    }
+
+    /// A body of `bytes` bytes that stands in the output buffer, or word that it is known.
+    fn tagged(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        etag: EntityTag,
+        bytes: usize,
+    ) -> Answer {
+        let resource = Resource { etag, modified: None, bytes: len_u64(bytes), ranges: false };
+        let head = ResponseHead { date: self.date, etag: Some(etag), ..head };
+        if judge(request, &resource, self.wall) == Verdict::NotModified {
+            return self.not_modified(head);
+        }
+        let head = ResponseHead { content_length: Some(len_u64(bytes)), ..head };
+        self.compose(&head, if request.method == Method::Head { 0 } else { bytes })
+    }
+
+    fn segment(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        segment: &SegmentView,
+    ) -> Answer {
+        let resource = Resource {
+            etag: EntityTag(segment.version),
+            modified: segment.created_unix,
+            bytes: segment.bytes,
+            ranges: true,
+        };
+        let expires = self.wall.map(|wall| wall + u64::from(segment.max_age_s));
+        let mut head = ResponseHead {
+            date: self.date,
+            etag: Some(resource.etag),
+            last_modified: segment.created_unix.and_then(date_text),
+            cache: Some(Cache::Immutable {
+                max_age_s: segment.max_age_s,
+                expires: expires.and_then(date_text),
+            }),
+            ..head
+        };
+        let span = match judge(request, &resource, self.wall) {
+            Verdict::NotModified => return self.not_modified(head),
+            Verdict::Unsatisfiable => {
+                head.code = Code::RangeNotSatisfiable;
+                head.content_range = Some((None, segment.bytes));
+                head.cache = None;
+                return self.plain(head, request, &"the segment has no such bytes");
+            }
+            Verdict::Full => Span { first: 0, last: segment.bytes.saturating_sub(1) },
+            Verdict::Part(span) => {
+                head.code = Code::PartialContent;
+                head.content_range = Some((Some(span), segment.bytes));
+                span
+            }
+        };
+        let bytes = span.bytes().min(segment.bytes);
+        head.content_type = Some(segment.content_type);
+        head.content_length = Some(bytes);
+        head.accept_ranges = true;
+        let mut answer = self.compose(&head, 0);
+        if request.method == Method::Get && bytes > 0 {
+            answer.part = Some(Part {
+                slot: segment.slot,
+                generation: segment.generation,
+                at: span.first,
+                end: span.first + bytes,
+            });
+        }
+        answer
+    }
+
+    fn not_modified(&mut self, head: ResponseHead<'_>) -> Answer {
+        let head = ResponseHead { code: Code::NotModified, content_type: None, ..head };
+        self.compose(&head, 0)
+    }
+
+    fn page(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        socket: BorrowedFd<'_>,
+    ) -> Answer {
+        let own = Authority::of(request, socket);
+        let facts = PageFacts { authority: &own.0, rtmp_port: self.settings.rtmp_port };
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let mut w = Writer::new(room);
+        let store = self.store.borrow();
+        let rendered = web::page(&mut w, || store.streams(), &facts);
+        let etag = EntityTag(fnv1a(w.written()));
+        let bytes = w.position();
+        drop(store);
+        if rendered.is_err() {
+            return self.too_much(head, request);
+        }
+        let head = ResponseHead {
+            content_type: Some("text/html; charset=utf-8"),
+            cache: Some(Cache::NoCache),
+            page: true,
+            ..head
+        };
+        self.tagged(head, request, etag, bytes)
+    }
+
+    fn status(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let mut w = Writer::new(room);
+        let store = self.store.borrow();
+        let rendered = web::status_json(&mut w, store.streams(), &self.status, self.now);
+        let bytes = w.position();
+        drop(store);
+        if rendered.is_err() {
+            return self.too_much(head, request);
+        }
+        let head = ResponseHead {
+            date: self.date,
+            content_type: Some("application/json"),
+            content_length: Some(len_u64(bytes)),
+            cache: Some(Cache::NoStore),
+            page: true,
+            ..head
+        };
+        self.compose(&head, if request.method == Method::Head { 0 } else { bytes })
+    }
+
+    fn too_much(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
+        let head = ResponseHead { code: Code::Unavailable, ..head };
+        self.plain(head, request, &"there is more to say than fits")
+    }
+
+    fn preflight(&mut self, head: ResponseHead<'_>) -> Answer {
+        let head = ResponseHead {
+            code: Code::NoContent,
+            date: self.date,
+            cors: true,
+            preflight: true,
+            allow: true,
+            ..head
+        };
+        self.compose(&head, 0)
+    }
+
+    fn redirect(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        socket: BorrowedFd<'_>,
+    ) -> Answer {
+        let own = Authority::of(request, socket);
+        let mut path = crate::proto::http::PathBuffer::new();
+        let whole =
+            path.extend_from_slice(request.path.as_bytes()).is_ok() && path.push(b'/').is_ok();
+        let (true, Ok(path)) = (whole, core::str::from_utf8(&path)) else {
+            return self.not_found(head, request, &"the address is too long");
+        };
+        let head = ResponseHead {
+            code: Code::MovedPermanently,
+            location: Some(Location { authority: &own.0, path }),
+            ..head
+        };
+        self.plain(head, request, &"the address ends with a slash")
+    }
+
+    fn not_found(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        why: &dyn fmt::Display,
+    ) -> Answer {
+        let head = ResponseHead { code: Code::NotFound, ..head };
+        self.plain(head, request, why)
+    }
+
+    fn plain(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        why: &dyn fmt::Display,
+    ) -> Answer {
+        self.text(head, request.method != Method::Head, why)
+    }
+
+    /// Status and reason as a line of text.
+    fn text(&mut self, head: ResponseHead<'_>, body: bool, why: &dyn fmt::Display) -> Answer {
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let mut w = Writer::new(room);
+        let written = writeln!(Text(&mut w), "{}: {why}", head.code.line());
+        debug_assert!(written.is_ok());
+        let bytes = w.position();
+        let head = ResponseHead {
+            date: self.date,
+            content_type: Some("text/plain"),
+            content_length: Some(len_u64(bytes)),
+            cache: Some(Cache::NoStore),
+            ..head
+        };
+        self.compose(&head, if body { bytes } else { 0 })
+    }
+
+    /// Writes the head so that it ends where the body begins, and counts the answer.
+    fn compose(&mut self, head: &ResponseHead<'_>, body_bytes: usize) -> Answer {
+        let (room, _) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let mut w = Writer::new(room);
+        let emitted = head.emit(&mut w);
+        debug_assert!(emitted.is_ok());
+        let head_bytes = w.position();
+        let start = HTTP_HEAD_OUT_BYTES - head_bytes;
+        room.copy_within(..head_bytes, start);
+        self.count(Counter::HttpRequests);
+        if head.code.is_error() {
+            self.count(Counter::HttpErrors);
+        }
+        self.status.add(Counter::HttpBytesOut, len_u64(body_bytes));
+        Answer { text: start..HTTP_HEAD_OUT_BYTES + body_bytes, part: None, after: head.after }
+    }
+}
+
+/// Host and port by which a client finds us: as it says, or our end of the connection.
+struct Authority(heapless::String<256>);
+
+impl Authority {
+    fn of(request: &Request<'_>, socket: BorrowedFd<'_>) -> Self {
+        let mut text = heapless::String::new();
+        if let Some(authority) = request.authority
+            && text.push_str(authority).is_ok()
+        {
+            return Self(text);
+        }
+        if let Ok(address) = net::local_addr(socket) {
+            // 256 bytes hold any address.
+            let _ = write!(text, "{address}");
+        }
+        Self(text)
+    }
+}
+
+fn len_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

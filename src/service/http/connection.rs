@@ -1,0 +1,600 @@
+//! One connection: reads requests, sends answers, lets go of slots, keeps its deadlines.
+//!
+//! Everything here is synchronous and goes on until the socket would block; `mod` calls it when
+//! the socket has news and once per tick. Answers come from `answer`.
+//!
+//! A response holds its slot from before its first byte until the peer has acknowledged its last,
+//! because the send queue refers to the slot's pages. A receiver on this machine refers to them
+//! even longer; the store is told, replaces the pages, and the hold ends with the response.
+
+use core::net::IpAddr;
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::answer::{Answer, Desk, Part};
+use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
+use crate::proto::http::{Machine, PathBuffer, Progress};
+use crate::status::Counter;
+use crate::sys::net::{self, Interest, Transfer};
+use crate::time::Instant;
+use crate::wire::http::After;
+
+/// What a request takes of a turn's bytes: 64 that were sent together, then others come first.
+const REQUEST_COST: u64 = HTTP_TURN_BYTES / 64;
+
+/// What a connection needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// News of the socket.
+    Wait(Interest),
+    /// Another turn: it could go on, others come first.
+    Again,
+    /// The tick.
+    Tick,
+    /// Nothing: its place is free.
+    Closed,
+}
+
+/// A slot that a response on this connection has sent from.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    slot: usize,
+    generation: u32,
+    /// Bytes that the socket had taken when the response ended; `u64::MAX` until then.
+    end: u64,
+}
+
+/// The rest of an answer that the socket did not take.
+#[derive(Debug)]
+struct Spill {
+    buffer: Box<[u8]>,
+    at: usize,
+    end: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A request is awaited or coming.
+    Reading,
+    /// An answer is going out.
+    Sending { spill: Option<Spill>, part: Option<Part>, after: After, linger: bool },
+    /// The last answer is queued and our side ended; `linger` while the peer's bytes are still
+    /// read, so that no reset eats the answer.
+    Ending { linger: bool, read: usize },
+}
+
+/// What the peer has acknowledged, to tell slow from gone.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    acked: u64,
+    moved_at: Instant,
+    window_acked: u64,
+    window_at: Instant,
+}
+
+/// A place: empty, or one connection.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of the socket, independent of the state")]
+pub(super) struct Connection {
+    pub(super) socket: Option<OwnedFd>,
+    /// Tells one use of the place from the next.
+    pub(super) epoch: u32,
+    pub(super) peer: IpAddr,
+    /// What the wait set was asked for.
+    pub(super) interest: Option<Interest>,
+    local: bool,
+    readable: bool,
+    peer_ended: bool,
+    /// Waits until a hold is free.
+    parked: bool,
+    machine: Machine,
+    filled: usize,
+    /// Body bytes still to be thrown away.
+    skip: u64,
+    requests: u32,
+    state: State,
+    deadline: Instant,
+    /// Bytes that the socket has taken in all.
+    queued: u64,
+    drain: Drain,
+    holds: heapless::Vec<Hold, HTTP_HOLDS>,
+}
+
+impl Connection {
+    pub(super) fn vacant() -> Self {
+        let start = Instant(0);
+        Self {
+            socket: None,
+            epoch: 0,
+            peer: IpAddr::from([0, 0, 0, 0]),
+            interest: None,
+            local: false,
+            readable: false,
+            peer_ended: false,
+            parked: false,
+            machine: Machine::new(),
+            filled: 0,
+            skip: 0,
+            requests: 0,
+            state: State::Reading,
+            deadline: start,
+            queued: 0,
+            drain: Drain::from(0, start),
+            holds: heapless::Vec::new(),
+        }
+    }
+
+    /// Takes the place for a connection just accepted.
+    pub(super) fn open(&mut self, socket: OwnedFd, peer: IpAddr, desk: &Desk) {
+        debug_assert!(self.socket.is_none());
+        debug_assert!(self.holds.is_empty());
+        *self = Self {
+            socket: Some(socket),
+            epoch: self.epoch.wrapping_add(1),
+            peer,
+            local: (desk.settings.is_loopback)(peer) || desk.own.contains(&peer),
+            readable: true,
+            deadline: desk.now.after(desk.settings.deadlines.first_byte),
+            ..Self::vacant()
+        };
+    }
+
+    /// Goes on as far as the socket lets it; `room` is the place's request buffer.
+    pub(super) fn advance(&mut self, room: &mut [u8], desk: &mut Desk) -> Outcome {
+        let mut budget = HTTP_TURN_BYTES;
+        loop {
+            let stop = match self.state {
+                State::Reading if budget == 0 => Some(Outcome::Again),
+                State::Reading => {
+                    budget = budget.saturating_sub(REQUEST_COST);
+                    self.read(room, desk)
+                }
+                State::Sending { .. } => self.send(desk, &mut budget),
+                State::Ending { .. } => Some(Outcome::Tick),
+            };
+            if let Some(outcome) = stop {
+                return outcome;
+            }
+        }
+    }
+
+    /// Notes what the wait set saw.
+    pub(super) fn notice(&mut self, readable: bool, ended: bool) {
+        self.readable |= readable;
+        self.peer_ended |= ended;
+    }
+
+    /// Keeps the deadlines; called every tick.
+    pub(super) fn tick(&mut self, room: &mut [u8], desk: &mut Desk) -> Outcome {
+        if self.slot_is_wanted(desk) {
+            desk.count(Counter::HttpResets);
+            return self.reset(desk);
+        }
+        let sending = matches!(self.state, State::Sending { .. });
+        if (sending || !self.holds.is_empty()) && self.is_stalled(desk) {
+            desk.count(Counter::HttpTimeouts);
+            return self.reset(desk);
+        }
+        self.settle(desk);
+        if self.parked && !self.holds.is_full() {
+            self.parked = false;
+            self.deadline = desk.now.after(desk.settings.deadlines.head);
+            return self.advance(room, desk);
+        }
+        match self.state {
+            State::Reading if desk.now >= self.deadline && !self.parked => self.expire(desk),
+            State::Ending { linger, read } => self.end(linger, read, desk),
+            State::Reading | State::Sending { .. } => Outcome::Tick,
+        }
+    }
+
+    /// Frees the place. What the socket still has queued goes out, unless it is to be reset.
+    fn close(&mut self, desk: &mut Desk) -> Outcome {
+        for hold in &self.holds {
+            desk.store.borrow_mut().release(hold.slot);
+        }
+        self.holds.clear();
+        if let State::Sending { spill, .. } = &mut self.state
+            && let Some(spill) = spill.take()
+        {
+            desk.spills.push(spill.buffer);
+        }
+        self.socket = None;
+        Outcome::Closed
+    }
+
+    /// Frees the place and throws away what is queued, so that no page of a slot goes out.
+    fn reset(&mut self, desk: &mut Desk) -> Outcome {
+        if let Some(socket) = &self.socket {
+            net::reset_when_closed(socket.as_fd());
+        }
+        self.close(desk)
+    }
+
+    /// Takes bytes in and answers the first request that is whole. `None`: look at the state.
+    fn read(&mut self, room: &mut [u8], desk: &mut Desk) -> Option<Outcome> {
+        loop {
+            if let ControlFlow::Break(next) = self.answer_next(room, desk) {
+                return next;
+            }
+            if !self.readable {
+                return Some(Outcome::Wait(Interest::Read));
+            }
+            let free = room.get_mut(self.filled..).unwrap_or_default();
+            if free.is_empty() {
+                // The machine refuses a head as long as the buffer.
+                return Some(self.reset(desk));
+            }
+            let free_bytes = free.len();
+            match net::receive(self.socket.as_ref()?.as_fd(), free) {
+                Transfer::Moved(n) => {
+                    if self.filled == 0 && self.skip == 0 {
+                        self.deadline = desk.now.after(desk.settings.deadlines.head);
+                    }
+                    self.filled += n;
+                    self.readable = n == free_bytes || self.peer_ended;
+                }
+                Transfer::Blocked => self.readable = false,
+                Transfer::Ended => return Some(self.finish(false, desk)),
+            }
+        }
+    }
+
+    /// Answers the request at the front of the buffer; goes on if there is no whole one.
+    fn answer_next(&mut self, room: &mut [u8], desk: &mut Desk) -> ControlFlow<Option<Outcome>> {
+        self.discard(room);
+        if self.holds.is_full() {
+            self.settle(desk);
+        }
+        let (Some(bytes @ [_, ..]), Some(socket)) = (room.get_mut(..self.filled), &self.socket)
+        else {
+            return ControlFlow::Continue(());
+        };
+        if self.holds.is_full() {
+            self.parked = true;
+            return ControlFlow::Break(Some(Outcome::Tick));
+        }
+        let mut path = PathBuffer::new();
+        let (answer, used, linger) = match self.machine.advance(bytes, &mut path) {
+            Progress::More => return ControlFlow::Continue(()),
+            Progress::Refused { error, version } => {
+                (desk.refusal(error, version), self.filled, true)
+            }
+            Progress::Request { request, used } => {
+                self.requests += 1;
+                let endless = request.body_bytes > HTTP_DISCARD_BYTES || request.expects_continue;
+                let last = self.requests >= desk.settings.requests_max;
+                let after = if request.keep_alive && !endless && !last {
+                    After::Keep
+                } else {
+                    After::Close
+                };
+                self.skip = request.body_bytes;
+                let more = request.body_bytes > 0 || used < self.filled;
+                (desk.answer(&request, after, socket.as_fd()), used, more)
+            }
+        };
+        room.copy_within(used..self.filled, 0);
+        self.filled -= used;
+        ControlFlow::Break(self.begin(answer, linger, desk))
+    }
+
+    /// Throws away body bytes.
+    fn discard(&mut self, room: &mut [u8]) {
+        let filled = u64::try_from(self.filled).unwrap_or(u64::MAX);
+        let gone = self.skip.min(filled);
+        if gone > 0 {
+            let bytes = usize::try_from(gone).unwrap_or(self.filled);
+            room.copy_within(bytes..self.filled, 0);
+            self.filled -= bytes;
+            self.skip -= gone;
+        }
+    }
+
+    /// Sends the text of an answer and makes the rest of it the state.
+    fn begin(&mut self, answer: Answer, linger: bool, desk: &mut Desk) -> Option<Outcome> {
+        let socket = self.socket.as_ref()?.as_fd();
+        if self.holds.is_empty() {
+            self.drain = Drain::from(self.queued, desk.now);
+        }
+        let text = desk.out.get(answer.text).unwrap_or_default();
+        let sent = if text.is_empty() {
+            0
+        } else {
+            match net::transmit(socket, text, answer.part.is_some()) {
+                Transfer::Moved(n) => n,
+                Transfer::Blocked => 0,
+                Transfer::Ended => return Some(self.reset(desk)),
+            }
+        };
+        self.queued += len_u64(sent);
+        let rest = text.get(sent..).unwrap_or_default();
+        let spill = if rest.is_empty() {
+            None
+        } else {
+            let Some(mut buffer) = desk.spills.pop() else {
+                // Too many read too slowly to be answered at all.
+                desk.count(Counter::HttpTimeouts);
+                return Some(self.reset(desk));
+            };
+            let end = rest.len();
+            buffer.get_mut(..end)?.copy_from_slice(rest);
+            Some(Spill { buffer, at: 0, end })
+        };
+        if let Some(part) = &answer.part {
+            self.take_hold(part, desk);
+        }
+        self.state = State::Sending { spill, part: answer.part, after: answer.after, linger };
+        None
+    }
+
+    fn take_hold(&mut self, part: &Part, desk: &mut Desk) {
+        let mut store = desk.store.borrow_mut();
+        store.hold(part.slot);
+        // Asked again, in case the peer's address became ours after it was listed.
+        let own = || {
+            let socket = self.socket.as_ref()?.as_fd();
+            Some(net::local_addr(socket).ok()?.ip() == self.peer)
+        };
+        self.local = self.local || own().unwrap_or(true);
+        if self.local {
+            store.mark_local(part.slot);
+        }
+        let hold = Hold { slot: part.slot, generation: part.generation, end: u64::MAX };
+        let kept = self.holds.push(hold);
+        debug_assert!(kept.is_ok(), "no request is answered while the holds are full");
+    }
+
+    /// Sends the rest of an answer. `None`: look at the state.
+    fn send(&mut self, desk: &mut Desk, budget: &mut u64) -> Option<Outcome> {
+        let State::Sending { spill, part, after, linger } = &mut self.state else {
+            return None;
+        };
+        let (after, linger) = (*after, *linger);
+        let socket = self.socket.as_ref()?.as_fd();
+        if let Some(rest) = spill {
+            match rest.send(socket, part.is_some(), &mut self.queued) {
+                Transfer::Moved(_) => {}
+                Transfer::Blocked => return Some(Outcome::Wait(Interest::ReadWrite)),
+                Transfer::Ended => return Some(self.reset(desk)),
+            }
+            desk.spills.extend(spill.take().map(|spill| spill.buffer));
+        }
+        while let Some(rest) = part.as_mut().filter(|part| part.at < part.end) {
+            if *budget == 0 {
+                return Some(Outcome::Again);
+            }
+            match rest.send(socket, desk, *budget) {
+                Some(Transfer::Moved(n)) => {
+                    self.queued += len_u64(n);
+                    *budget = budget.saturating_sub(len_u64(n));
+                }
+                Some(Transfer::Blocked) => return Some(Outcome::Wait(Interest::ReadWrite)),
+                Some(Transfer::Ended) => return Some(self.reset(desk)),
+                None => {
+                    desk.count(Counter::HttpResets);
+                    return Some(self.reset(desk));
+                }
+            }
+        }
+        let held = part.is_some();
+        self.sent(held, after, linger, desk)
+    }
+
+    /// An answer is queued whole.
+    fn sent(&mut self, held: bool, after: After, linger: bool, desk: &mut Desk) -> Option<Outcome> {
+        if held && self.local {
+            if let Some(hold) = self.holds.pop() {
+                desk.store.borrow_mut().release(hold.slot);
+            }
+        } else if held && let Some(hold) = self.holds.last_mut() {
+            hold.end = self.queued;
+        }
+        self.state = State::Reading;
+        if after == After::Close {
+            return Some(self.finish(linger, desk));
+        }
+        let deadlines = &desk.settings.deadlines;
+        let wait = if self.filled > 0 { deadlines.head } else { deadlines.idle };
+        self.deadline = desk.now.after(wait);
+        None
+    }
+
+    /// Ends the connection in good order: at once if nothing has to be waited for.
+    fn finish(&mut self, linger: bool, desk: &mut Desk) -> Outcome {
+        self.settle(desk);
+        if self.holds.is_empty() && !linger {
+            return self.close(desk);
+        }
+        if let Some(socket) = &self.socket {
+            net::finish(socket.as_fd());
+        }
+        self.state = State::Ending { linger, read: 0 };
+        self.deadline = desk.now.after(desk.settings.deadlines.linger);
+        Outcome::Tick
+    }
+
+    /// A deadline of a reading connection has passed.
+    fn expire(&mut self, desk: &mut Desk) -> Outcome {
+        if self.requests > 0 && self.filled == 0 && self.skip == 0 {
+            // An idle connection has done nothing wrong.
+            return self.finish(false, desk);
+        }
+        desk.count(Counter::HttpTimeouts);
+        if self.filled == 0 {
+            return self.finish(false, desk);
+        }
+        let answer = desk.too_late();
+        let stop = self.begin(answer, true, desk);
+        stop.or_else(|| self.send(desk, &mut 0)).unwrap_or(Outcome::Tick)
+    }
+
+    /// Waits for the peer after the last answer.
+    fn end(&mut self, linger: bool, read: usize, desk: &mut Desk) -> Outcome {
+        let (linger, read) =
+            if linger && desk.now < self.deadline { self.drink(read, desk) } else { (false, read) };
+        self.state = State::Ending { linger, read };
+        if linger || !self.holds.is_empty() {
+            return Outcome::Tick;
+        }
+        self.close(desk)
+    }
+
+    /// Reads what still comes and throws it away; says whether to go on, and how much it was.
+    fn drink(&self, mut read: usize, desk: &mut Desk) -> (bool, usize) {
+        let Some(socket) = &self.socket else {
+            return (false, read);
+        };
+        while read < HTTP_LINGER_BYTES {
+            match net::receive(socket.as_fd(), &mut desk.out) {
+                Transfer::Moved(n) => read += n,
+                Transfer::Blocked => return (true, read),
+                Transfer::Ended => break,
+            }
+        }
+        (false, read)
+    }
+
+    /// Lets go of the slots whose bytes the peer has acknowledged.
+    fn settle(&mut self, desk: &mut Desk) {
+        let Some(socket) = self.socket.as_ref().filter(|_| !self.holds.is_empty()) else {
+            return;
+        };
+        let unsent = net::unsent(socket.as_fd());
+        let acked = self.queued.saturating_sub(unsent);
+        let dead = unsent > 0 && net::is_dead(socket.as_fd());
+        let mut store = desk.store.borrow_mut();
+        self.holds.retain(|hold| {
+            let keep = hold.end > acked && !(dead && hold.end < u64::MAX);
+            if !keep {
+                store.release(hold.slot);
+            }
+            keep
+        });
+    }
+
+    fn slot_is_wanted(&self, desk: &Desk) -> bool {
+        let store = desk.store.borrow();
+        let gone = |hold: &Hold| store.generation(hold.slot) != hold.generation;
+        self.holds.iter().any(gone)
+    }
+
+    fn is_stalled(&mut self, desk: &Desk) -> bool {
+        let Some(socket) = &self.socket else {
+            return false;
+        };
+        let unsent = net::unsent(socket.as_fd());
+        let acked = self.queued.saturating_sub(unsent);
+        let deadlines = &desk.settings.deadlines;
+        self.drain.is_stalled(acked, unsent, desk.now, (deadlines.stall, deadlines.slow_window))
+    }
+}
+
+impl Drain {
+    const fn from(acked: u64, now: Instant) -> Self {
+        Self { acked, moved_at: now, window_acked: acked, window_at: now }
+    }
+
+    /// Takes what is acknowledged by `now`; says whether the peer has stood still for `limits.0`
+    /// or been below `SLOW_BYTES_S` for `limits.1`.
+    fn is_stalled(
+        &mut self,
+        acked: u64,
+        unsent: u64,
+        now: Instant,
+        limits: (Duration, Duration),
+    ) -> bool {
+        if unsent == 0 {
+            *self = Self::from(acked, now);
+            return false;
+        }
+        if acked > self.acked {
+            self.acked = acked;
+            self.moved_at = now;
+        }
+        let window = now.since(self.window_at);
+        if window >= limits.1 {
+            let least = crate::limits::HTTP_SLOW_BYTES_S * limits.1.as_secs().max(1);
+            if acked.saturating_sub(self.window_acked) < least {
+                return true;
+            }
+            self.window_acked = acked;
+            self.window_at = now;
+        }
+        now.since(self.moved_at) >= limits.0
+    }
+}
+
+impl Spill {
+    /// Sends until all is sent; `Moved` then.
+    fn send(&mut self, socket: BorrowedFd<'_>, more: bool, queued: &mut u64) -> Transfer {
+        while let Some(rest @ [_, ..]) = self.buffer.get(self.at..self.end) {
+            match net::transmit(socket, rest, more) {
+                Transfer::Moved(n) => {
+                    self.at += n;
+                    *queued += len_u64(n);
+                }
+                stop @ (Transfer::Blocked | Transfer::Ended) => return stop,
+            }
+        }
+        Transfer::Moved(self.end)
+    }
+}
+
+impl Part {
+    /// Sends from the slot, at most `most` bytes; `None` if the slot holds another segment now.
+    fn send(&mut self, socket: BorrowedFd<'_>, desk: &Desk, most: u64) -> Option<Transfer> {
+        let store = desk.store.borrow();
+        if store.generation(self.slot) != self.generation {
+            return None;
+        }
+        let count = usize::try_from((self.end - self.at).min(most)).unwrap_or(usize::MAX);
+        let moved = net::transmit_file(socket, store.file(self.slot)?, self.at, count);
+        if let Transfer::Moved(n) = moved {
+            self.at += len_u64(n);
+            desk.status.add(Counter::HttpBytesOut, len_u64(n));
+        }
+        Some(moved)
+    }
+}
+
+fn len_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+
+    #[test]
+    fn drain_tells_slow_from_gone() {
+        let second = |s: u64| Instant(s * 1_000_000);
+        let mut drain = Drain::from(0, second(0));
+        for s in 1..=60 {
+            let acked = s * (9 << 10);
+            assert!(!drain.is_stalled(acked, 1 << 20, second(s), LIMITS));
+        }
+        let acked = 60 * (9 << 10);
+        assert!(!drain.is_stalled(acked, 1 << 20, second(69), LIMITS));
+        assert!(drain.is_stalled(acked, 1 << 20, second(70), LIMITS));
+    }
+
+    #[test]
+    fn drain_below_the_least_rate_is_stalled_after_its_window() {
+        let second = |s: u64| Instant(s * 1_000_000);
+        let mut drain = Drain::from(0, second(0));
+        for s in 1..30 {
+            assert!(!drain.is_stalled(s * 1000, 1 << 20, second(s), LIMITS));
+        }
+        assert!(drain.is_stalled(30_000, 1 << 20, second(30), LIMITS));
+    }
+
+    #[test]
+    fn drain_with_nothing_unsent_is_never_stalled() {
+        let mut drain = Drain::from(0, Instant(0));
+        assert!(!drain.is_stalled(0, 0, Instant(u64::MAX), LIMITS));
+    }
+}

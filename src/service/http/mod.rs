@@ -1,0 +1,366 @@
+//! The HTTP port: places for connections, one loop, one tick.
+//!
+//! All viewers wait in one kernel set that the executor sees as a single descriptor: a request
+//! costs a receive and a send, a new connection an accept and a close, and none of them a task, a
+//! timer or an allocation. A connection that is answered at once is never put into the set.
+//! Memory is taken in `HttpContext::new`; a connection without a place gets a fixed 503.
+//! Source: RFC 1945, RFC 9112; nothing of TLS, compression or authentication is here.
+
+mod answer;
+mod connection;
+
+use core::cell::RefCell;
+use core::net::IpAddr;
+use core::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use smol::Async;
+
+use self::answer::Desk;
+use self::connection::{Connection, Outcome};
+use super::clock;
+use super::store::Store;
+use crate::limits::{
+    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
+};
+use crate::status::{Counter, Status};
+use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
+use crate::sys::wall;
+use crate::time::Instant;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From accept to the first byte.
+    pub first_byte: Duration,
+    /// From the first byte of a head to its end, however it trickles.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Without anything acknowledged while something is queued.
+    pub stall: Duration,
+    /// Below the least rate while something is queued.
+    pub slow_window: Duration,
+    /// Reading on after the last answer.
+    pub linger: Duration,
+}
+
+impl Deadlines {
+    /// The values of the product.
+    pub const STANDARD: Self = Self {
+        first_byte: Duration::from_secs(5),
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(15),
+        stall: Duration::from_secs(10),
+        slow_window: Duration::from_secs(30),
+        linger: Duration::from_secs(2),
+    };
+}
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpSettings {
+    /// Places, 1 to `HTTP_VIEWERS_MAX`.
+    pub viewers: usize,
+    /// Connections from one address other than the loopback.
+    pub per_address: usize,
+    /// Requests on one connection.
+    pub requests_max: u32,
+    /// Port that publishers use, for the page.
+    pub rtmp_port: u16,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// The wall clock: seconds since 1970, `None` while it cannot be believed.
+    pub wall: fn() -> Option<u64>,
+    /// Addresses that are this machine's whatever its interfaces say: the loopback. They are not
+    /// counted per address, and refer to our pages for as long as they like.
+    pub is_loopback: fn(IpAddr) -> bool,
+}
+
+impl HttpSettings {
+    /// The values of the product for `viewers` places.
+    #[must_use]
+    pub const fn standard(viewers: usize, rtmp_port: u16) -> Self {
+        Self {
+            viewers,
+            per_address: HTTP_PER_ADDRESS,
+            requests_max: HTTP_REQUESTS_PER_CONNECTION,
+            rtmp_port,
+            deadlines: Deadlines::STANDARD,
+            wall: wall::synchronised,
+            is_loopback: |address| address.is_loopback(),
+        }
+    }
+}
+
+/// The responder: all of its memory and all of its connections.
+#[derive(Debug)]
+pub struct HttpContext {
+    inner: RefCell<Inner>,
+}
+
+impl HttpContext {
+    /// Takes the memory for `settings.viewers` places.
+    ///
+    /// # Errors
+    /// The kernel's, when it has no descriptor left.
+    pub fn new(
+        store: Rc<RefCell<Store>>,
+        status: Rc<Status>,
+        settings: HttpSettings,
+    ) -> io::Result<Self> {
+        let viewers = settings.viewers.clamp(1, HTTP_VIEWERS_MAX);
+        let mut desk = Desk::new(store, status, settings);
+        desk.set_time(clock::now());
+        let inner = Inner {
+            desk,
+            places: (0..viewers).map(|_| Connection::vacant()).collect(),
+            slab: vec![0; viewers * HTTP_REQUEST_BYTES].into_boxed_slice(),
+            free: (0..viewers).rev().collect(),
+            set: WaitSet::new()?,
+            listener: None,
+            listening: false,
+            addresses_at: clock::now(),
+        };
+        Ok(Self { inner: RefCell::new(inner) })
+    }
+
+    /// Bytes taken by `new`, for the budget.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let inner = self.inner.borrow();
+        let spills = inner.desk.spills.iter().map(|s| s.len()).sum::<usize>();
+        inner.slab.len()
+            + size_of_val(&*inner.places)
+            + size_of_val(&*inner.free)
+            + inner.desk.out.len()
+            + spills
+    }
+
+    /// Connections that have a place.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let inner = self.inner.borrow();
+        inner.places.len() - inner.free.len()
+    }
+
+    /// Keeps all deadlines and lets go of slots; to be called about every 100 ms.
+    pub fn tick(&self, now: Instant) {
+        self.inner.borrow_mut().tick(now);
+    }
+}
+
+/// Serves `listener` until the kernel refuses to go on. Connections outlive a call: a second one
+/// with another listener takes over.
+///
+/// # Errors
+/// The kernel's; a connection's errors end only that connection.
+pub async fn serve(listener: Listener, ctx: Rc<HttpContext>) -> io::Result<()> {
+    let set = Async::new_nonblocking(ctx.inner.borrow_mut().attach(listener)?)?;
+    loop {
+        set.readable().await?;
+        ctx.inner.borrow_mut().turn();
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    desk: Desk,
+    places: Box<[Connection]>,
+    /// `HTTP_REQUEST_BYTES` for each place; the kernel gives a page when it is first used.
+    slab: Box<[u8]>,
+    free: Vec<usize>,
+    set: WaitSet,
+    listener: Option<Listener>,
+    /// Whether the listener is in the set.
+    listening: bool,
+    /// When the own addresses were listed.
+    addresses_at: Instant,
+}
+
+/// Token of the listener; a place's is its index and epoch.
+const LISTENER: u64 = u64::MAX;
+
+/// How long the list of own addresses is believed.
+const ADDRESSES_FOR: Duration = Duration::from_secs(5);
+
+impl Inner {
+    fn attach(&mut self, listener: Listener) -> io::Result<OwnedFd> {
+        self.set.add_listener(&listener, LISTENER)?;
+        self.listener = Some(listener);
+        self.listening = true;
+        self.set.handle()
+    }
+
+    /// Serves what has happened.
+    fn turn(&mut self) {
+        self.desk.now = clock::now();
+        for event in self.set.take::<HTTP_EVENTS>() {
+            match place_of(event.token) {
+                Some((index, epoch)) => self.serve_place(index, epoch, event),
+                None => self.accept(),
+            }
+        }
+    }
+
+    fn serve_place(&mut self, index: usize, epoch: u32, event: Event) {
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
+        // An event of a connection that another event of this turn has ended.
+        if place.epoch != epoch || place.socket.is_none() {
+            return;
+        }
+        place.notice(event.readable, event.ended);
+        self.drive(index, Connection::advance);
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..HTTP_ACCEPT_BURST {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
+                Ok(Some((socket, peer))) => self.welcome(socket, peer.ip()),
+                Ok(None) => return,
+                Err(error) => {
+                    // Most likely no descriptor is left: the tick tries again.
+                    log::warn!("http accept paused cause={error}");
+                    self.set.remove_listener(listener);
+                    self.listening = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
+        self.desk.count(Counter::HttpAccepted);
+        let crowded = !(self.desk.settings.is_loopback)(peer)
+            && self.connections_of(peer) >= self.desk.settings.per_address;
+        let Some(index) = self.free.pop_if(|_| !crowded) else {
+            self.desk.count(Counter::HttpRefused);
+            refuse(&socket, &mut self.desk.out);
+            return;
+        };
+        if let Some(place) = self.places.get_mut(index) {
+            place.open(socket, peer, &self.desk);
+            self.drive(index, Connection::advance);
+        }
+    }
+
+    fn connections_of(&self, peer: IpAddr) -> usize {
+        let same = |place: &&Connection| place.socket.is_some() && place.peer == peer;
+        self.places.iter().filter(same).count()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.desk.set_time(now);
+        if now.since(self.addresses_at) >= ADDRESSES_FOR {
+            self.desk.own = net::own_addresses();
+            self.addresses_at = now;
+        }
+        if let Some(listener) = &self.listener
+            && !self.listening
+        {
+            self.listening = self.set.add_listener(listener, LISTENER).is_ok();
+        }
+        for index in 0..self.places.len() {
+            self.drive(index, Connection::tick);
+        }
+    }
+
+    /// Lets the connection at `index` do `step` and arranges what it needs next.
+    fn drive(&mut self, index: usize, step: fn(&mut Connection, &mut [u8], &mut Desk) -> Outcome) {
+        let from = index * HTTP_REQUEST_BYTES;
+        let room = self.slab.get_mut(from..from + HTTP_REQUEST_BYTES);
+        let (Some(place), Some(room)) = (self.places.get_mut(index), room) else {
+            return;
+        };
+        if place.socket.is_none() {
+            return;
+        }
+        let outcome = step(place, room, &mut self.desk);
+        let token = token(index, place.epoch);
+        let armed = match outcome {
+            Outcome::Tick => Ok(()),
+            Outcome::Wait(interest) => arm(&self.set, place, token, interest, false),
+            Outcome::Again => arm(&self.set, place, token, Interest::ReadWrite, true),
+            Outcome::Closed => {
+                self.free.push(index);
+                Ok(())
+            }
+        };
+        if let Err(error) = armed {
+            // Without news it would wait for its deadline; that is what happens now.
+            log::warn!("http wait refused peer={} cause={error}", place.peer);
+        }
+        debug_assert!(self.free.len() <= self.places.len());
+    }
+}
+
+/// Puts a connection into the set, or changes what it waits for; `again` asks for a report of
+/// what is the case already.
+fn arm(
+    set: &WaitSet,
+    place: &mut Connection,
+    token: u64,
+    interest: Interest,
+    again: bool,
+) -> io::Result<()> {
+    let Some(socket) = place.socket.as_ref().map(AsFd::as_fd) else {
+        return Ok(());
+    };
+    match place.interest {
+        None => set.add(socket, token, interest)?,
+        Some(Interest::Read) if interest == Interest::ReadWrite => {
+            set.rearm(socket, token, interest)?;
+        }
+        Some(before) if again => return set.rearm(socket, token, before),
+        Some(_) => return Ok(()),
+    }
+    place.interest = Some(interest);
+    Ok(())
+}
+
+/// Says 503 to a connection without a place. What it has sent is read first, or the close would
+/// reset the answer away.
+fn refuse(socket: &OwnedFd, scratch: &mut [u8]) {
+    const FULL: &[u8] = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 2\r\n\
+        Content-Type: text/plain\r\nContent-Length: 43\r\nCache-Control: no-store\r\n\
+        Connection: close\r\n\r\n503 Service Unavailable: every place taken\n";
+    if matches!(net::receive(socket.as_fd(), scratch), Transfer::Ended) {
+        return;
+    }
+    // Who cannot take it goes without.
+    let _ = net::transmit(socket.as_fd(), FULL, false);
+}
+
+fn token(index: usize, epoch: u32) -> u64 {
+    u64::from(epoch) << 32 | u64::try_from(index).unwrap_or(u64::MAX >> 32)
+}
+
+/// Index and epoch of a place's token; `None` for the listener's.
+fn place_of(token: u64) -> Option<(usize, u32)> {
+    if token == LISTENER {
+        return None;
+    }
+    let index = usize::try_from(token & u64::from(u32::MAX)).ok()?;
+    let epoch = u32::try_from(token >> 32).ok()?;
+    Some((index, epoch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_comes_back_as_index_and_epoch() {
+        assert_eq!(place_of(token(511, u32::MAX)), Some((511, u32::MAX)));
+        assert_eq!(place_of(token(0, 0)), Some((0, 0)));
+        assert_eq!(place_of(LISTENER), None);
+    }
+}

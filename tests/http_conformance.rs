@@ -1,0 +1,801 @@
+//! The responder over real sockets: the conformance table of HTTP/1.0, attacks, deadlines, slots.
+//!
+//! Server and clients share one executor, so that a test can look into the store between two
+//! reads. A client from 127.0.0.2 counts as another machine.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says so when it fails"
+)]
+
+use core::cell::RefCell;
+use core::future::Future;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
+use rillcast::service::clock;
+use rillcast::service::http::{Deadlines, HttpContext, HttpSettings, serve};
+use rillcast::service::store::{SegmentView, Store, StreamView};
+use rillcast::status::{Counter, Status};
+use rillcast::sys::net::Listener;
+use rillcast::time::Instant;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, LocalExecutor, Timer};
+
+const T: u64 = 784_111_777;
+const FILE: &str = "/hls/live/cam/a.ts";
+const LIST: &str = "/hls/live/cam/index.m3u8";
+const PLAYLIST: &str = "#EXTM3U\n#EXTINF:6,\na.ts\n";
+const HERE: [u8; 4] = [127, 0, 0, 1];
+const THERE: [u8; 4] = [127, 0, 0, 2];
+const BIG: usize = 12 << 20;
+
+struct House {
+    ctx: Rc<HttpContext>,
+    store: Rc<RefCell<Store>>,
+    status: Rc<Status>,
+    address: SocketAddr,
+    big: usize,
+}
+
+const QUICK: Deadlines = Deadlines {
+    first_byte: Duration::from_millis(300),
+    head: Duration::from_millis(500),
+    idle: Duration::from_millis(400),
+    stall: Duration::from_millis(500),
+    slow_window: Duration::from_secs(30),
+    linger: Duration::from_millis(200),
+};
+
+fn settings() -> HttpSettings {
+    HttpSettings {
+        wall: || Some(T + 1000),
+        is_loopback: |address| address == IpAddr::from(HERE),
+        ..HttpSettings::standard(64, 1935)
+    }
+}
+
+fn quick() -> HttpSettings {
+    HttpSettings { deadlines: QUICK, ..settings() }
+}
+
+fn segment(bytes: u64, version: u64) -> SegmentView {
+    SegmentView {
+        slot: 0,
+        generation: 1,
+        bytes,
+        version,
+        created_unix: Some(T),
+        max_age_s: 60,
+        content_type: "video/mp2t",
+    }
+}
+
+fn file_of(bytes: &[u8]) -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+fn big_bytes() -> Vec<u8> {
+    (0..BIG).map(|i| (i % 251).to_le_bytes()[0]).collect()
+}
+
+/// Runs `test` against a server of its own.
+fn with_server<F: Future<Output = ()>>(settings: HttpSettings, test: impl FnOnce(Rc<House>) -> F) {
+    let store = Rc::new(RefCell::new(Store::default()));
+    let status = Rc::new(Status::new());
+    let big = {
+        let mut store = store.borrow_mut();
+        store.put_playlist("live/cam/index.m3u8", PLAYLIST.as_bytes(), 7);
+        store.put_segment("live/cam/a.ts", file_of(b"hello"), segment(5, 9));
+        let thousand: Vec<u8> = (0..1000u32).map(|i| i.to_le_bytes()[0]).collect();
+        store.put_segment("live/cam/k.ts", file_of(&thousand), segment(1000, 10));
+        for n in 0..6 {
+            let bytes = vec![b'0' + n; 300_000];
+            let path = format!("live/cam/p{n}.ts");
+            store.put_segment(&path, file_of(&bytes), segment(300_000, 20 + u64::from(n)));
+        }
+        store.put_stream(StreamView {
+            app: "live",
+            name: "cam",
+            live: true,
+            width: 640,
+            height: 360,
+            kbit_s: 900,
+            since: Instant(0),
+            problem: Some("audio <G.711> cannot be carried"),
+        });
+        let bytes = u64::try_from(BIG).unwrap();
+        store.put_segment("live/cam/big.ts", file_of(&big_bytes()), segment(bytes, 11))
+    };
+    let ctx = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings).unwrap();
+    let ctx = Rc::new(ctx);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let executor = LocalExecutor::new();
+    let server = executor.spawn(serve(listener, Rc::clone(&ctx)));
+    let ticking = Rc::clone(&ctx);
+    let ticker = executor.spawn(async move {
+        loop {
+            Timer::after(Duration::from_millis(20)).await;
+            ticking.tick(clock::now());
+        }
+    });
+    let house = Rc::new(House { ctx, store, status, address, big });
+    let limited = smol::future::or(async { test(house).await }, async {
+        Timer::after(Duration::from_secs(20)).await;
+        panic!("the test hangs");
+    });
+    smol::block_on(executor.run(limited));
+    drop((server, ticker));
+}
+
+type Client = Async<TcpStream>;
+
+impl House {
+    /// A client on this machine.
+    fn client(&self) -> Client {
+        self.client_from(HERE)
+    }
+
+    fn client_from(&self, from: [u8; 4]) -> Client {
+        self.client_with(from, 1 << 20)
+    }
+
+    /// A client whose kernel takes about `window` bytes ahead of it.
+    fn client_with(&self, from: [u8; 4], window: usize) -> Client {
+        let socket =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+        setsockopt(&socket, sockopt::RcvBuf, &window).unwrap();
+        let own = SockaddrStorage::from(SocketAddr::from((from, 0)));
+        bind(socket.as_raw_fd(), &own).unwrap();
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(self.address)).unwrap();
+        Async::new(TcpStream::from(socket)).unwrap()
+    }
+
+    /// Sends `bytes` and reads to the end.
+    async fn talk(&self, bytes: &[u8]) -> String {
+        let mut client = self.client();
+        client.write_all(bytes).await.unwrap();
+        rest(&mut client).await
+    }
+
+    /// The first answer to `request`, whatever happens to the connection.
+    async fn ask(&self, request: &str) -> String {
+        let mut client = self.client();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let bodiless = request.starts_with("HEAD");
+        one(&mut client, bodiless).await
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        self.status.get(counter)
+    }
+
+    fn holds(&self) -> u32 {
+        (0..=self.big).map(|slot| self.store.borrow().holds(slot)).sum()
+    }
+
+    /// Waits until `fact` is true.
+    async fn until(&self, what: &str, fact: impl Fn(&Self) -> bool) {
+        for _ in 0..300 {
+            if fact(self) {
+                return;
+            }
+            Timer::after(Duration::from_millis(10)).await;
+        }
+        panic!("never came true: {what}");
+    }
+}
+
+async fn rest(client: &mut Client) -> String {
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).await.unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Reads one answer: its head, and as much body as the head says.
+async fn one(client: &mut Client, bodiless: bool) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut b = [0];
+        let n = client.read(&mut b).await.unwrap();
+        assert_eq!(n, 1, "ended within {:?}", String::from_utf8_lossy(&bytes));
+        bytes.push(b[0]);
+    }
+    let head = String::from_utf8(bytes.clone()).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    let length = length.map_or(0, |n| n.parse().unwrap());
+    if !bodiless && !head.contains(" 304 ") {
+        let mut body = vec![0; length];
+        client.read_exact(&mut body).await.unwrap();
+        bytes.extend(body);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn status_of(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or("none")
+}
+
+fn body_of(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[test]
+fn simple_requests_get_a_body_and_nothing_else() {
+    with_server(settings(), |house| async move {
+        assert_eq!(house.talk(format!("GET {FILE}\r\n").as_bytes()).await, "hello");
+        assert_eq!(house.talk(format!("GET {LIST}\r\n").as_bytes()).await, PLAYLIST);
+        let none = house.talk(b"GET /none\r\n").await;
+        assert!(none.starts_with("404 Not Found: "), "{none}");
+        let head = house.talk(format!("HEAD {FILE}\r\n").as_bytes()).await;
+        assert_eq!(status_of(&head), "400");
+    });
+}
+
+#[test]
+fn table_of_statuses_holds() {
+    let rows: &[(u8, String, &str)] = &[
+        (4, format!("GET {FILE} HTTP/1.0\r\n\r\n"), "200"),
+        (5, format!("GET {FILE} HTTP/1.0\n\n"), "200"),
+        (6, format!("\r\nGET {FILE} HTTP/1.0\r\n\r\n"), "200"),
+        (12, format!("GET {FILE} HTTP/1.1\r\n\r\n"), "400"),
+        (13, format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n\r\n"), "200"),
+        (14, format!("GET {FILE} HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"), "400"),
+        (15, format!("GET http://x{FILE} HTTP/1.1\r\nHost: y\r\n\r\n"), "200"),
+        (16, "POST /api HTTP/1.0\r\n\r\n".into(), "400"),
+        (17, "POST /api HTTP/1.1\r\nHost: x\r\n\r\n".into(), "411"),
+        (
+            18,
+            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+                .into(),
+            "400",
+        ),
+        (19, "POST /api HTTP/1.0\r\nContent-Length: -1\r\n\r\n".into(), "400"),
+        (19, "POST /api HTTP/1.0\r\nContent-Length: 5x\r\n\r\n".into(), "400"),
+        (
+            19,
+            "POST /api HTTP/1.0\r\nContent-Length: 99999999999999999999\r\n\r\n".into(),
+            "400",
+        ),
+        (
+            20,
+            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n".into(),
+            "405",
+        ),
+        (21, format!("BREW {FILE} HTTP/1.0\r\n\r\n"), "501"),
+        (22, format!("DELETE {FILE} HTTP/1.1\r\nHost: x\r\n\r\n"), "405"),
+        (23, "GET /../x HTTP/1.0\r\n\r\n".into(), "400"),
+        (24, "GET /%zz HTTP/1.0\r\n\r\n".into(), "400"),
+        (25, format!("GET {FILE} HTTP/3.0\r\n\r\n"), "505"),
+        (26, format!("GET  {FILE} HTTP/1.0\r\n\r\n"), "400"),
+        (27, format!("GET {FILE} HTTP/1.0\r\nX : y\r\n\r\n"), "400"),
+        (28, format!("GET {FILE} HTTP/1.0\r\nA: b\r\n c\r\n\r\n"), "200"),
+        (29, format!("GET {FILE} HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n"), "400"),
+        (31, format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(5000)), "414"),
+        (
+            32,
+            format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(100)),
+            "431",
+        ),
+        (39, "GET * HTTP/1.1\r\nHost: x\r\n\r\n".into(), "400"),
+    ];
+    with_server(settings(), |house| async move {
+        for (row, request, status) in rows {
+            let answer = house.ask(request).await;
+            assert_eq!(status_of(&answer), *status, "row {row}: {answer}");
+        }
+        let of_row = |n| &rows.iter().find(|(row, ..)| *row == n).unwrap().1;
+        let refused = house.ask(of_row(24)).await;
+        assert!(refused.contains("Connection: close\r\n"));
+        let delete = house.ask(of_row(22)).await;
+        assert!(delete.contains("Allow: GET, HEAD, OPTIONS\r\n"), "{delete}");
+    });
+}
+
+#[test]
+fn paths_that_attack_are_refused_or_unknown() {
+    with_server(settings(), |house| async move {
+        for (path, status) in [
+            ("/../etc/passwd", "400"),
+            ("/a/../../b", "400"),
+            ("/%2e%2e/x", "400"),
+            ("/..%2fx", "400"),
+            ("/%252e%252e/x", "404"),
+            ("//x", "404"),
+            ("/a/./b", "404"),
+            ("/a%00.ts", "400"),
+            ("/c:/x", "404"),
+            ("\\..\\x", "400"),
+            ("/hls/live/cam/../cam/./a.ts", "200"),
+            ("//hls//live/cam/a.ts?x=/../..", "200"),
+            ("/hls/live/cam/a.ts/", "404"),
+            ("/hls/live/cam/A.ts", "404"),
+            ("/hls/", "404"),
+            ("/hls", "404"),
+        ] {
+            let answer = house.ask(&format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+            assert_eq!(status_of(&answer), status, "{path}: {answer}");
+        }
+    });
+}
+
+#[test]
+fn segment_answers_carry_their_headers_and_conditions() {
+    with_server(settings(), |house| async move {
+        let get = |fields: &str| format!("GET {FILE} HTTP/1.0\r\n{fields}\r\n");
+        let whole = house.ask(&get("")).await;
+        for line in [
+            "HTTP/1.0 200 OK\r\n",
+            "Date: Sun, 06 Nov 1994 09:06:17 GMT\r\n",
+            "Content-Type: video/mp2t\r\n",
+            "Content-Length: 5\r\n",
+            "ETag: \"0000000000000009\"\r\n",
+            "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+            "Cache-Control: public, max-age=60, immutable\r\n",
+            "Expires: Sun, 06 Nov 1994 09:07:17 GMT\r\n",
+            "Accept-Ranges: bytes\r\n",
+            "Access-Control-Allow-Origin: *\r\n",
+        ] {
+            assert!(whole.contains(line), "{line} is not in {whole}");
+        }
+        assert_eq!(body_of(&whole), "hello");
+        let head = house.talk(get("").replace("GET", "HEAD").as_bytes()).await;
+        assert_eq!(head, whole.strip_suffix("hello").unwrap());
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            let field = format!("If-Modified-Since: {date}\r\n");
+            let answer = house.talk(get(&field).as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.0 304 "), "{answer}");
+            assert!(answer.contains("Date: ") && answer.contains("Expires: "));
+            assert!(answer.ends_with("\r\n\r\n"));
+        }
+        for field in [
+            "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n",
+            "If-Modified-Since: Wed, 01 Jan 2200 00:00:00 GMT\r\n",
+            "If-Modified-Since: garbage\r\n",
+            "If-None-Match: \"x\"\r\n",
+            "Accept-Encoding: gzip;q=0\r\n",
+        ] {
+            assert_eq!(status_of(&house.ask(&get(field)).await), "200", "{field}");
+        }
+        let known = get("If-None-Match: \"x\", W/\"0000000000000009\"\r\n");
+        assert_eq!(status_of(&house.ask(&known).await), "304");
+    });
+}
+
+#[test]
+fn range_table_holds() {
+    with_server(settings(), |house| async move {
+        for (range, status, content_range) in [
+            ("bytes=0-1", "206", "0-1/1000"),
+            ("bytes=990-", "206", "990-999/1000"),
+            ("bytes=-10", "206", "990-999/1000"),
+            ("bytes=-5000", "206", "0-999/1000"),
+            ("bytes=0-5000", "206", "0-999/1000"),
+            ("bytes=1000-", "416", "*/1000"),
+            ("bytes=-0", "416", "*/1000"),
+            ("bytes=5-2", "200", ""),
+            ("items=0-1", "200", ""),
+            ("bytes=0-1,5-6", "200", ""),
+        ] {
+            let request = format!("GET /hls/live/cam/k.ts HTTP/1.0\r\nRange: {range}\r\n\r\n");
+            let answer = house.ask(&request).await;
+            assert_eq!(status_of(&answer), status, "{range}");
+            let said = answer.contains(&format!("Content-Range: bytes {content_range}\r\n"));
+            assert_eq!(said, !content_range.is_empty(), "{range}: {answer}");
+        }
+        let mut client = house.client();
+        let request = b"GET /hls/live/cam/k.ts HTTP/1.0\r\nRange: bytes=250-252\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).await.unwrap();
+        assert!(bytes.ends_with(b"\r\n\r\n\xfa\xfb\xfc"));
+        let other =
+            "GET /hls/live/cam/k.ts HTTP/1.0\r\nRange: bytes=0-1\r\nIf-Range: \"x\"\r\n\r\n";
+        assert_eq!(status_of(&house.ask(other).await), "200");
+        let head = "HEAD /hls/live/cam/k.ts HTTP/1.0\r\nRange: bytes=0-1\r\n\r\n";
+        assert_eq!(status_of(&house.ask(head).await), "200");
+    });
+}
+
+#[test]
+fn playlist_is_tagged_and_never_kept() {
+    with_server(settings(), |house| async move {
+        let answer = house.ask(&format!("GET {LIST} HTTP/1.0\r\n\r\n")).await;
+        for line in [
+            "Content-Type: application/vnd.apple.mpegurl\r\n",
+            "Cache-Control: no-cache\r\n",
+            "Pragma: no-cache\r\n",
+            "Expires: 0\r\n",
+            "ETag: \"0000000000000007\"\r\n",
+        ] {
+            assert!(answer.contains(line), "{line} is not in {answer}");
+        }
+        assert_eq!(body_of(&answer), PLAYLIST);
+        let known = format!(
+            "GET {LIST} HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"0000000000000007\"\r\n\r\n"
+        );
+        assert_eq!(status_of(&house.ask(&known).await), "304");
+        let short = house.ask("GET /hls/live/cam/ HTTP/1.0\r\n\r\n").await;
+        assert_eq!(body_of(&short), PLAYLIST);
+        let moved = house.ask("GET /hls/live/cam HTTP/1.0\r\nHost: box:81\r\n\r\n").await;
+        assert_eq!(status_of(&moved), "301");
+        assert!(moved.contains("Location: http://box:81/hls/live/cam/\r\n"), "{moved}");
+        let own = house.ask("GET /hls/live/cam HTTP/1.0\r\n\r\n").await;
+        assert!(own.contains(&format!("Location: http://{}/hls/live/cam/\r\n", house.address)));
+        let other = house.ask("GET /hls/live/other/index.m3u8 HTTP/1.0\r\n\r\n").await;
+        assert_eq!(status_of(&other), "404");
+    });
+}
+
+#[test]
+fn page_and_its_parts_are_served_with_their_policy() {
+    with_server(settings(), |house| async move {
+        let page = house.ask("GET / HTTP/1.1\r\nHost: box:81\r\n\r\n").await;
+        assert_eq!(status_of(&page), "200");
+        assert!(page.contains("Content-Security-Policy: default-src 'self'\r\n"));
+        assert!(page.contains("X-Content-Type-Options: nosniff\r\n"));
+        assert!(page.contains("http://box:81/hls/live/cam/index.m3u8"));
+        assert!(page.contains("audio &lt;G.711&gt; cannot be carried"));
+        let tag = page.lines().find_map(|l| l.strip_prefix("ETag: ")).unwrap();
+        let again = format!("GET / HTTP/1.1\r\nHost: box:81\r\nIf-None-Match: {tag}\r\n\r\n");
+        assert_eq!(status_of(&house.ask(&again).await), "304");
+        for path in ["/style.css", "/page.js", "/icon.svg", "/index.html"] {
+            let answer = house.ask(&format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+            assert_eq!(status_of(&answer), "200", "{path}");
+        }
+        let status = house.ask("GET /status.json HTTP/1.0\r\n\r\n").await;
+        assert!(status.contains("Cache-Control: no-store\r\n"));
+        assert!(body_of(&status).contains("\"http_accepted\":"));
+        let evil = house.ask("GET / HTTP/1.0\r\nHost: \"><script>\r\n\r\n").await;
+        assert!(!evil.contains("\"><script>"));
+    });
+}
+
+#[test]
+fn preflight_names_methods_and_origins() {
+    with_server(settings(), |house| async move {
+        let request = format!("OPTIONS {FILE} HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\n\r\n");
+        let answer = house.ask(&request).await;
+        assert_eq!(status_of(&answer), "204");
+        assert!(answer.contains("Access-Control-Allow-Origin: *\r\n"));
+        assert!(answer.contains("Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"));
+        assert!(!answer.contains("\r\nContent-Length: "));
+    });
+}
+
+#[test]
+fn connection_persists_when_both_sides_say_so() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let request = format!("GET {FILE} HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+        for _ in 0..2 {
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = one(&mut client, false).await;
+            assert!(answer.contains("Connection: Keep-Alive\r\n"));
+            assert_eq!(body_of(&answer), "hello");
+        }
+        let mut client = house.client();
+        for path in [FILE, LIST, "/", FILE] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = one(&mut client, false).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+            assert!(!answer.contains("Connection:"));
+        }
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut client).await.contains("Connection: close\r\n"));
+        assert_eq!(house.count(Counter::HttpRequests), 7);
+        assert_eq!(house.count(Counter::HttpAccepted), 2);
+    });
+}
+
+#[test]
+fn connection_ends_at_its_last_request() {
+    let settings = HttpSettings { requests_max: 2, ..settings() };
+    with_server(settings, |house| async move {
+        let mut client = house.client();
+        let request = format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.write_all(request.repeat(3).as_bytes()).await.unwrap();
+        let answers = rest(&mut client).await;
+        assert_eq!(answers.matches("hello").count(), 2);
+        assert_eq!(answers.matches("Connection: close").count(), 1);
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let mut requests = String::new();
+        for n in 0..40 {
+            let path = if n % 2 == 0 { FILE } else { LIST };
+            requests.extend(["GET ", path, " HTTP/1.1\r\nHost: x\r\n\r\n"]);
+        }
+        client.write_all(requests.as_bytes()).await.unwrap();
+        for n in 0..40 {
+            let answer = one(&mut client, false).await;
+            assert_eq!(body_of(&answer), if n % 2 == 0 { "hello" } else { PLAYLIST });
+        }
+    });
+}
+
+#[test]
+fn more_pipelined_requests_than_a_buffer_holds_are_all_answered() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let request = "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        client.write_all(request.as_bytes()).await.unwrap();
+        for _ in 0..1000 {
+            assert_eq!(status_of(&one(&mut client, true).await), "200");
+        }
+    });
+}
+
+#[test]
+fn body_of_a_get_is_thrown_away_or_ends_the_connection() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let get =
+            |n: usize| format!("GET {FILE} HTTP/1.1\r\nHost: x\r\nContent-Length: {n}\r\n\r\n");
+        client.write_all((get(5) + "abc").as_bytes()).await.unwrap();
+        assert_eq!(body_of(&one(&mut client, false).await), "hello");
+        client.write_all(("de".to_owned() + &get(0)).as_bytes()).await.unwrap();
+        assert_eq!(body_of(&one(&mut client, false).await), "hello");
+        client.write_all((get(9000) + &"x".repeat(9000)).as_bytes()).await.unwrap();
+        let last = rest(&mut client).await;
+        assert!(last.contains("Connection: close\r\n") && last.ends_with("hello"));
+    });
+}
+
+#[test]
+fn request_in_single_bytes_is_the_same_request() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let request = format!("GET {FILE} HTTP/1.0\r\nA: b\r\n c\r\n\r\n");
+        for b in request.bytes() {
+            client.write_all(&[b]).await.unwrap();
+            smol::future::yield_now().await;
+        }
+        let answer = rest(&mut client).await;
+        assert_eq!(body_of(&answer), "hello");
+    });
+}
+
+#[test]
+fn half_closed_client_gets_its_whole_answer() {
+    with_server(settings(), |house| async move {
+        for version in ["HTTP/1.0\r\n\r\n", "HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let mut client = house.client();
+            let request = format!("GET /hls/live/cam/p3.ts {version}");
+            client.write_all(request.as_bytes()).await.unwrap();
+            client.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+            let answer = rest(&mut client).await;
+            assert_eq!(body_of(&answer).len(), 300_000);
+        }
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
+fn tls_hello_is_turned_away_at_once() {
+    with_server(settings(), |house| async move {
+        let answer = house.talk(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
+        assert_eq!(status_of(&answer), "400");
+    });
+}
+
+#[test]
+fn error_is_read_even_when_more_was_sent_than_is_read() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        let junk = vec![b'A'; 60_000];
+        client.write_all(b"GET /%zz HTTP/1.0\r\n\r\n").await.unwrap();
+        client.write_all(&junk).await.unwrap();
+        let answer = rest(&mut client).await;
+        assert_eq!(status_of(&answer), "400");
+        drop(client);
+        house.until("place is free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
+fn silent_slow_and_idle_clients_meet_their_deadlines() {
+    with_server(quick(), |house| async move {
+        let mut silent = house.client();
+        assert_eq!(rest(&mut silent).await, "");
+        assert_eq!(house.count(Counter::HttpTimeouts), 1);
+
+        let mut slow = house.client();
+        let mut sent = 0;
+        for b in b"GET / HTTP/1.0\r\nAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+            if slow.write_all(&[*b]).await.is_err() || house.count(Counter::HttpTimeouts) > 1 {
+                break;
+            }
+            sent += 1;
+            Timer::after(Duration::from_millis(25)).await;
+        }
+        assert!((10..40).contains(&sent), "closed after {sent} bytes");
+        assert_eq!(status_of(&rest(&mut slow).await), "408");
+
+        let mut idle = house.client();
+        let request = format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n\r\n");
+        idle.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(status_of(&one(&mut idle, false).await), "200");
+        assert_eq!(rest(&mut idle).await, "");
+        assert_eq!(house.count(Counter::HttpTimeouts), 2);
+        drop((silent, slow, idle));
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
+fn full_house_answers_503_and_recovers() {
+    let settings = HttpSettings { viewers: 2, ..settings() };
+    with_server(settings, |house| async move {
+        let (one, two) = (house.client(), house.client());
+        house.until("both have places", |h| h.ctx.connections() == 2).await;
+        let request = format!("GET {LIST} HTTP/1.0\r\n\r\n");
+        let answer = house.talk(request.as_bytes()).await;
+        assert_eq!(status_of(&answer), "503");
+        assert!(answer.contains("Retry-After: 2\r\n"));
+        let length = format!("Content-Length: {}\r\n", body_of(&answer).len());
+        assert!(answer.contains(&length), "{answer}");
+        assert_eq!(house.count(Counter::HttpRefused), 1);
+        drop((one, two));
+        house.until("places are free", |h| h.ctx.connections() == 0).await;
+        assert_eq!(status_of(&house.ask(&request).await), "200");
+    });
+}
+
+#[test]
+fn one_address_gets_its_share_and_the_loopback_all() {
+    let settings = HttpSettings { per_address: 2, ..settings() };
+    with_server(settings, |house| async move {
+        let held: Vec<Client> = (0..2).map(|_| house.client_from(THERE)).collect();
+        let local: Vec<Client> = (0..5).map(|_| house.client()).collect();
+        house.until("all have places", |h| h.ctx.connections() == 7).await;
+        let mut third = house.client_from(THERE);
+        third.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        assert_eq!(status_of(&rest(&mut third).await), "503");
+        drop((held, local));
+    });
+}
+
+const GET_BIG: &[u8] = b"GET /hls/live/cam/big.ts HTTP/1.0\r\n\r\n";
+
+#[test]
+fn big_segment_arrives_whole_and_its_slot_is_let_go_after_it_drained() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client_from(THERE);
+        client.write_all(GET_BIG).await.unwrap();
+        house.until("the slot is held", |h| h.holds() == 1).await;
+        let mut bytes = Vec::new();
+        let mut room = vec![0; 64 << 10];
+        loop {
+            let n = client.read(&mut room).await.unwrap();
+            if n == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&room[..n]);
+        }
+        let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        assert!(bytes[head..] == big_bytes(), "{} bytes", bytes.len() - head);
+        house.until("the slot is free", |h| h.holds() == 0).await;
+        house.until("the place is free", |h| h.ctx.connections() == 0).await;
+        assert!(!house.store.borrow().is_local(house.big));
+        assert!(house.count(Counter::HttpBytesOut) >= u64::try_from(BIG).unwrap());
+    });
+}
+
+#[test]
+fn slot_is_held_while_the_last_bytes_are_not_acknowledged() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client_with(THERE, 16 << 10);
+        let request = b"GET /hls/live/cam/p0.ts HTTP/1.0\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        // All is queued and the server would like to close.
+        house.until("all is queued", |h| h.count(Counter::HttpBytesOut) == 300_000).await;
+        Timer::after(Duration::from_millis(300)).await;
+        assert_eq!((house.holds(), house.ctx.connections()), (1, 1));
+        let mut room = vec![0; 64 << 10];
+        while client.read(&mut room).await.unwrap() > 0 {}
+        house.until("the slot is free", |h| h.holds() == 0).await;
+        house.until("the place is free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
+fn receiver_on_this_machine_marks_the_slot_and_lets_go_at_the_end() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client();
+        client.write_all(GET_BIG).await.unwrap();
+        house.until("the slot is held", |h| h.holds() == 1).await;
+        assert!(house.store.borrow().is_local(house.big));
+        let mut room = vec![0; 64 << 10];
+        while client.read(&mut room).await.unwrap() > 0 {}
+        assert_eq!((house.holds(), house.ctx.connections()), (0, 0));
+    });
+}
+
+#[test]
+fn slow_reader_is_reset_when_its_slot_is_needed() {
+    with_server(settings(), |house| async move {
+        for from in [HERE, THERE] {
+            let resets = house.count(Counter::HttpResets);
+            let mut client = house.client_from(from);
+            client.write_all(GET_BIG).await.unwrap();
+            house.until("the slot is held", |h| h.holds() == 1).await;
+            house.store.borrow_mut().reuse(house.big);
+            house.until("the slot is free", |h| h.holds() == 0).await;
+            assert_eq!(house.count(Counter::HttpResets), resets + 1);
+            let mut bytes = Vec::new();
+            let outcome = client.read_to_end(&mut bytes).await;
+            assert!(outcome.is_err(), "a cut segment must not look whole");
+            assert_eq!(house.ctx.connections(), 0);
+            house.store.borrow_mut().restore(house.big);
+        }
+    });
+}
+
+#[test]
+fn client_that_reads_nothing_is_reset_and_one_that_reads_slowly_is_not() {
+    with_server(quick(), |house| async move {
+        let mut slow = house.client_from(THERE);
+        slow.write_all(GET_BIG).await.unwrap();
+        let mut stuck = house.client_from(THERE);
+        stuck.write_all(GET_BIG).await.unwrap();
+        let mut room = vec![0; 128 << 10];
+        for _ in 0..15 {
+            assert!(slow.read(&mut room).await.unwrap() > 0);
+            Timer::after(Duration::from_millis(100)).await;
+        }
+        assert_eq!(house.count(Counter::HttpTimeouts), 1);
+        assert_eq!((house.holds(), house.ctx.connections()), (1, 1));
+        assert!(stuck.read_to_end(&mut Vec::new()).await.is_err());
+    });
+}
+
+#[test]
+fn more_pipelined_segments_than_holds_wait_and_arrive() {
+    with_server(settings(), |house| async move {
+        let mut client = house.client_with(THERE, 16 << 10);
+        let get = |n| format!("GET /hls/live/cam/p{n}.ts HTTP/1.1\r\nHost: x\r\n\r\n");
+        let requests: String = (0..6).map(get).collect();
+        client.write_all(requests.as_bytes()).await.unwrap();
+        Timer::after(Duration::from_millis(200)).await;
+        assert!((1..=4).contains(&house.holds()), "{}", house.holds());
+        for n in 0..6u8 {
+            let answer = one(&mut client, false).await;
+            let body = body_of(&answer).as_bytes();
+            assert_eq!((body.len(), body[0], body[299_999]), (300_000, b'0' + n, b'0' + n));
+        }
+        house.until("all slots are free", |h| h.holds() == 0).await;
+        assert_eq!(house.ctx.connections(), 1);
+    });
+}
+
+#[test]
+fn dates_are_left_out_while_the_clock_is_not_set() {
+    let settings = HttpSettings { wall: || None, ..settings() };
+    with_server(settings, |house| async move {
+        let answer = house.ask(&format!("GET {FILE} HTTP/1.0\r\n\r\n")).await;
+        assert!(!answer.contains("Date: ") && !answer.contains("Expires: "));
+        assert!(answer.contains("max-age=60"));
+    });
+}
