@@ -396,7 +396,8 @@ fn chunk_size_changes_inside_a_message() {
     publish("chunk size inside a message", &plain(4), Expect::default(), resized);
 }
 
-/// Panasonic P2HD and others repeat their metadata; ffmpeg sends an empty data message (`srs_3803`).
+/// Panasonic P2HD and others repeat their metadata; ffmpeg sends an empty data message
+/// (`srs_3803`).
 #[test]
 fn mediamtx_577_extra_metadata() {
     let mut tags = plain(4);

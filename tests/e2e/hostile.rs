@@ -1,5 +1,5 @@
-//! Hostile and clumsy peers over real sockets. Each is refused or borne as the design says, with one
-//! log line that finds it in a capture, while a good stream beside it comes out whole.
+//! Hostile and clumsy peers over real sockets. Each is refused or borne as the design says, with
+//! one log line that finds it in a capture, while a good stream beside it comes out whole.
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
@@ -263,7 +263,8 @@ fn unknown_and_empty_messages_are_borne() {
     raw.leave();
     let mut follower = rillcast.follow("cam");
     session::whole(&mut follower, &sent, Duration::from_secs(8));
-    // The access unit whose NAL length runs over its end may come out empty or not at all: not as media.
+    // The access unit whose NAL length runs over its end may come out empty or not at all: not as
+    // media.
     session::judge(
         &rillcast,
         "cam",
@@ -368,7 +369,8 @@ fn publish_before_connect_and_broken_commands_do_no_harm() {
             let mut raw = Raw::open(rillcast.rtmp);
             raw.handshake();
             raw.message(&Message::new(3, 20, 0, &body));
-            // Refused with an answer or closed: both are right; hanging on to a place is not checked here.
+            // Refused with an answer or closed: both are right; hanging on to a place is not
+            // checked here.
             let answer = raw.next(Duration::from_secs(2));
             println!("{name}: answered {:?}, closed {}", answer.map(|m| m.kind), raw.is_closed());
         }
@@ -425,7 +427,8 @@ fn silent_peers_are_closed_by_a_deadline() {
     drop(Raw::start(rillcast.rtmp, "silent", 128));
 }
 
-/// A trickle is not silence, but it is bounded too: one byte at a time never completes a handshake in time.
+/// A trickle is not silence, but it is bounded too: one byte at a time never completes a handshake
+/// in time.
 #[test]
 fn handshake_one_byte_at_a_time_is_read_whole() {
     let rillcast = Rillcast::start(&[]);

@@ -435,8 +435,8 @@ fn chromium_judges_good_and_bad() {
 
 /// nginx-rtmp that records what it is sent: a witness for our own publisher.
 ///
-/// Not below 128: with 64-byte chunks nginx-rtmp 1.2.2 loses its place now and then, depending on how
-/// the same bytes arrive ("in chunk stream too big"; seen 2026-11).
+/// Not below 128: with 64-byte chunks nginx-rtmp 1.2.2 loses its place now and then, depending on
+/// how the same bytes arrive ("in chunk stream too big"; seen 2026-11).
 #[test]
 fn raw_publisher_is_understood_by_nginx_at_every_chunk_size() {
     for chunk in [128, 4096, 65_536] {
@@ -652,7 +652,8 @@ fn ffmpeg_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::R
     );
 }
 
-/// The odd but legal ways of `field` are really legal: nginx-rtmp or ffmpeg reads the same media out of them.
+/// The odd but legal ways of `field` are really legal: nginx-rtmp or ffmpeg reads the same media
+/// out of them.
 #[test]
 fn odd_writers_are_understood_by_others() {
     use crate::field;
@@ -670,8 +671,8 @@ fn odd_writers_are_understood_by_others() {
     );
 }
 
-/// A whole live session against nginx-rtmp's own HLS: the follower and the judges work on a server that
-/// this project did not write, and find in it what is known to be wrong with it.
+/// A whole live session against nginx-rtmp's own HLS: the follower and the judges work on a server
+/// that this project did not write, and find in it what is known to be wrong with it.
 #[test]
 fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     let scratch = Scratch::new("nginx");
@@ -697,7 +698,8 @@ fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     });
     follower.assert_clean();
     let found = structure(&follower.segments);
-    // It restarts the counters of PAT and PMT with each segment, and writes audio before the first PCR.
+    // It restarts the counters of PAT and PMT with each segment, and writes audio before the first
+    // PCR.
     for words in ["PID 0x0 continuity counter 0, want 1", "a PES before any PCR"] {
         assert!(
             found.faults.iter().any(|fault| fault.contains(words)),

@@ -2,8 +2,8 @@
 //!
 //! One binary, so that streams run side by side. `judges` shows that each judge finds faults; the
 //! other modules use them. `cargo test --test e2e -- --nocapture` prints what was compared.
-//! Programs these need, all in Debian: ffmpeg, gstreamer (good, bad, ugly), nginx with its RTMP module,
-//! chromium, node and npm, tshark.
+//! Programs these need, all in Debian: ffmpeg, gstreamer (good, bad, ugly), nginx with its RTMP
+//! module, chromium, node and npm, tshark.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,9 +1,9 @@
 //! Real publishers: ffmpeg, GStreamer, librtmp, nginx-rtmp. Every access unit is compared, then the
 //! stream is played by ffmpeg and by a browser while it is live.
 //!
-//! Each publisher writes what it sends into a file as well: that file is the truth, so a publisher's
-//! own rewriting of times is not held against the program. `judges` shows with nginx's recorder that the
-//! file is what went over the wire.
+//! Each publisher writes what it sends into a file as well: that file is the truth, so a
+//! publisher's own rewriting of times is not held against the program. `judges` shows with nginx's
+//! recorder that the file is what went over the wire.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -28,8 +28,10 @@ impl Nginx {
         let port = process::free_port();
         let work = scratch.path().display();
         let configuration = format!(
-            "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\nuser root;\ndaemon off;\nmaster_process off;\n\
-             error_log {work}/error.log info;\npid {work}/nginx.pid;\nevents {{ worker_connections 64; }}\n\
+            "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+             user root;\ndaemon off;\nmaster_process off;\n\
+             error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
+             events {{ worker_connections 64; }}\n\
              rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096; access_log off;\n\
              application live {{ live on; {directives} }} }} }}\n"
         );
@@ -55,13 +57,15 @@ pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
     Running::start("ffmpeg", &mut command, log)
 }
 
-/// GStreamer does the same with one of its two sinks: `rtmp2sink` (its own) or `rtmpsink` (librtmp).
+/// GStreamer does the same with one of its two sinks: `rtmp2sink` (its own) or `rtmpsink`
+/// (librtmp).
 pub fn gstreamer(sink: &str, input: &str, url: &str, truth: &str, log: &str) -> Running {
     process::need("gst-launch-1.0");
     let line = format!(
         "-e filesrc location={input} ! flvdemux name=d flvmux name=m streamable=true ! tee name=t \
          t. ! queue ! {sink} location={url} t. ! queue ! filesink location={truth} \
-         d.video ! queue ! h264parse ! identity sync=true ! m. d.audio ! queue ! aacparse ! identity sync=true ! m."
+         d.video ! queue ! h264parse ! identity sync=true ! m. \
+         d.audio ! queue ! aacparse ! identity sync=true ! m."
     );
     let mut command = Command::new("gst-launch-1.0");
     command.args(line.split_whitespace());

@@ -1,4 +1,5 @@
-//! A start that cannot succeed says so in one line: which setting, what was wrong, what to do; exit 2.
+//! A start that cannot succeed says so in one line: which setting, what was wrong, what to do; exit
+//! 2.
 
 use std::net::TcpListener;
 use std::process::Command;

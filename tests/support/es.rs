@@ -4,7 +4,8 @@
 
 use super::flv::RATES;
 
-/// A NAL unit cannot end in a zero byte: those belong to the byte stream (Annex B, trailing_zero_8bits).
+/// A NAL unit cannot end in a zero byte: those belong to the byte stream (Annex B,
+/// trailing_zero_8bits).
 pub fn without_trailing_zeros(mut nal: &[u8]) -> &[u8] {
     while let [rest @ .., 0] = nal {
         nal = rest;

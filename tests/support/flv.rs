@@ -1,4 +1,5 @@
-//! FLV files, read and written without the program's help; the truth that outputs are compared with.
+//! FLV files, read and written without the program's help; the truth that outputs are compared
+//! with.
 //!
 //! Source: Video File Format 10.1, Annex E. Does NOT know Enhanced RTMP packets.
 

@@ -1,4 +1,5 @@
-//! Follows a live playlist over HTTP and keeps every segment once, with what the playlist said of it.
+//! Follows a live playlist over HTTP and keeps every segment once, with what the playlist said of
+//! it.
 //!
 //! Does NOT play: it fetches as fast as segments appear, and judges each version of the playlist.
 

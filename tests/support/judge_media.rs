@@ -1,9 +1,9 @@
 //! Compares what came out of HLS with what was sent in: every access unit, every byte, every time.
 //!
 //! A *run* is a series of segments without EXT-X-DISCONTINUITY. Within a run, presentation time is
-//! `(ms + cts) * 90 + C` and decode time `ms * 90 + C - S`, to the tick; S is a constant of the muxer
-//! that leaves room for negative composition times, at most 200 ms. Audio counts samples and stays
-//! within 1 ms of `ms * 90 + C`.
+//! `(ms + cts) * 90 + C` and decode time `ms * 90 + C - S`, to the tick; S is a constant of the
+//! muxer that leaves room for negative composition times, at most 200 ms. Audio counts samples and
+//! stays within 1 ms of `ms * 90 + C`.
 
 use super::es;
 use super::flv::Sent;

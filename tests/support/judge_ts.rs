@@ -33,7 +33,8 @@ impl Found {
             self.faults.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
         );
         println!(
-            "{what}: structure of {} segments, {} packets, {} PES is sound; largest PCR gap {:.1} ms",
+            "{what}: structure of {} segments, {} packets, {} PES is sound; \
+             largest PCR gap {:.1} ms",
             self.segments.len(),
             self.packets,
             self.pes,
@@ -175,8 +176,12 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
     }
     for (pid, kind) in &pmt.streams {
         if !segments.iter().any(|segment| segment.of(*pid).next().is_some()) {
-            faults.push(format!("PMT lists PID {pid:#x} (type {kind:02x}), which carries nothing in segments {}..={}",
-                got[0].entry.sequence, got[got.len() - 1].entry.sequence));
+            faults.push(format!(
+                "PMT lists PID {pid:#x} (type {kind:02x}), which carries nothing \
+                in segments {}..={}",
+                got[0].entry.sequence,
+                got[got.len() - 1].entry.sequence
+            ));
         }
     }
     // Decode times of all streams share one unwrapped clock; PCR is the same clock times 300.

@@ -1,7 +1,8 @@
-//! A strict reader of media playlists, and the rules between one version of a playlist and the next.
+//! A strict reader of media playlists, and the rules between one version of a playlist and the
+//! next.
 //!
-//! Sources: RFC 8216 §4, §6.2; a tag that is not known here is a fault, since our own program wrote it.
-//! Does NOT read master playlists.
+//! Sources: RFC 8216 §4, §6.2; a tag that is not known here is a fault, since our own program wrote
+//! it. Does NOT read master playlists.
 
 /// A listed segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,7 +256,8 @@ pub fn step_faults(old: &Playlist, new: &Playlist) -> Vec<String> {
 
 #[cfg(test)]
 const GOOD: &str = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
-    #EXTINF:1.960000,\ns7.ts\n#EXTINF:2.0,\ns8.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:2.000011,\ns9.ts\n#EXTINF:2,\ns10.ts\n";
+    #EXTINF:1.960000,\ns7.ts\n#EXTINF:2.0,\ns8.ts\n\
+    #EXT-X-DISCONTINUITY\n#EXTINF:2.000011,\ns9.ts\n#EXTINF:2,\ns10.ts\n";
 
 #[test]
 fn m3u8_reads_a_good_playlist_to_the_microsecond() {

@@ -55,7 +55,8 @@ pub fn aac_48000(seconds: u32) -> String {
     made(
         "aac48",
         &format!(
-            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=48000 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 96k"
+            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=48000 -t {seconds} \
+             {X264} -bf 0 -ac 2 -c:a aac -b:a 96k"
         ),
     )
 }
@@ -65,7 +66,8 @@ pub fn b_frames(seconds: u32) -> String {
     made(
         "bframes",
         &format!(
-            "{PICTURE} {TONE} -t {seconds} {X264} -g 50 -preset veryfast -bf 3 -b_strategy 0 -c:a aac -b:a 64k"
+            "{PICTURE} {TONE} -t {seconds} {X264} -g 50 -preset veryfast \
+             -bf 3 -b_strategy 0 -c:a aac -b:a 64k"
         ),
     )
 }
@@ -96,7 +98,8 @@ pub fn silence(seconds: u32) -> String {
     made(
         "silence",
         &format!(
-            "{PICTURE} -f lavfi -i anullsrc=r=44100:cl=mono -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"
+            "{PICTURE} -f lavfi -i anullsrc=r=44100:cl=mono -t {seconds} \
+             {X264} -bf 0 -c:a aac -b:a 64k"
         ),
     )
 }
@@ -106,7 +109,8 @@ pub fn larger(seconds: u32) -> String {
     made(
         "larger",
         &format!(
-            "-f lavfi -i testsrc2=size=640x360:rate=25 {TONE} -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"
+            "-f lavfi -i testsrc2=size=640x360:rate=25 {TONE} -t {seconds} {X264} -bf 0 \
+             -c:a aac -b:a 64k"
         ),
     )
 }
@@ -177,13 +181,15 @@ pub fn repeated_aac_config(tags: &[Tag], ms: u32) -> Vec<Tag> {
     out
 }
 
-/// HE-AAC as its configuration says (explicit SBR, core 22.05 kHz), over LC frames made at that rate:
-/// a receiver's transport must treat it as the real thing. No HE-AAC encoder is in Debian's ffmpeg.
+/// HE-AAC as its configuration says (explicit SBR, core 22.05 kHz), over LC frames made at that
+/// rate: a receiver's transport must treat it as the real thing. No HE-AAC encoder is in Debian's
+/// ffmpeg.
 pub fn he_aac_signalled(seconds: u32) -> Vec<Tag> {
     let path = made(
         "aac22",
         &format!(
-            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=22050 -t {seconds} {X264} -bf 0 -ac 2 -c:a aac -b:a 48k"
+            "{PICTURE} -f lavfi -i sine=frequency=440:sample_rate=22050 -t {seconds} \
+             {X264} -bf 0 -ac 2 -c:a aac -b:a 48k"
         ),
     );
     let mut tags = flv::read_file(&path);

@@ -40,7 +40,8 @@ pub fn ffmpeg_decodes(input: &str) -> Result<(u64, bool), String> {
     Ok((last("frame=").parse().unwrap_or(0), last("out_time_us=").parse::<i64>().unwrap_or(0) > 0))
 }
 
-/// Plays a live playlist from its first segment for some seconds, as a player in the building would.
+/// Plays a live playlist from its first segment for some seconds, as a player in the building
+/// would.
 pub fn ffmpeg_plays(url: &str, seconds: u32) -> Result<(u64, bool), String> {
     let scratch = Scratch::new("play");
     let progress = scratch.join("progress");

@@ -176,7 +176,8 @@ impl Raw {
         }
     }
 
-    /// Sends bytes as they are; an error of a closed connection is the caller's to notice by reading.
+    /// Sends bytes as they are; an error of a closed connection is the caller's to notice by
+    /// reading.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         let good = self.socket.write_all(bytes).is_ok();
         self.sent += if good { bytes.len() } else { 0 };
