@@ -429,6 +429,10 @@ fn chromium_judges_good_and_bad() {
     let seconds = outside::chromium_plays(&format!("http://{}/index.m3u8", folder.address), 5);
     println!("{}", outside::played(&seconds, (320, 240), 2.0).unwrap());
     assert!(outside::played(&seconds, (640, 360), 2.0).is_err(), "the size is compared");
+    let seconds = outside::hls_js_plays(&format!("http://{}/index.m3u8", folder.address), 5);
+    println!("hls.js in {}", outside::played(&seconds, (320, 240), 2.0).unwrap());
+    let seconds = outside::hls_js_plays(&format!("http://{}/nothing.m3u8", folder.address), 2);
+    assert!(outside::played(&seconds, (320, 240), 1.0).is_err(), "{seconds:?}");
     let seconds = outside::chromium_plays(&format!("http://{}/nothing.m3u8", folder.address), 2);
     assert!(outside::played(&seconds, (320, 240), 1.0).is_err(), "{seconds:?}");
 }

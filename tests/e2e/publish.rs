@@ -204,6 +204,23 @@ fn nginx_pushes_and_every_unit_it_relayed_comes_out() {
     );
 }
 
+/// hls.js plays the live stream from another origin.
+#[test]
+fn hls_js_plays_the_live_stream() {
+    let rillcast = Rillcast::start(&[]);
+    let scratch = Scratch::new("hlsjs");
+    let truth = scratch.join("truth.flv");
+    let url = rillcast.publish_url("cam");
+    let mut running = ffmpeg(&media::b_frames(14), &url, &truth, &scratch.join("log"));
+    let mut follower = rillcast.follow("cam");
+    follower.until(Duration::from_secs(20), |f| {
+        f.last.as_ref().is_some_and(|list| list.entries.len() >= 2)
+    });
+    let seconds = outside::hls_js_plays(&rillcast.playlist_url("cam"), 6);
+    println!("hls.js: {}", outside::played(&seconds, (320, 240), 3.0).unwrap());
+    running.succeed(Duration::from_secs(20));
+}
+
 /// The page that the program itself serves plays the stream.
 #[test]
 fn own_page_plays_the_stream_in_a_browser() {

@@ -189,7 +189,8 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
     let mut last_dts = std::collections::BTreeMap::new();
     let mut last_pcr: Option<i64> = None;
     let mut firsts: Vec<Option<i64>> = Vec::new();
-    let mut lasts = (0_i64, 0_i64);
+    // Last decode time of the main stream, and of any.
+    let mut lasts = (0_i64, i64::MIN);
     let mut gap_max = 0;
     let main = segments[0].video_pid().or(segments[0].audio_pid());
     for (segment, one) in segments.iter().zip(got) {
@@ -236,9 +237,10 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
                     }
                 }
             }
+            lasts.1 = lasts.1.max(dts);
             if Some(pes.pid) == main {
                 first.get_or_insert(dts);
-                lasts = (lasts.1, dts);
+                lasts.0 = dts;
             }
         }
         for (_, packet, value) in pcrs {
@@ -249,7 +251,7 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
         }
         firsts.push(first);
     }
-    faults.extend(durations(got, &firsts, lasts.1));
+    faults.extend(durations(got, &firsts, lasts));
     found.pcr_gap_max_ms = found.pcr_gap_max_ms.max(gap_max as f64 / 27_000.0);
     found.faults.extend(faults);
 }
@@ -274,7 +276,7 @@ fn pcr_step(
 }
 
 /// EXTINF is the distance of first decode times, to the microsecond.
-fn durations(got: &[Got], firsts: &[Option<i64>], last_dts: i64) -> Vec<String> {
+fn durations(got: &[Got], firsts: &[Option<i64>], (last, last_of_any): (i64, i64)) -> Vec<String> {
     let mut faults = Vec::new();
     for (n, one) in got.iter().enumerate() {
         let Some(Some(first)) = firsts.get(n) else { continue };
@@ -288,8 +290,10 @@ fn durations(got: &[Got], firsts: &[Option<i64>], last_dts: i64) -> Vec<String> 
                 ));
             }
         } else {
-            let least = (last_dts - first) * 100 / 9;
-            if said < least || said > least + 1_000_000 {
+            // Sound may go on after the last picture; a segment holds both.
+            let least = (last - first) * 100 / 9;
+            let most = (last_of_any - first).max(last - first) * 100 / 9 + 1_000_000;
+            if said < least || said > most {
                 faults.push(format!(
                     "segment {}: EXTINF {said} us, last unit begins after {least} us",
                     one.entry.sequence

@@ -1,6 +1,6 @@
 //! Judges that this project did not write: ffmpeg, hls-parser, tshark, Chromium.
 //!
-//! hls-parser comes from the npm registry into `target/node` at first use. The browser is the
+//! hls-parser and hls.js come from the npm registry into `target/node` at first use. The browser is the
 //! system's; nothing is downloaded for it.
 
 use std::path::{Path, PathBuf};
@@ -90,7 +90,9 @@ fn node_folder() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
         let folder = PathBuf::from(MANIFEST).join("target/node");
-        if !folder.join("node_modules/hls-parser").exists() {
+        if !folder.join("node_modules/hls-parser").exists()
+            || !folder.join("node_modules/hls.js").exists()
+        {
             std::fs::create_dir_all(&folder).expect("node folder");
             let mut command = Command::new("npm");
             command.args([
@@ -100,6 +102,7 @@ fn node_folder() -> &'static Path {
                 "--no-save",
                 "--ignore-scripts",
                 "hls-parser@0.16.1",
+                "hls.js@1",
             ]);
             command.current_dir(&folder);
             let done =
@@ -169,6 +172,22 @@ pub fn chromium_plays(playlist: &str, seconds: u32) -> Vec<Second> {
         format!("<!doctype html><body><video src=\"{playlist}\" muted autoplay></video>"),
     )
     .expect("page");
+    let folder = Folder::start(scratch.path().to_owned());
+    chromium_page(&format!("http://{}/page.html", folder.address), seconds)
+}
+
+/// Plays a playlist with hls.js in Chromium, from a page on another origin: media source extensions
+/// instead of the browser's own HLS, and the cross-origin headers that they need.
+pub fn hls_js_plays(playlist: &str, seconds: u32) -> Vec<Second> {
+    let scratch = Scratch::new("hlsjs");
+    let library = node_folder().join("node_modules/hls.js/dist/hls.min.js");
+    std::fs::copy(library, scratch.join("hls.js")).expect("hls.js");
+    let page = format!(
+        "<!doctype html><body><video muted autoplay></video><script src=\"hls.js\"></script>\
+         <script>const hls = new Hls(); hls.loadSource(\"{playlist}\");\
+         hls.attachMedia(document.querySelector(\"video\"));</script>"
+    );
+    std::fs::write(scratch.join("page.html"), page).expect("page");
     let folder = Folder::start(scratch.path().to_owned());
     chromium_page(&format!("http://{}/page.html", folder.address), seconds)
 }

@@ -39,7 +39,8 @@ impl Folder {
                 let answer = match fs::read(root.join(path.trim_start_matches('/'))) {
                     Ok(body) if !path.contains("..") => {
                         let mut head = format!(
-                            "HTTP/1.0 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+                            "HTTP/1.0 200 OK\r\nAccess-Control-Allow-Origin: *\r\n\
+                             Content-Type: {}\r\nContent-Length: {}\r\n\r\n",
                             kind(path),
                             body.len()
                         )
@@ -65,6 +66,7 @@ impl Drop for Folder {
 fn kind(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("js") => "text/javascript",
         Some("ts") => "video/mp2t",
         _ => "text/html",
     }
