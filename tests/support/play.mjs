@@ -37,10 +37,16 @@ const call = (method, params = {}, sessionId = undefined) => new Promise((resolv
   waiting.set(id, resolve);
   browser.stdio[3].write(JSON.stringify({ id, method, params, sessionId }) + '\0');
 });
+let ending = false;
 const finish = (reason) => {
+  if (ending) return;
+  ending = true;
   console.log(`end reason=${reason}`);
+  // Its folder is removed after this: the browser must be gone by then.
+  browser.removeAllListeners('exit');
+  browser.on('exit', () => process.exit(0));
+  setTimeout(() => process.exit(0), 2000);
   browser.kill('SIGKILL');
-  process.exit(0);
 };
 process.on('SIGTERM', () => finish('sigterm'));
 browser.on('exit', () => finish('browser-ended'));

@@ -37,7 +37,13 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::env::var_os("E2E_KEEP").is_none() {
-            let _ = fs::remove_dir_all(&self.0);
+            // A browser's helpers may still write for a moment.
+            for _ in 0..20 {
+                if fs::remove_dir_all(&self.0).is_ok() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
     }
 }
