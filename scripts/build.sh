@@ -28,15 +28,6 @@ container_engine() {
     return 1
 }
 
-# The emulator that runs a target's programs here. Empty for this machine's own.
-emulator_of() {
-    case $1 in
-        aarch64-*) echo qemu-aarch64-static ;;
-        armv7-*) echo qemu-arm-static ;;
-        *) ;;
-    esac
-}
-
 # What `readelf -h` calls the machine of a target.
 machine_of() {
     case $1 in
@@ -78,19 +69,18 @@ build() {
     say "$folder/rillcast: $(stat -c %s "$folder/rillcast") bytes"
 }
 
-# The library's unit tests. Found worth their time for the 32-bit target, where a usize is small.
+# The library's unit tests. Worth their time for the 32-bit target, where a usize is small.
 unit_tests() {
-    local target=$1 runner
+    local target=$1
     need_rust
     if [ "$target" = host ]; then
         cargo test --locked --lib
         return
     fi
-    need_packages qemu-aarch64-static:qemu-user-static
+    need_packages "$(emulator_of "$target"):qemu-user-static"
     make_toolchain
-    runner=CARGO_TARGET_$(echo "${target//-/_}" | tr '[:lower:]' '[:upper:]')_RUNNER
-    env "$runner=$(emulator_of "$target")" bash -c '. scripts/setup.sh; . scripts/setup-cross.sh; arm_cargo "$@"' \
-        - test "$target" --locked --lib -Zbuild-std=std,panic_abort,test
+    say "unit tests: $target, under emulation"
+    CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib -Zbuild-std=std,panic_abort,test
 }
 
 mode="build"

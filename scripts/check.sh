@@ -96,5 +96,6 @@ if [ -z "$quick" ]; then
         scripts/build.sh --test "$target"
         check_size "target/board/$target/rillcast"
     done
+    scripts/build.sh --unit armv7-unknown-linux-musleabihf
 fi
 say "check: all passed"

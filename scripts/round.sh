@@ -86,12 +86,12 @@ judge() {
     local name=$1 ts=$2 least=$3 have_frames media got want
     ffmpeg -nostdin -v warning -i "$ts" -f null - 2>"$ts.log" || fail "$name: ffmpeg gave up on it"
     if grep -qiE 'error|corrupt|invalid|missing|non.?monoton' "$ts.log"; then
-        fail "$name: ffmpeg complains: $(head -n 1 "$ts.log")"
+        fail "$name: ffmpeg complains: $(sed -n 1p "$ts.log")"
     else
         pass "$name: decodes without complaint"
     fi
     have_frames=$(ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
-        -of default=nw=1:nk=1 "$ts" | head -n 1)
+        -of default=nw=1:nk=1 "$ts" | sed -n 1p)
     check "$name: ffprobe counts ${have_frames:-no} pictures, $least to $frames expected" \
         within "$least" "${have_frames:-0}" "$frames"
     for media in v a; do
@@ -226,7 +226,8 @@ round_live() {
     rtmp=$(free_port) http=$(free_port)
     base=http://127.0.0.1:$http/hls/live/cam
     say "round: $seconds s published to port $rtmp, fetched from port $http"
-    run serve --set "rtmp.listen=127.0.0.1:$rtmp" --set "http.listen=127.0.0.1:$http" \
+    # Not by `run`: the signal at the end is for the server, not for a shell around it.
+    ${emulator:+"$emulator"} "$binary" serve --set "rtmp.listen=127.0.0.1:$rtmp" --set "http.listen=127.0.0.1:$http" \
         --set "hls.dir=$hls" --set "hls.segment_ms=$segment_ms" --set limits.streams=1 \
         --set limits.slot_bytes=1048576 >"$work/serve.log" 2>&1 </dev/null &
     server=$!
@@ -249,7 +250,7 @@ round_live() {
         sleep 0.3
     done
     wait "$publisher" || status=$?
-    check "live: the publisher ends with $status $(head -n 1 "$work/publisher.log")" [ "$status" = 0 ]
+    check "live: the publisher ends with $status $(sed -n 1p "$work/publisher.log")" [ "$status" = 0 ]
     check "live: $(wc -l <"$work/live.uris") segments fetched, $(stat -c %s "$work/live.ts") bytes" \
         [ -s "$work/live.ts" ]
     # The last segment may still be open when a camera has gone for a moment.

@@ -15,6 +15,7 @@
 # enough for a backtrace.
 
 cross_dir=$PWD/target/cross
+recipe=1 # Counted up when what this script makes is no longer what it made before.
 arm_packages=(
     aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
@@ -38,6 +39,15 @@ musl_of() {
         aarch64-*) echo aarch64-linux-musl ;;
         armv7-*) echo arm-linux-musleabihf ;;
         *) die "no Debian musl is known for $1" ;;
+    esac
+}
+
+# The emulator that runs a target's programs here. Empty for this machine's own.
+emulator_of() {
+    case $1 in
+        aarch64-*) echo qemu-aarch64-static ;;
+        armv7-*) echo qemu-arm-static ;;
+        *) ;;
     esac
 }
 
@@ -135,7 +145,8 @@ link_copy() {
 toolchain_of_machine() {
     local version=$1 sysroot host candidate
     host=$(dpkg --print-architecture)
-    have rustup || return 1
+    # Debian's own compiler lives in /usr and brings its own source: see below.
+    [ "$(rustc --print sysroot)" != /usr ] || return 1
     for candidate in "${rust_source_suites[@]}"; do
         source_line "$host" "$mirror" "$candidate" | own_apt update 2>/dev/null || continue
         # apt would leave a suite's missing version to its caller as an error; ask first.
@@ -160,14 +171,14 @@ toolchain_of_debian() {
         source_line "$host" "$mirror" "$suite"
         [ -z "$security" ] || source_line "$host" "${security% *}" "${security#* }"
     } | own_apt update
-    std=$(own_apt apt-cache depends libstd-rust-web-dev | sed -n 's/.*Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | head -n 1)
+    std=$(own_apt apt-cache depends libstd-rust-web-dev | sed -n 's/.*Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | sed -n 1p)
     [ -n "$std" ] || die "this Debian release has no rustc-web"
-    llvm=$(own_apt apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9.]*\)$/\1/p' | head -n 1)
+    llvm=$(own_apt apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9.]*\)$/\1/p' | sed -n 1p)
     say "cross: Debian's own compiler, $std"
     unpack rustc-web cargo-web rust-web-src libstd-rust-web-dev "$std" ${llvm:+"$llvm"}
     mkdir -p "$cross_dir/toolchain/bin" "$cross_dir/toolchain/lib"
     local library
-    library=$(dirname "$(find "$tree/lib" -name 'librustc_driver-*.so' | head -n 1)")
+    library=$(dirname "$(find "$tree/lib" -name 'librustc_driver-*.so' | sed -n 1p)")
     link_copy "$tree/lib/rustlib" "$cross_dir/toolchain/lib/rustlib"
     local tool real
     for tool in rustc cargo rustdoc; do
@@ -205,13 +216,13 @@ self_contained() {
     "$gcc-ar" rs "$folder/libunwind.a" "$folder/dl_find_object.o" 2>/dev/null
 }
 
-# Makes the toolchain unless it is there already for this compiler and this script.
+# Makes the toolchain unless it is there already for this compiler and recipe.
 # ARM_COMPILER=debian skips the machine's own compiler.
 make_toolchain() {
     local version ready want source
     version=$(rustc --version | cut -d' ' -f2)
     ready=$cross_dir/ready
-    want="${ARM_COMPILER:-machine} $version $(cksum <scripts/setup-cross.sh)"
+    want="${ARM_COMPILER:-machine} $version recipe $recipe"
     mkdir -p "$cross_dir"
     exec 9>"$cross_dir/lock"
     flock 9
@@ -224,7 +235,7 @@ make_toolchain() {
         if [ "${ARM_COMPILER:-machine}" = debian ] || ! toolchain_of_machine "$version"; then
             toolchain_of_debian
         fi
-        source=$(find "$cross_dir/packages/usr/src" -maxdepth 1 -name 'rustc-*' | head -n 1)
+        source=$(find "$cross_dir/packages/usr/src" -maxdepth 1 -name 'rustc-*' | sed -n 1p)
         [ -f "$source/library/Cargo.lock" ] || die "no library source in $cross_dir/packages"
         mkdir -p "$cross_dir/toolchain/lib/rustlib/src"
         ln -sfn "$source" "$cross_dir/toolchain/lib/rustlib/src/rust"
@@ -239,15 +250,17 @@ make_toolchain() {
     exec 9>&-
 }
 
-# cargo for an ARM target, with the linker and C compiler that `ring` and rustc need.
+# cargo for an ARM target: command, target, further arguments. Names the linker, the C compiler that
+# `ring` needs, and the emulator that tests run in.
 arm_cargo() {
-    local command=$1 target=$2 gcc name
+    local command=$1 target=$2 gcc name upper
     shift 2
     gcc=$(gcc_of "$target") name=${target//-/_}
+    upper=CARGO_TARGET_$(tr '[:lower:]' '[:upper:]' <<<"$name")
     env PATH="$cross_dir/toolchain/bin:$PATH" RUSTC_BOOTSTRAP=1 \
         CARGO="$cross_dir/toolchain/bin/cargo" RUSTC="$cross_dir/toolchain/bin/rustc" \
         CARGO_TARGET_DIR="$cross_dir/build" \
-        "CARGO_TARGET_$(echo "$name" | tr '[:lower:]' '[:upper:]')_LINKER=$gcc-gcc" \
+        "${upper}_LINKER=$gcc-gcc" "${upper}_RUNNER=$(emulator_of "$target")" \
         "CC_$name=$gcc-gcc" "AR_$name=$gcc-ar" \
         "$cross_dir/toolchain/bin/cargo" "$command" --target "$target" "$@"
 }

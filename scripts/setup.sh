@@ -6,11 +6,11 @@
 
 export CROSS_CONFIG=cross.toml # `cross` looks for Cross.toml unless it is told.
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
-started_seconds=$SECONDS
+export STARTED_AT="${STARTED_AT:-$(date +%s)}" # One clock for a script and those it calls.
 
-# Prints a progress line: time since the script began, then what happens next.
+# Prints a progress line: time since the first script began, then what happens next.
 say() {
-    printf '== %3ds  %s\n' "$((SECONDS - started_seconds))" "$*"
+    printf '== %4d s  %s\n' "$(($(date +%s) - STARTED_AT))" "$*"
 }
 
 die() {

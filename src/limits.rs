@@ -117,14 +117,18 @@ pub const ACK_WINDOW_BYTES: u32 = 2_500_000;
 // ---- Media ----------------------------------------------------------------------------------
 
 /// Media time of a stream's first sample: the clock runs ahead of it and must not begin below 0.
-pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(1_400);
-const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0);
+pub const TIMELINE_EPOCH: Ticks = Ticks::from_millis(3_000);
+const _: () = assert!(TIMELINE_EPOCH.0 > PCR_LEAD_TICKS.0 + AUDIO_EARLY_MS * 90);
 
 /// Program clock ahead of decode time: a player may buffer this much before it must decode.
 pub const PCR_LEAD_TICKS: Ticks = Ticks::from_millis(700);
 
 /// Distance of two clock references; H.222.0 §2.7.2 asks for at most 100 ms.
 pub const PCR_INTERVAL_TICKS_MAX: Ticks = Ticks::from_millis(99);
+
+/// Audio that may come before the first video sample in media time. Encoders that start audio
+/// first are ahead by less. Milliseconds.
+pub const AUDIO_EARLY_MS: i64 = 1_000;
 
 /// Audio frames held back: until the first keyframe tells where the first segment starts, and
 /// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
@@ -201,7 +205,7 @@ pub const CARD_HEIGHT: core::ops::RangeInclusive<u16> = 128..=2304;
 /// Pictures per second of a test card. Not 1: two IDR pictures in a row would need different ids.
 pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
 
-/// Bytes of a test card's message: keyframes of 1280x720 take 40 KiB, of 4096x2304 under 150 KiB.
+/// Bytes of a test card's message: keyframes of 1280x720 take 55 KiB, of 4096x2304 half of this.
 pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
 const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
 

@@ -53,7 +53,7 @@ fn passes_unseen(wrap: Wrap, tracks: Tracks) {
     let mut t = Timeline::new(Ticks(0));
     let mut origin = None;
     let mut last_video = -1;
-    let mut last_audio = -1;
+    let mut last_audio = i64::MIN;
     let mut now = start;
     let mut frame = 0usize;
     let mut audio_at = start - tracks.audio_behind;

@@ -75,6 +75,10 @@ impl<'a> BitWriter<'a> {
     #[expect(clippy::indexing_slicing, reason = "a block has at most 16 levels, the tables' size")]
     pub(crate) fn residual(&mut self, levels: &[i32], context: Context) -> Result<u8, Full> {
         debug_assert!(levels.len() <= 16);
+        if levels.iter().all(|level| *level == 0) {
+            self.code(context.coeff_token(0, 0))?;
+            return Ok(0);
+        }
         let mut coded = [(0i32, 0usize); 16];
         let mut total = 0;
         let mut run = 0;
@@ -92,13 +96,11 @@ impl<'a> BitWriter<'a> {
         let coded = &coded[..total];
         let ones = coded.iter().rev().take(3).take_while(|(level, _)| level.abs() == 1).count();
         self.code(context.coeff_token(total, ones))?;
-        if total > 0 {
-            self.levels(coded, ones)?;
-            if total < levels.len() {
-                self.code(context.total_zeros(total, zeros))?;
-            }
-            self.runs(coded, zeros)?;
+        self.levels(coded, ones)?;
+        if total < levels.len() {
+            self.code(context.total_zeros(total, zeros))?;
         }
+        self.runs(coded, zeros)?;
         Ok(u8::try_from(total).unwrap_or(16))
     }
 
@@ -209,6 +211,7 @@ impl Context {
 type Code = (u8, u8);
 
 /// Joins the code words and lengths of a table, which print better apart.
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler, where a mistake is an error")]
 const fn table<const N: usize, const M: usize>(
     words: [[u8; M]; N],
     lengths: [[u8; M]; N],
@@ -227,7 +230,7 @@ const fn table<const N: usize, const M: usize>(
 }
 
 /// Table 9-5, 0 <= nC < 2: by trailing ones, then by levels.
-const COEFF_TOKEN_0: [[Code; 17]; 4] = table(
+static COEFF_TOKEN_0: [[Code; 17]; 4] = table(
     [
         [1, 5, 7, 7, 7, 7, 15, 11, 8, 15, 11, 15, 11, 15, 11, 7, 4],
         [0, 1, 4, 6, 6, 6, 6, 14, 10, 14, 10, 14, 10, 1, 14, 10, 6],
@@ -243,7 +246,7 @@ const COEFF_TOKEN_0: [[Code; 17]; 4] = table(
 );
 
 /// Table 9-5, 2 <= nC < 4.
-const COEFF_TOKEN_2: [[Code; 17]; 4] = table(
+static COEFF_TOKEN_2: [[Code; 17]; 4] = table(
     [
         [3, 11, 7, 7, 7, 4, 7, 15, 11, 15, 11, 8, 15, 11, 7, 9, 7],
         [0, 2, 7, 10, 6, 6, 6, 6, 14, 10, 14, 10, 14, 10, 11, 8, 6],
@@ -259,7 +262,7 @@ const COEFF_TOKEN_2: [[Code; 17]; 4] = table(
 );
 
 /// Table 9-5, 4 <= nC < 8.
-const COEFF_TOKEN_4: [[Code; 17]; 4] = table(
+static COEFF_TOKEN_4: [[Code; 17]; 4] = table(
     [
         [15, 15, 11, 8, 15, 11, 9, 8, 15, 11, 15, 11, 8, 13, 9, 5, 1],
         [0, 14, 15, 12, 10, 8, 14, 10, 14, 14, 10, 14, 10, 7, 12, 8, 4],
@@ -275,7 +278,7 @@ const COEFF_TOKEN_4: [[Code; 17]; 4] = table(
 );
 
 /// Table 9-5, 8 <= nC: six bits, four for the levels less one and two for the ones.
-const COEFF_TOKEN_8: [[Code; 17]; 4] = table(
+static COEFF_TOKEN_8: [[Code; 17]; 4] = table(
     [
         [3, 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60],
         [0, 1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61],
@@ -291,13 +294,13 @@ const COEFF_TOKEN_8: [[Code; 17]; 4] = table(
 );
 
 /// Table 9-5, nC = -1.
-const COEFF_TOKEN_CHROMA_DC: [[Code; 5]; 4] = table(
+static COEFF_TOKEN_CHROMA_DC: [[Code; 5]; 4] = table(
     [[1, 7, 4, 3, 2], [0, 1, 6, 3, 3], [0, 0, 1, 2, 2], [0, 0, 0, 5, 0]],
     [[2, 6, 6, 6, 6], [0, 1, 6, 7, 8], [0, 0, 3, 7, 8], [0, 0, 0, 6, 7]],
 );
 
 /// Tables 9-7 and 9-8: by levels less one, then by zeros.
-const TOTAL_ZEROS: [[Code; 16]; 15] = table(
+static TOTAL_ZEROS: [[Code; 16]; 15] = table(
     [
         [1, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 1],
         [7, 6, 5, 4, 3, 5, 4, 3, 2, 3, 2, 3, 2, 1, 0, 0],
@@ -335,11 +338,11 @@ const TOTAL_ZEROS: [[Code; 16]; 15] = table(
 );
 
 /// Table 9-9 (a).
-const TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] =
+static TOTAL_ZEROS_CHROMA_DC: [[Code; 4]; 3] =
     table([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], [[1, 2, 3, 3], [1, 2, 2, 0], [1, 1, 0, 0]]);
 
 /// Table 9-10: by zeros left less one (seven and more are one row), then by run.
-const RUN_BEFORE: [[Code; 15]; 7] = table(
+static RUN_BEFORE: [[Code; 15]; 7] = table(
     [
         [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -370,10 +373,13 @@ mod tests {
         let mut w = BitWriter::new(&mut buffer);
         body(&mut w);
         let bytes = w.out.position();
-        let (hold, held) = (w.hold, w.held);
-        let mut bits: String = buffer[..bytes].iter().map(|b| format!("{b:08b}")).collect();
-        for at in (0..held).rev() {
-            bits.push(if hold >> at & 1 == 1 { '1' } else { '0' });
+        let (rest, rest_bits) = (w.hold, w.held);
+        let mut bits = String::new();
+        for byte in &buffer[..bytes] {
+            bits.extend((0..8).rev().map(|at| if byte >> at & 1 == 1 { '1' } else { '0' }));
+        }
+        for at in (0..rest_bits).rev() {
+            bits.push(if rest >> at & 1 == 1 { '1' } else { '0' });
         }
         bits
     }
@@ -419,34 +425,35 @@ mod tests {
     /// No word begins another, and the words fill the code space but for `spare` of 2^16.
     fn assert_prefix_free(codes: &[Code], spare: u32) {
         let used: Vec<_> = codes.iter().filter(|(_, length)| *length > 0).collect();
-        let mut space = 0u32;
+        let mut filled = 0u32;
         for (at, (word, length)) in used.iter().enumerate() {
             assert!(u32::from(*word) < 1 << length);
-            space += 1 << (16 - length);
+            filled += 1 << (16 - length);
             for (other, longer) in used.iter().skip(at + 1) {
                 let common = (*length).min(*longer);
                 let (word, other) = (u32::from(*word), u32::from(*other));
                 assert_ne!(word >> (length - common), other >> (longer - common));
             }
         }
-        assert_eq!((1 << 16) - space, spare);
+        assert_eq!((1 << 16) - filled, spare);
     }
 
     #[test]
-    fn code_tables_are_prefix_free_and_full() {
-        assert_prefix_free(COEFF_TOKEN_0.as_flattened(), 0);
-        assert_prefix_free(COEFF_TOKEN_2.as_flattened(), 0);
-        assert_prefix_free(COEFF_TOKEN_4.as_flattened(), 0);
-        assert_prefix_free(COEFF_TOKEN_8.as_flattened(), 0);
+    fn code_tables_are_prefix_free_and_all_there() {
+        // What is spare are words of zeros, which the standard leaves out, and two of six bits.
+        assert_prefix_free(COEFF_TOKEN_0.as_flattened(), 2);
+        assert_prefix_free(COEFF_TOKEN_2.as_flattened(), 8);
+        assert_prefix_free(COEFF_TOKEN_4.as_flattened(), 64);
+        assert_prefix_free(COEFF_TOKEN_8.as_flattened(), 2048);
         assert_prefix_free(COEFF_TOKEN_CHROMA_DC.as_flattened(), 0);
-        for row in &TOTAL_ZEROS {
-            assert_prefix_free(row, 0);
+        for (nth, row) in TOTAL_ZEROS.iter().enumerate() {
+            assert_prefix_free(row, if nth == 0 { 128 } else { 0 });
         }
         for row in &TOTAL_ZEROS_CHROMA_DC {
             assert_prefix_free(row, 0);
         }
-        for row in &RUN_BEFORE {
-            assert_prefix_free(row, 0);
+        for (nth, row) in RUN_BEFORE.iter().enumerate() {
+            assert_prefix_free(row, if nth == 6 { 32 } else { 0 });
         }
     }
 

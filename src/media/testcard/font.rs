@@ -108,10 +108,12 @@ const GAP: usize = 4;
 const FINE: usize = 16;
 
 /// Straight pieces that a quarter ellipse is drawn with.
-const ARC: usize = 8;
+const ARC: usize = 16;
 
-/// Sines of eighths of a right angle, in 2^-12.
-const SINES: [i64; ARC + 1] = [0, 799, 1567, 2276, 2896, 3406, 3784, 4017, 4096];
+/// Sines of sixteenths of a right angle, in 2^-12.
+const SINES: [i64; ARC + 1] = [
+    0, 401, 799, 1189, 1567, 1931, 2276, 2598, 2896, 3166, 3406, 3612, 3784, 3920, 4017, 4076, 4096,
+];
 
 type Point = (i64, i64);
 

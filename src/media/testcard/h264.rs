@@ -374,6 +374,87 @@ mod tests {
         }
     }
 
+    /// NAL units with lengths, as Annex B.
+    fn annex_b(mut units: &[u8], out: &mut Vec<u8>) {
+        while let Some((length, rest)) = units.split_first_chunk() {
+            let (unit, rest) = rest.split_at(u32::from_be_bytes(*length).try_into().unwrap());
+            out.extend_from_slice(&[0, 0, 0, 1]);
+            out.extend_from_slice(unit);
+            units = rest;
+        }
+    }
+
+    /// Paints noise of a strength, 1 to 220, that makes its kind of block.
+    fn paint_noise(picture: &mut Picture, luck: &mut u32, strength: u8) {
+        let mut random = || {
+            *luck = luck.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            luck.to_be_bytes()
+        };
+        let toned = |value: u8| 128 - strength / 2 + value % strength;
+        for _ in 0..2500 {
+            let ([a, b, c, _], [y, cb, cr, _]) = (random(), random());
+            let area = Area {
+                x: usize::from(a) % 96,
+                y: usize::from(b) % 64,
+                width: 1 + usize::from(c) % 2,
+                height: 1,
+            };
+            let (y, cb, cr) = (toned(y), toned(cb), toned(cr));
+            picture.fill(area, Colour { y, cb, cr });
+        }
+    }
+
+    /// What ffmpeg decodes of an Annex B stream, without a word.
+    fn ffmpeg(stream: &[u8]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("noise.h264");
+        std::fs::write(&file, stream).unwrap();
+        let strict = ["-v", "warning", "-xerror", "-err_detect", "explode"];
+        let raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", "-"];
+        let output = std::process::Command::new("ffmpeg")
+            .args(strict)
+            .args(["-f", "h264", "-i"])
+            .arg(file)
+            .args(raw)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        output.stdout
+    }
+
+    #[test]
+    fn ffmpeg_shows_sample_for_sample_what_the_encoder_believes() {
+        let sequence = sequence(96, 64, 25);
+        let mut picture = Picture::new(96, 64);
+        let mut encoder = Encoder::new(sequence);
+        let mut buffer = vec![0; 256 << 10];
+        let (mut stream, mut believed) = (Vec::new(), Vec::<u8>::new());
+        let bytes = nal_unit(&mut buffer, NAL_SPS, |bits| sequence.parameters(bits)).unwrap();
+        annex_b(&buffer[..bytes], &mut stream);
+        let bytes = nal_unit(&mut buffer, NAL_PPS, picture_parameters).unwrap();
+        annex_b(&buffer[..bytes], &mut stream);
+        let mut luck = 7;
+        for step in 0..48 {
+            let strength = (1 + step % 8 * (step % 5)).max(step % 12 * 20);
+            paint_noise(&mut picture, &mut luck, strength);
+            let mut bytes = 0;
+            if step % 12 == 0 {
+                for rows in [0..1, 1..3, 3..4] {
+                    bytes += encoder.idr_band(&picture, rows, &mut buffer[bytes..]).unwrap();
+                }
+            } else {
+                bytes = encoder.p_picture(&picture, &mut buffer).unwrap();
+            }
+            picture.clear_touched();
+            annex_b(&buffer[..bytes], &mut stream);
+            let Planes { y, cb, cr } = &encoder.shown;
+            for plane in [y, cb, cr] {
+                believed.extend_from_slice(plane.samples());
+            }
+        }
+        assert!(ffmpeg(&stream) == believed, "the pictures differ");
+    }
+
     #[test]
     fn a_still_picture_is_a_few_bytes() {
         let mut encoder = Encoder::new(sequence(1280, 720, 25));

@@ -53,7 +53,7 @@ impl Face {
     pub(crate) fn new(sequence: Sequence) -> Self {
         let layout = Layout::of(sequence);
         let unit = layout.unit;
-        let (large, small) = (Font::bold(8 * unit), Font::bold(9 * unit / 2));
+        let (large, small) = (Font::bold(7 * unit), Font::bold(4 * unit));
         let top = layout.panel.y + (layout.panel.height.saturating_sub(large.cap)) / 2;
         let clock = Digits::new(large, top);
         let frame = Digits::new(small, top + large.cap - small.cap);
@@ -61,25 +61,24 @@ impl Face {
         let between = 2 * unit;
         let width = 6 * clock.advance + 2 * colon_advance + between + 2 * frame.advance;
         let mut at = (sequence.width.saturating_sub(width)) / 2;
-        let mut next = |advance: usize| {
-            at += advance;
-            at - advance
-        };
-        let [a, b] = [next(clock.advance), next(clock.advance)];
-        let first = next(colon_advance);
-        let [c, d] = [next(clock.advance), next(clock.advance)];
-        let second = next(colon_advance);
-        let [e, f] = [next(clock.advance), next(clock.advance + between)];
-        let [g, h] = [next(frame.advance), next(frame.advance)];
-        Self {
-            layout,
-            clock,
-            frame,
-            places: [a, b, c, d, e, f, g, h],
-            colons: [first, second],
-            colon: large.letter(b':'),
-            shown: None,
+        let mut places = [0; 8];
+        let mut colons = [0; 2];
+        let mut colons_left = colons.iter_mut();
+        for (nth, place) in places.iter_mut().enumerate() {
+            *place = at;
+            at += if nth < 6 { clock.advance } else { frame.advance };
+            match nth {
+                1 | 3 => {
+                    if let Some(colon) = colons_left.next() {
+                        *colon = at;
+                    }
+                    at += colon_advance;
+                }
+                5 => at += between,
+                _ => {}
+            }
         }
+        Self { layout, clock, frame, places, colons, colon: large.letter(b':'), shown: None }
     }
 
     /// Paints what differs from what was painted before. Does not allocate.
@@ -96,7 +95,7 @@ impl Face {
         if before.is_none() {
             picture.fill(self.layout.panel, ground);
             for x in self.colons {
-                picture.stamp(&self.colon, x, self.clock.y, ink);
+                picture.stamp_grey(&self.colon, x, self.clock.y, ink);
             }
         }
         let sizes = [&self.clock; 6].into_iter().chain([&self.frame; 2]);
@@ -110,15 +109,14 @@ impl Face {
                 picture.fill(old.area(x, size.y), ground);
             }
             if let Some(new) = size.sprite(digit) {
-                picture.stamp(new, x, size.y, ink);
+                picture.stamp_grey(new, x, size.y, ink);
             }
         }
-        if let Some(old) = self.shown.map(|shown| shown.marker) {
-            if old != now.marker {
+        let marker = self.shown.map(|shown| shown.marker);
+        if marker != Some(now.marker) {
+            if let Some(old) = marker {
                 picture.fill(old, LANE);
             }
-        }
-        if self.shown.map(|shown| shown.marker) != Some(now.marker) {
             picture.fill(now.marker, Colour::WHITE);
         }
         self.shown = Some(now);
@@ -153,11 +151,13 @@ pub(crate) fn flash_frames(frames_per_second: u32) -> u32 {
 
 /// Hours, minutes, seconds and frame, two digits each.
 fn digits(moment: Moment) -> [u8; 8] {
-    let clock = [moment.second / 3600 % 24, moment.second / 60 % 60, moment.second % 60];
-    let pair = |value: u32| [value / 10 % 10, value % 10].map(|d| u8::try_from(d).unwrap_or(0));
-    let [[a, b], [c, d], [e, f]] = clock.map(pair);
-    let [g, h] = pair(moment.frame);
-    [a, b, c, d, e, f, g, h]
+    let values =
+        [moment.second / 3600 % 24, moment.second / 60 % 60, moment.second % 60, moment.frame];
+    let mut digits = [0; 8];
+    for (pair, value) in digits.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+        *pair = [value / 10 % 10, value % 10].map(|digit| u8::try_from(digit).unwrap_or(0));
+    }
+    digits
 }
 
 /// Paints all that does not move.
@@ -204,7 +204,7 @@ impl Layout {
                 width: sequence.coded().0,
                 height: sweep.start.saturating_sub(line(23)),
             },
-            rows: line(23) / MACROBLOCK..line(37) / MACROBLOCK,
+            rows: line(23) / MACROBLOCK..(sweep.start + 2 * unit).div_ceil(MACROBLOCK),
             sweep,
             steps: line(37)..line(41),
         }
@@ -235,14 +235,18 @@ impl Layout {
         let matrix = Matrix::of_height(self.sequence.height);
         let colour = |rgb: [u8; 3]| Colour::from_rgb(rgb.map(|on| on * 191), matrix);
         for (nth, rgb) in BARS.into_iter().enumerate() {
-            self.column((nth, BARS.len()), &self.bars, |area| picture.fill(area, colour(rgb)));
+            self.column((nth, BARS.len()), &self.bars, |area| {
+                picture.fill(area, colour(rgb));
+            });
         }
         let reversed = BARS.into_iter().rev().enumerate();
         for (nth, rgb) in reversed {
             let rgb = if nth % 2 == 0 { rgb } else { [0; 3] };
             let black = rgb == [0; 3];
             let colour = if black { Colour::BLACK } else { colour(rgb) };
-            self.column((nth, BARS.len()), &self.reversed, |area| picture.fill(area, colour));
+            self.column((nth, BARS.len()), &self.reversed, |area| {
+                picture.fill(area, colour);
+            });
         }
         let cap = 15 * self.unit;
         let circle = Font { cap, pen: 2 }.drawing("06(0060(c0c6(cc6c(0c06");
@@ -288,7 +292,7 @@ impl Layout {
         for nth in 0..GREYS.len() {
             let grey = GREYS.get(nth).copied().unwrap_or(16);
             self.column((nth, GREYS.len()), &self.steps, |area| {
-                picture.fill(area, Colour::grey(grey))
+                picture.fill(area, Colour::grey(grey));
             });
         }
     }
@@ -310,11 +314,11 @@ impl Layout {
         let x = width.saturating_sub(2 * unit + label.width(&size));
         label.write(picture, &size, x, y, WORDS);
 
-        let legend = Font::regular(6 * unit / 5);
+        let legend = Font::regular(9 * unit / 8);
         let room = height.saturating_sub(self.steps.end);
         for (line, text) in LEGEND.into_iter().enumerate() {
             let x = width.saturating_sub(legend.width(text)) / 2;
-            let y = self.steps.end + (2 * line + 1) * room / 4 - legend.cap / 2;
+            let y = self.steps.end + (9 * line + 5) * room / 20 - legend.cap / 2;
             legend.write(picture, text, x, y, WORDS);
         }
     }
@@ -352,18 +356,6 @@ impl Layout {
     }
 }
 
-impl Sprite {
-    /// What the sprite covers when stamped at `x`, `y`.
-    fn area(&self, x: usize, y: usize) -> Area {
-        Area {
-            x: x.saturating_sub(self.origin),
-            y: y.saturating_sub(self.origin),
-            width: self.width,
-            height: self.coverage.len() / self.width.max(1),
-        }
-    }
-}
-
 /// The nearest edge of a macroblock.
 const fn aligned(at: usize) -> usize {
     (at + MACROBLOCK / 2) / MACROBLOCK * MACROBLOCK
@@ -380,8 +372,8 @@ const GREYS: [u8; 14] = [10, 16, 22, 38, 57, 77, 97, 116, 136, 156, 175, 195, 21
 const LABELS: [&str; 11] = ["", "-400", "", "-200", "", "0", "", "+200", "", "+400", ""];
 
 const LEGEND: [&str; 2] = [
-    "flash and beep come together on the second",
-    "marker at the beep = sound late or early, in ms",
+    "flash and beep come together, once a second",
+    "the marker, when you hear the beep: ms by which sound is late",
 ];
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 /// Samples on a side of a luma macroblock.
 pub(crate) const MACROBLOCK: usize = 16;
 
-/// A colour as the picture holds it: Y'CbCr, 8 bits, narrow range.
+/// A colour as the picture holds it: luma and two differences, 8 bits, narrow range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     /// Luma, 16 (black) to 235 (white).
@@ -108,7 +108,14 @@ impl Plane {
 
     /// `N` by `N` samples whose upper left is at `x`, `y`.
     pub(crate) fn block<const N: usize>(&self, x: usize, y: usize) -> [[u8; N]; N] {
-        core::array::from_fn(|row| self.row(x, y + row))
+        let mut block = [[0; N]; N];
+        let rows = self.samples.chunks_exact(self.width).skip(y);
+        for (place, row) in block.iter_mut().zip(rows) {
+            if let Some(samples) = row.get(x..x + N) {
+                place.copy_from_slice(samples);
+            }
+        }
+        block
     }
 
     /// `N` samples to the right of and including `x`, `y`.
@@ -121,10 +128,12 @@ impl Plane {
 
     /// `N` samples below and including `x`, `y`.
     pub(crate) fn column<const N: usize>(&self, x: usize, y: usize) -> [u8; N] {
-        core::array::from_fn(|row| {
-            let [sample] = self.row(x, y + row);
-            sample
-        })
+        let mut column = [0; N];
+        let rows = self.samples.chunks_exact(self.width).skip(y);
+        for (place, row) in column.iter_mut().zip(rows) {
+            *place = row.get(x).copied().unwrap_or(0);
+        }
+        column
     }
 
     /// Replaces `N` by `N` samples whose upper left is at `x`, `y`.
@@ -146,14 +155,13 @@ impl Plane {
         }
     }
 
-    /// Moves the sample at `x`, `y` towards `to` by `weight` parts of `whole`.
-    fn blend(&mut self, x: usize, y: usize, to: u8, (weight, whole): (i32, i32)) {
+    /// Moves the sample at `x`, `y` towards `to`.
+    fn blend(&mut self, x: usize, y: usize, to: u8, weight: (i32, i32)) {
         if x >= self.width {
             return;
         }
         if let Some(place) = self.samples.get_mut(y * self.width + x) {
-            let from = i32::from(*place);
-            *place = sample(from + rounded((i32::from(to) - from) * weight, whole));
+            *place = blended(*place, to, weight);
         }
     }
 }
@@ -196,6 +204,25 @@ pub(crate) struct Sprite {
 impl Sprite {
     /// Coverage of a sample that is wholly inside.
     pub(crate) const COVERED: u8 = 16;
+
+    /// What the sprite may paint on when its origin is at `x`, `y`.
+    pub(crate) fn area(&self, x: usize, y: usize) -> Area {
+        let (left, top) = (self.origin.saturating_sub(x), self.origin.saturating_sub(y));
+        let height = self.coverage.len() / self.width.max(1);
+        Area {
+            x: x.saturating_sub(self.origin),
+            y: y.saturating_sub(self.origin),
+            width: self.width.saturating_sub(left),
+            height: height.saturating_sub(top),
+        }
+    }
+
+    /// How much of one of its own samples is covered; nothing outside.
+    fn covered(&self, x: Option<usize>, y: Option<usize>) -> u8 {
+        let row = y.and_then(|y| self.coverage.chunks_exact(self.width).nth(y));
+        let covered = row.zip(x).and_then(|(row, x)| row.get(x));
+        covered.copied().unwrap_or(0)
+    }
 }
 
 /// A picture being painted, with the macroblocks painted on since they were last cleared.
@@ -234,30 +261,39 @@ impl Picture {
 
     /// Paints a shape whose origin is at `x`, `y`.
     pub(crate) fn stamp(&mut self, sprite: &Sprite, x: usize, y: usize, colour: Colour) {
-        let whole = i32::from(Sprite::COVERED);
-        for (row, coverage) in sprite.coverage.chunks_exact(sprite.width).enumerate() {
-            for (column, &weight) in coverage.iter().enumerate().filter(|(_, weight)| **weight > 0)
-            {
-                let at = (x + column, y + row);
-                let (Some(x), Some(y)) =
-                    (at.0.checked_sub(sprite.origin), at.1.checked_sub(sprite.origin))
-                else {
-                    continue;
-                };
-                let weight = i32::from(weight);
-                self.planes.y.blend(x, y, colour.y, (weight, whole));
-                // A chroma sample is met four times and moves a quarter of the way each time.
-                let quarter = (weight, 4 * whole);
-                self.planes.cb.blend(x / 2, y / 2, colour.cb, quarter);
-                self.planes.cr.blend(x / 2, y / 2, colour.cr, quarter);
+        self.stamp_grey(sprite, x, y, colour);
+        let area = sprite.area(x, y);
+        for row in area.y / 2..(area.y + area.height).div_ceil(2) {
+            for column in area.x / 2..(area.x + area.width).div_ceil(2) {
+                let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(right, below)| {
+                    let x = (2 * column + right + sprite.origin).checked_sub(x);
+                    let y = (2 * row + below + sprite.origin).checked_sub(y);
+                    i32::from(sprite.covered(x, y))
+                });
+                let weight = (corners.iter().sum(), 4 * i32::from(Sprite::COVERED));
+                self.planes.cb.blend(column, row, colour.cb, weight);
+                self.planes.cr.blend(column, row, colour.cr, weight);
             }
         }
-        self.touch(Area {
-            x: x.saturating_sub(sprite.origin),
-            y: y.saturating_sub(sprite.origin),
-            width: sprite.width,
-            height: sprite.coverage.len() / sprite.width.max(1),
-        });
+    }
+
+    /// As `stamp` and much faster; neither the shape nor what is below it may have a colour.
+    pub(crate) fn stamp_grey(&mut self, sprite: &Sprite, x: usize, y: usize, colour: Colour) {
+        let (left, top) = (sprite.origin.saturating_sub(x), sprite.origin.saturating_sub(y));
+        let area = sprite.area(x, y);
+        let rows = self.planes.y.samples.chunks_exact_mut(self.planes.y.width);
+        let shape = sprite.coverage.chunks_exact(sprite.width);
+        for (samples, coverage) in rows.skip(area.y).zip(shape.skip(top)) {
+            let samples = samples.iter_mut().skip(area.x);
+            for (place, weight) in samples.zip(coverage.iter().skip(left)) {
+                match *weight {
+                    0 => {}
+                    Sprite::COVERED => *place = colour.y,
+                    weight => *place = blended(*place, colour.y, (weight.into(), 16)),
+                }
+            }
+        }
+        self.touch(area);
     }
 
     /// Forgets which macroblocks were painted on.
@@ -287,6 +323,12 @@ impl Picture {
             }
         }
     }
+}
+
+/// `from`, moved towards `to` by so many parts of so many.
+fn blended(from: u8, to: u8, (parts, whole): (i32, i32)) -> u8 {
+    let from = i32::from(from);
+    sample(from + rounded((i32::from(to) - from) * parts, whole))
 }
 
 /// To the nearest, halves away from zero; `by` is positive.

@@ -30,7 +30,7 @@ const DC_QUANT: i32 = 8192;
 
 /// Transforms a residual; the DC coefficient is at the top left.
 pub(crate) fn forward(residual: Block) -> Block {
-    transpose(transpose(residual.map(forward_row)).map(forward_row))
+    transpose(rows(transpose(rows(residual, forward_row)), forward_row))
 }
 
 /// Quantises the fifteen AC coefficients; the DC place of the result is zero.
@@ -49,8 +49,11 @@ pub(crate) fn scale_ac(levels: Block, dc: i32) -> Block {
 
 /// From coefficients to the residual, rounded (H.264 §8.5.12.2).
 pub(crate) fn inverse(coefficients: Block) -> Block {
-    transpose(transpose(coefficients.map(inverse_row)).map(inverse_row))
-        .map(|row| row.map(|v| (v + 32) >> 6))
+    let mut residual = transpose(rows(transpose(rows(coefficients, inverse_row)), inverse_row));
+    for value in residual.as_flattened_mut() {
+        *value = (*value + 32) >> 6;
+    }
+    residual
 }
 
 /// Quantises the sixteen luma DC coefficients of a macroblock.
@@ -74,6 +77,7 @@ pub(crate) fn scale_chroma_dc(levels: [i32; 4]) -> [i32; 4] {
 }
 
 /// A block's sixteen values in zigzag order (H.264 §8.5.6).
+#[expect(clippy::many_single_char_names, reason = "sixteen places that have no names")]
 pub(crate) const fn zigzag(block: Block) -> [i32; 16] {
     let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = block;
     [a, b, e, i, f, c, d, g, j, m, n, k, h, l, o, p]
@@ -81,8 +85,9 @@ pub(crate) const fn zigzag(block: Block) -> [i32; 16] {
 
 /// Rounds a third up, as is usual for intra blocks.
 const fn quantise(value: i32, quant: i32, shift: i32) -> i32 {
-    let level = (value.abs() * quant + (1 << shift) / 3) >> shift;
-    level * value.signum()
+    // Below 2^15 times 2^13, and a third of 2^19: cannot overflow, and checks would cost a third.
+    let level = value.abs().wrapping_mul(quant).wrapping_add((1 << shift) / 3) >> shift;
+    if value < 0 { -level } else { level }
 }
 
 const fn forward_row([a, b, c, d]: [i32; 4]) -> [i32; 4] {
@@ -97,7 +102,7 @@ const fn inverse_row([a, b, c, d]: [i32; 4]) -> [i32; 4] {
 }
 
 fn hadamard(block: Block) -> Block {
-    transpose(transpose(block.map(hadamard_row)).map(hadamard_row))
+    transpose(rows(transpose(rows(block, hadamard_row)), hadamard_row))
 }
 
 const fn hadamard_row([a, b, c, d]: [i32; 4]) -> [i32; 4] {
@@ -108,9 +113,15 @@ const fn hadamard_2x2([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     [a + b + c + d, a - b + c - d, a + b - c - d, a - b - c + d]
 }
 
+#[expect(clippy::many_single_char_names, reason = "sixteen places that have no names")]
 const fn transpose(block: Block) -> Block {
     let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = block;
     [[a, e, i, m], [b, f, j, n], [c, g, k, o], [d, h, l, p]]
+}
+
+/// As `map`, which the compiler does not inline for arrays of arrays.
+fn rows([a, b, c, d]: Block, each: impl Fn([i32; 4]) -> [i32; 4]) -> Block {
+    [each(a), each(b), each(c), each(d)]
 }
 
 fn combine(left: Block, right: Block, with: impl Fn(i32, i32) -> i32) -> Block {
