@@ -70,10 +70,8 @@ pub fn ffmpeg_plays(url: &str, seconds: u32) -> Result<(u64, bool), String> {
 }
 
 fn harmless(line: &str) -> bool {
-    // ffmpeg warns of its own null output, never of the input, with these.
-    line.trim().is_empty()
-        || line.contains("deprecated")
-        || line.contains("Could not find codec parameters")
+    // Of ffmpeg's own options; never of the input.
+    line.trim().is_empty() || line.contains("deprecated")
 }
 
 /// Decodes a series of segments that were received, joined in order.
