@@ -1,7 +1,7 @@
 //! Judges that this project did not write: ffmpeg, hls-parser, tshark, Chromium.
 //!
-//! hls-parser and hls.js come from the npm registry into `target/node` at first use. The browser is the
-//! system's; nothing is downloaded for it.
+//! hls-parser and hls.js come from the npm registry into `target/node` at first use. The browser
+//! is the system's; nothing is downloaded for it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
