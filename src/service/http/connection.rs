@@ -176,11 +176,13 @@ impl Connection {
     /// Keeps the deadlines; called every tick.
     pub(super) fn tick(&mut self, room: &mut [u8], desk: &mut Desk) -> Outcome {
         if self.slot_is_wanted(desk) {
+            log::debug!("http reset peer={} cause=slot-wanted", self.peer);
             desk.count(Counter::HttpResets);
             return self.reset(desk);
         }
         let sending = matches!(self.state, State::Sending { .. });
         if (sending || !self.holds.is_empty()) && self.is_stalled(desk) {
+            log::debug!("http reset peer={} cause=stalled", self.peer);
             desk.count(Counter::HttpTimeouts);
             return self.reset(desk);
         }
@@ -310,7 +312,9 @@ impl Connection {
         let sent = if text.is_empty() {
             0
         } else {
-            match net::transmit(socket, text, answer.part.is_some()) {
+            // Before a close the end goes out with the last bytes, in one packet.
+            let more = answer.part.is_some() || answer.after == After::Close;
+            match net::transmit(socket, text, more) {
                 Transfer::Moved(n) => n,
                 Transfer::Blocked => 0,
                 Transfer::Ended => return Some(self.reset(desk)),
@@ -380,7 +384,8 @@ impl Connection {
         let (after, linger) = (*after, *linger);
         let socket = self.socket.as_ref()?.as_fd();
         if let Some(rest) = spill {
-            match rest.send(socket, part.is_some(), &mut self.queued) {
+            let more = part.is_some() || after == After::Close;
+            match rest.send(socket, more, &mut self.queued) {
                 Transfer::Moved(_) => {}
                 Transfer::Blocked => return Some(Outcome::Wait(Interest::ReadWrite)),
                 Transfer::Ended => return Some(self.reset(desk)),
