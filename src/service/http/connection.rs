@@ -308,6 +308,9 @@ impl Connection {
         if self.holds.is_empty() {
             self.drain = Drain::from(self.queued, desk.now);
         }
+        if answer.part.is_some() && answer.after == After::Close {
+            net::hold_partial_packets(socket);
+        }
         let text = desk.out.get(answer.text).unwrap_or_default();
         let sent = if text.is_empty() {
             0
