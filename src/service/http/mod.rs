@@ -8,6 +8,7 @@
 
 mod answer;
 mod connection;
+mod drain;
 
 use core::cell::RefCell;
 use core::net::IpAddr;
