@@ -786,10 +786,7 @@ fn more_pipelined_segments_than_holds_wait_and_arrive() {
             let mut lengths = [("p0", 300_000), ("k", 1000), ("a", 5)].into_iter();
             let length = lengths.find(|(of, _)| *of == name).unwrap().1;
             let answer = one(&mut client, false).await;
-            assert!(
-                answer.contains(&format!("Content-Length: {length}\r\n")),
-                "{name}"
-            );
+            assert!(answer.contains(&format!("Content-Length: {length}\r\n")), "{name}");
         }
         house.until("all slots are free", |h| h.holds() == 0).await;
         assert_eq!(house.ctx.connections(), 1);
@@ -801,10 +798,7 @@ fn answers_that_a_socket_takes_in_part_wait_in_memory_for_a_few() {
     with_server(settings(), |house| async move {
         let lines: Vec<String> = (0..12_000).map(|n| format!("{n:08}\n")).collect();
         let long = lines.concat();
-        house
-            .store
-            .borrow_mut()
-            .put_playlist("live/long/index.m3u8", long.as_bytes(), 8);
+        house.store.borrow_mut().put_playlist("live/long/index.m3u8", long.as_bytes(), 8);
         let request = "GET /hls/live/long/index.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(60);
         let mut clients = Vec::new();
         for _ in 0..6 {
@@ -812,9 +806,7 @@ fn answers_that_a_socket_takes_in_part_wait_in_memory_for_a_few() {
             client.write_all(request.as_bytes()).await.unwrap();
             clients.push(client);
         }
-        house
-            .until("two are turned away", |h| h.ctx.connections() == 4)
-            .await;
+        house.until("two are turned away", |h| h.ctx.connections() == 4).await;
         assert_eq!(house.count(Counter::HttpTimeouts), 2);
         let mut served = 0;
         for client in &mut clients {

@@ -18,12 +18,7 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) const fn from(acked: u64, now: Instant) -> Self {
-        Self {
-            acked,
-            moved_at: now,
-            window_acked: acked,
-            window_at: now,
-        }
+        Self { acked, moved_at: now, window_acked: acked, window_at: now }
     }
 
     /// Takes what is acknowledged by `now`; says whether the peer has stood still for `limits.0`
