@@ -14,7 +14,7 @@ mod writing;
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX,
     CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT, SEGMENT_TICKS_MAX,
-    VIDEO_STARVED_TICKS,
+    VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::mux::{Mux, Track, packet_bytes_for};
@@ -111,7 +111,6 @@ enum First {
 struct Open {
     start: Ticks,
     end: Ticks,
-    bytes: usize,
     clock: Track,
     video: Option<First>,
     audio: Option<u8>,
@@ -245,6 +244,8 @@ impl Segmenter {
                 self.before_cut(picture.dts, out);
                 self.turn(changes);
                 self.cut(picture.dts, Track::Video, out);
+            } else if self.held_is_older(picture.dts) {
+                self.flush(out);
             }
         } else {
             self.turn(changes);
@@ -292,8 +293,6 @@ impl Segmenter {
     pub fn check_invariants(&self) {
         if let Some(open) = self.open {
             assert!(open.end >= open.start);
-            assert!(open.bytes.is_multiple_of(PACKET_BYTES));
-            assert!(open.bytes >= 2 * PACKET_BYTES);
         } else {
             assert!(!matches!(self.video, Video::Running { .. }), "pictures go somewhere");
         }
@@ -311,8 +310,10 @@ impl Segmenter {
         let patience = match self.video {
             _ if self.open.is_some() => return false,
             Video::Absent | Video::Running { .. } => return false,
-            Video::Unknown => AUDIO_ALONE_TICKS,
             Video::Starting => FIRST_KEYFRAME_TICKS_MAX,
+            // No keyframe is promised: rather begin than lose audio.
+            Video::Unknown | Video::Resuming if self.held.is_full() => return false,
+            Video::Unknown => AUDIO_ALONE_TICKS,
             Video::Resuming => VIDEO_STARVED_TICKS,
         };
         now.minus(*self.waiting_since.get_or_insert(now)) < patience
@@ -371,17 +372,18 @@ impl Segmenter {
             self.turn(changes);
             let first = self.held.first().map_or(sound.dts, |first| first.dts);
             self.begin(first, Track::Audio, out);
+            self.flush(out);
             return;
         };
         let lasted = sound.dts.minus(open.start);
-        let due = if open.video.is_some() {
+        let due = if open.video.is_some() || !alone {
             lasted.plus(sound.duration) > self.limit.unwrap_or(SEGMENT_TICKS_MAX)
         } else {
             lasted.plus(Ticks(sound.duration.0 / 2)) >= self.target
         };
         // A picture that is about to come would end the segment itself, and better.
-        if alone && (due || changes) {
-            self.flush(out);
+        if (due && !self.video_is_near(sound.dts)) || changes {
+            self.before_cut(sound.dts, out);
             self.turn(changes);
             self.cut(sound.dts, Track::Audio, out);
             return;
@@ -419,13 +421,19 @@ impl Segmenter {
         matches!(self.video, Video::Running { last } if now.minus(last) < patience)
     }
 
-    /// What belongs to the segment before the picture at `dts` is written.
+    /// Whether the next picture is not late yet.
+    fn video_is_near(&self, now: Ticks) -> bool {
+        let late = self.frame.plus(VIDEO_LATE_TICKS);
+        matches!(self.video, Video::Running { last } if now.minus(last) < late)
+    }
+
+    /// What belongs to the segment before what is at `dts` is written.
     fn before_cut(&mut self, dts: Ticks, out: &mut Outlet<'_, impl Sink>) {
         if self.change != Change::HoldsAudio {
             self.flush(out);
         }
-        if self.open.is_some_and(|open| open.clock == Track::Video) {
-            self.mux.advance_clock(Track::Video, dts, out.sink);
+        if let Some(open) = self.open {
+            self.mux.advance_clock(open.clock, dts, out.sink);
         }
     }
 
@@ -472,6 +480,12 @@ impl Segmenter {
     fn pes_is_full(&self, next: Sound) -> bool {
         let bytes = self.held.iter().map(Sound::len).sum::<usize>();
         bytes + next.len() > AUDIO_PES_BYTES_MAX
+    }
+
+    /// Whether the held audio would find the clock of the picture at `dts` ahead of itself.
+    fn held_is_older(&self, dts: Ticks) -> bool {
+        let older = |first: &Sound| first.dts.plus(AUDIO_PES_TICKS_MAX) < dts;
+        self.change != Change::HoldsAudio && self.held.first().is_some_and(older)
     }
 
     /// Whether one more frame like the last would make the PES packet too long.

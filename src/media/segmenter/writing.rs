@@ -35,7 +35,6 @@ impl Segmenter {
         self.open = Some(Open {
             start,
             end: start,
-            bytes: out.sink.written(),
             clock,
             video: None,
             audio: None,
@@ -65,14 +64,15 @@ impl Segmenter {
         }
         self.with_pmt(tracks, open.clock, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
-        if !video && matches!(self.video, Video::Running { .. }) {
+        if matches!(self.video, Video::Running { last } if open.end.minus(last) >= TRACK_GONE_TICKS)
+        {
             self.video = Video::Starting;
             self.waiting_since = None;
         }
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
-            bytes: open.bytes,
+            bytes: sink.written(),
             discontinuity: open.discontinuity || new,
             independent: matches!(open.video, None | Some(First::Idr)),
             forced: open.video == Some(First::Other),
@@ -150,7 +150,6 @@ impl Segmenter {
         let slices = picture.unit.slices(picture.data, picture.sets);
         self.mux.pes(&head, picture.unit.len(), slices, out.sink);
         if let Some(open) = &mut self.open {
-            open.bytes = out.sink.written();
             open.video = open.video.or(Some(First::of(picture.unit)));
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
@@ -215,7 +214,6 @@ impl Segmenter {
         });
         self.mux.pes(&head, bytes, slices, out.sink);
         if let Some(open) = &mut self.open {
-            open.bytes = out.sink.written();
             open.audio = Some(last.stream_type);
             open.end = open.end.max(last.dts.plus(last.duration));
         }
