@@ -110,13 +110,9 @@ fn config(folder: &std::path::Path, pairs: &[&str]) -> Config {
 fn messages(seconds: u32) -> Vec<rtmp::Message> {
     let sps = [0x67, 0x42, 0xc0, 0x1e];
     let pps = [0x68, 0xce, 0x3c, 0x80];
-    let config = [
-        &[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 4][..],
-        &sps,
-        &[1, 0, 4],
-        &pps,
-    ]
-    .concat();
+    let config =
+        [&[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 4][..], &sps, &[1, 0, 4], &pps]
+            .concat();
     let message = |kind: u8, ms: u32, body: Vec<u8>| rtmp::Message {
         csid: if kind == 8 { 4 } else { 6 },
         ms,

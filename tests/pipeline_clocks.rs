@@ -161,7 +161,13 @@ impl Sender {
     }
 
     /// Sends from `start` for `pictures`; audio keeps up with video.
-    fn send(self, camera: &mut Camera, start: i64, pictures: i64, mut each: impl FnMut(&mut Camera)) {
+    fn send(
+        self,
+        camera: &mut Camera,
+        start: i64,
+        pictures: i64,
+        mut each: impl FnMut(&mut Camera),
+    ) {
         let mut sound = 0;
         for n in 0..pictures {
             let now = start + n * PICTURE;

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod folder;
 pub mod net;
 mod net_raw;
+pub mod poll;
 pub mod random;
 pub mod signals;
 pub mod slots;

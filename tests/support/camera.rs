@@ -397,17 +397,15 @@ fn judge_tracks(pmt: &Pmt, pes: &[Pes], before: Option<&Judged>, segment: &Segme
         assert!(named.contains(&pes.pid), "segment {n}: {:#x} is named", pes.pid);
     }
     for pid in &named {
-        let kept = before.is_some_and(|before| before.pmt.streams.iter().any(|(p, _)| p == pid));
         let there = pes.iter().any(|pes| pes.pid == *pid);
-        assert!(there || kept, "segment {n}: {pid:#x} is named without a packet");
+        assert!(there, "segment {n}: {pid:#x} is named without a packet");
     }
     if let Some(before) = before {
-        let same = before.pmt.streams == pmt.streams;
+        let same = before.pmt.streams == pmt.streams && before.pmt.pcr_pid == pmt.pcr_pid;
         assert!(same || segment.discontinuity, "segment {n}: tracks change behind a tag (R14)");
         assert_eq!(before.pmt.version == pmt.version, same, "segment {n}: PMT version");
     }
-    let pcr_is_named = named.contains(&pmt.pcr_pid);
-    assert!(pcr_is_named || pmt.pcr_pid == VIDEO, "segment {n}: PCR PID {:#x}", pmt.pcr_pid);
+    assert!(named.contains(&pmt.pcr_pid), "segment {n}: PCR PID {:#x}", pmt.pcr_pid);
 }
 
 fn judge_picture(unit: &mut Out, n: usize) {

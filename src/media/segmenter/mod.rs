@@ -12,9 +12,9 @@
 mod writing;
 
 use crate::limits::{
-    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX,
-    CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT, SEGMENT_TICKS_MAX,
-    VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
+    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
+    AUDIO_PES_TICKS_MAX, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT,
+    PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::mux::{Mux, Track, packet_bytes_for};
@@ -117,11 +117,12 @@ struct Open {
     discontinuity: bool,
 }
 
-/// The tracks that a PMT names.
+/// What a PMT names: tracks, and which of them carries the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tracks {
     video: bool,
     audio: Option<u8>,
+    clock: Track,
 }
 
 /// The segmenter of one stream.
@@ -248,6 +249,7 @@ impl Segmenter {
                 self.flush(out);
             }
         } else {
+            self.drop_late_audio(picture.dts, out.status);
             self.turn(changes);
             self.begin(picture.dts, Track::Video, out);
         }
@@ -260,7 +262,10 @@ impl Segmenter {
     /// Takes an audio message; it is written when enough have come, or when a segment ends.
     pub fn sound(&mut self, sound: Sound, out: &mut Outlet<'_, impl Sink>) {
         self.last_audio = Some(sound.dts);
-        if self.held.is_full() && self.change == Change::HoldsAudio {
+        let late = |first: &Sound| sound.dts.minus(first.dts) >= AUDIO_HELD_TICKS_MAX;
+        if self.change == Change::HoldsAudio
+            && (self.held.is_full() || self.held.first().is_some_and(late))
+        {
             self.change_without_keyframe(out);
         }
         if self.waits(sound.dts) {
@@ -314,7 +319,7 @@ impl Segmenter {
             // No keyframe is promised: rather begin than lose audio.
             Video::Unknown | Video::Resuming if self.held.is_full() => return false,
             Video::Unknown => AUDIO_ALONE_TICKS,
-            Video::Resuming => VIDEO_STARVED_TICKS,
+            Video::Resuming => AUDIO_HELD_TICKS_MAX,
         };
         now.minus(*self.waiting_since.get_or_insert(now)) < patience
     }
@@ -385,6 +390,10 @@ impl Segmenter {
         if (due && !self.video_is_near(sound.dts)) || changes {
             self.before_cut(sound.dts, out);
             self.turn(changes);
+            if open.video.is_none() && matches!(self.video, Video::Running { .. }) {
+                // The segment is without video, and so is its PMT: decoding starts anew.
+                self.video = Video::Starting;
+            }
             self.cut(sound.dts, Track::Audio, out);
             return;
         }
@@ -392,6 +401,15 @@ impl Segmenter {
         if other || self.held.is_full() || self.pes_is_full(sound) {
             self.flush(out);
         }
+    }
+
+    /// Audio from before the clock of the picture at `dts` would be late the moment it arrives.
+    fn drop_late_audio(&mut self, dts: Ticks, status: &Status) {
+        let clock = dts.minus(PCR_LEAD_TICKS);
+        let all = self.held.len();
+        self.held.retain(|sound| sound.pts > clock);
+        let dropped = u64::try_from(all - self.held.len()).unwrap_or(0);
+        status.add(Counter::MediaBeforeKeyframe, dropped);
     }
 
     /// Audio of another encoding has waited as long as it can: it goes on without a keyframe.

@@ -5,9 +5,7 @@
 //! is dropped as if it had not begun.
 //! Source: RFC 8216 §3; H.222.0 §2.4.3.6, §2.4.4, §2.7.2.
 
-use crate::limits::{
-    AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, TRACK_GONE_TICKS, VIDEO_LATE_TICKS,
-};
+use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
@@ -26,12 +24,10 @@ impl Segmenter {
             self.starve();
             return;
         }
-        let video = with == Track::Video || matches!(self.video, Video::Running { .. });
-        let clock = if video { Track::Video } else { Track::Audio };
-        let audio = self.held.last().map(|sound| sound.stream_type);
-        let audio = audio.or(self.named.and_then(|named| named.audio));
-        let tracks = Tracks { video, audio };
-        self.with_pmt(tracks, clock, |mux, pmt| mux.tables(pmt, out.sink));
+        // A guess; what has packets is known, and written again, when the segment ends.
+        let clock = if self.video_is_near(start) { Track::Video } else { with };
+        let tracks = Tracks { video: with == Track::Video, audio: None, clock };
+        self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
         self.open = Some(Open {
             start,
             end: start,
@@ -55,20 +51,13 @@ impl Segmenter {
             self.discontinuity |= open.discontinuity;
             return next;
         }
-        let video = open.video.is_some() || self.keeps_video(open.end);
-        let audio = open.audio.or_else(|| self.keeps_audio(open.end));
-        let tracks = Tracks { video, audio };
+        let tracks = Tracks { video: open.video.is_some(), audio: open.audio, clock: open.clock };
         let new = self.named.is_some_and(|named| named != tracks);
         if new {
             self.version = (self.version + 1) % 32;
         }
-        self.with_pmt(tracks, open.clock, |mux, pmt| mux.tables_again(pmt, sink));
+        self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
-        if matches!(self.video, Video::Running { last } if open.end.minus(last) >= TRACK_GONE_TICKS)
-        {
-            self.video = Video::Starting;
-            self.waiting_since = None;
-        }
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
@@ -80,18 +69,7 @@ impl Segmenter {
         next
     }
 
-    /// Whether a track of the last segment is still named though this one has none of it so far.
-    fn keeps_video(&self, now: Ticks) -> bool {
-        let named = self.named.is_some_and(|named| named.video);
-        named && matches!(self.video, Video::Running { last } if now.minus(last) < TRACK_GONE_TICKS)
-    }
-
-    fn keeps_audio(&self, now: Ticks) -> Option<u8> {
-        let recent = self.last_audio.is_some_and(|last| now.minus(last) < TRACK_GONE_TICKS);
-        if recent { self.named?.audio } else { None }
-    }
-
-    fn with_pmt(&mut self, tracks: Tracks, clock: Track, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
+    fn with_pmt(&mut self, tracks: Tracks, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
         let video =
             PmtStream { stream_type: STREAM_TYPE_H264, pid: Track::Video.pid(), descriptors: &[] };
         let audio = PmtStream {
@@ -106,7 +84,7 @@ impl Segmenter {
             (false, true) => both.get(1..).unwrap_or_default(),
             (false, false) => &[],
         };
-        let (pcr_pid, version) = (clock.pid(), self.version);
+        let (pcr_pid, version) = (tracks.clock.pid(), self.version);
         write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
     }
 
@@ -126,9 +104,7 @@ impl Segmenter {
             self.mux.advance_clock(Track::Video, picture.dts, out.sink);
             pcr = self.mux.clock_at(picture.dts);
         } else if open.clock == Track::Video {
-            // Audio that has waited is older; it must not be behind the clock either.
-            let oldest = self.held.first().map_or(picture.dts, |held| held.dts.min(picture.dts));
-            pcr = Some(self.mux.clock_first(oldest));
+            pcr = Some(self.mux.clock_first(picture.dts));
         }
         if !out.sink.reserve(packet_bytes_for(picture.unit.len())) {
             out.status.add(Counter::MediaWithoutSlot, 1);

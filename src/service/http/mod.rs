@@ -8,6 +8,7 @@
 
 mod answer;
 mod connection;
+mod drain;
 
 use core::cell::RefCell;
 use core::net::IpAddr;
@@ -16,11 +17,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use smol::Async;
-
 use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
+use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
     HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
@@ -158,8 +158,12 @@ impl HttpContext {
 ///
 /// # Errors
 /// The kernel's; a connection's errors end only that connection.
-pub async fn serve(listener: Listener, ctx: Rc<HttpContext>) -> io::Result<()> {
-    let set = Async::new_nonblocking(ctx.inner.borrow_mut().attach(listener)?)?;
+pub async fn serve(
+    listener: Listener,
+    ctx: Rc<HttpContext>,
+    reactor: Rc<Reactor>,
+) -> io::Result<()> {
+    let set = Source::new(&reactor, ctx.inner.borrow_mut().attach(listener)?)?;
     loop {
         set.readable().await?;
         ctx.inner.borrow_mut().turn();
@@ -195,13 +199,22 @@ impl Inner {
         self.set.handle()
     }
 
-    /// Serves what has happened.
+    /// Serves what has happened, and what happens meanwhile: to ask the set again is cheaper than
+    /// a turn of the executor.
     fn turn(&mut self) {
         self.desk.now = clock::now();
-        for event in self.set.take::<HTTP_EVENTS>() {
-            match place_of(event.token) {
-                Some((index, epoch)) => self.serve_place(index, epoch, event),
-                None => self.accept(),
+        let mut served = 0;
+        while served < HTTP_EVENTS {
+            let events = self.set.take::<HTTP_EVENTS>();
+            if events.is_empty() {
+                return;
+            }
+            served += events.len();
+            for event in events {
+                match place_of(event.token) {
+                    Some((index, epoch)) => self.serve_place(index, epoch, event),
+                    None => self.accept(),
+                }
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
-use crate::service::stream::{Stream, Streams};
+use crate::service::reactor::Source;
+use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{ByteRing, FrameRing};
 use crate::sys::random;
@@ -25,7 +26,6 @@ use crate::wire::rtmp::aggregate::{Aggregate, AggregateError};
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
-use smol::Async;
 use std::io::{self, IoSliceMut, Read as _, Write as _};
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -63,6 +63,8 @@ pub(super) enum Fault {
     Stray { bytes: u64, max: u64 },
     #[error("another connection has taken the stream over")]
     Replaced,
+    #[error("publish of {path}: {refusal}")]
+    Publish { path: String, refusal: PublishRefusal },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -142,7 +144,7 @@ impl Connection {
 
     /// Reads once: what is left of a large chunk goes straight into its message's place, the rest
     /// into the byte ring, with one system call.
-    pub(super) fn receive(&mut self, socket: &Async<TcpStream>) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, socket: &Source<TcpStream>) -> io::Result<Received> {
         let Some(place) = &mut self.place else { return Ok(Received { bytes: 0, filled: false }) };
         let room = place.rx.window();
         let mut guards = Guards::of(&self.published, &self.ingest.streams);
@@ -197,7 +199,7 @@ impl Connection {
         self.place.as_ref().map_or(&[], |place| place.out.pending())
     }
 
-    pub(super) fn send(&mut self, socket: &Async<TcpStream>) -> io::Result<()> {
+    pub(super) fn send(&mut self, socket: &Source<TcpStream>) -> io::Result<()> {
         let Some(place) = &mut self.place else { return Ok(()) };
         let sent = socket.get_ref().write(place.out.pending())?;
         place.out.sent(sent);
@@ -226,7 +228,7 @@ impl Connection {
         self.ingest.status.add(Counter::RtmpErrors, 1);
         log::warn!("ingest refused peer={peer} byte={byte} csid={csid} cause=\"{cause}\"");
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let told = matches!(cause, Fault::Session(_));
+        let told = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
         let Some(place) = self.place.as_mut().filter(|_| handshaken) else { return };
         if !told {
             let stream = self.published.first().map_or(0, |published| published.id);
@@ -411,16 +413,10 @@ impl Connection {
             Ok(granted) => granted,
             Err(refusal) => {
                 self.ingest.status.add(Counter::RtmpRefused, 1);
-                log::warn!(
-                    "publish refused peer={peer} stream={} csid={} byte={} cause=\"{refusal}\"",
-                    masked(&path),
-                    self.dechunker.csid(),
-                    self.dechunker.position()
-                );
                 let mut words = heapless::String::<256>::new();
                 let _whole = write!(words, "{refusal}");
                 self.session.reject_publish(id, refusal.reason(), &words, &mut place.out)?;
-                return Ok(());
+                return Err(Fault::Publish { path: masked(&path).to_string(), refusal });
             }
         };
         if let Some(replaced) = replaced {
