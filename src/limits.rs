@@ -200,6 +200,21 @@ pub const CUT_SLACK_TICKS: Ticks = Ticks::from_millis(60);
 /// Media time to wait for a first keyframe before starting without one.
 pub const FIRST_KEYFRAME_TICKS_MAX: Ticks = Ticks::from_millis(10_000);
 
+/// Media time that audio waits for a first word of video before it goes on alone. Encoders send
+/// both configurations within a frame of each other.
+pub const AUDIO_ALONE_TICKS: Ticks = Ticks::from_millis(1_500);
+
+/// Media time that audio of another encoding waits for its keyframe, and audio after a jump for
+/// its picture: held longer, it would be behind the clock of that picture.
+pub const AUDIO_HELD_TICKS_MAX: Ticks = PCR_LEAD_TICKS;
+const _: () = assert!(AUDIO_HELD_TICKS_MAX.0 < PCR_LEAD_TICKS.0 + COMPOSITION_LEAD_MS * 90);
+
+/// Audio this much ahead of the last picture no longer waits for video to end a segment.
+pub const VIDEO_STARVED_TICKS: Ticks = Ticks::from_millis(1_000);
+
+/// Audio this much ahead of the last picture carries the clock on in the picture's stead.
+pub const VIDEO_LATE_TICKS: Ticks = Ticks::from_millis(200);
+
 /// Longest segment while the target duration is not settled.
 pub const SEGMENT_TICKS_MAX: Ticks = Ticks::from_millis(20_000);
 /// Pixels along one side of a picture that are believed: level 6.2 allows no more (H.264 table

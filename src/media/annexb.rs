@@ -85,6 +85,12 @@ impl ParameterSets {
         self.len = 0;
     }
 
+    /// The first sequence parameter set, without its start code.
+    #[must_use]
+    pub fn sps(&self) -> Option<&[u8]> {
+        annexb(self.bytes()).find(|nal| nal.kind() == NalType::Sps).map(|nal| nal.bytes)
+    }
+
     /// Whether there are none yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -126,15 +132,37 @@ struct Unit {
     bytes: u32,
 }
 
+/// What an access unit is to a decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Refers to pictures before it.
+    Dependent,
+    /// An I picture at a recovery point: decoding can start here.
+    RecoveryPoint,
+    /// An IDR picture: nothing behind it refers to what is before it.
+    Idr,
+}
+
+/// Where the parameter sets in front of a picture come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sets {
+    /// It needs none, or none are known.
+    Without,
+    /// From the configuration.
+    Known,
+    /// From its own data, and they are what was known before.
+    Repeated,
+    /// From its own data, and they are new.
+    Changed,
+}
+
 /// The parts of one access unit; used again for each.
 #[derive(Debug)]
 pub struct AccessUnit {
     units: heapless::Vec<Unit, NAL_UNITS_MAX>,
-    with_sets: bool,
+    sets: Sets,
+    kind: Kind,
     bytes: usize,
-    idr: bool,
-    random_access: bool,
-    parameters_changed: bool,
 }
 
 impl AccessUnit {
@@ -142,47 +170,40 @@ impl AccessUnit {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an empty unit is not a meaningful value")]
     pub const fn new() -> Self {
-        Self {
-            units: heapless::Vec::new(),
-            with_sets: false,
-            bytes: 0,
-            idr: false,
-            random_access: false,
-            parameters_changed: false,
-        }
+        Self { units: heapless::Vec::new(), sets: Sets::Without, kind: Kind::Dependent, bytes: 0 }
     }
 
     /// Finds the parts of `data` and what kind of picture it is. `sets` are updated when the data
-    /// brings its own.
+    /// brings its own, even where it brings nothing else.
     ///
     /// # Errors
     /// `UnitError`; the unit must then be dropped.
     pub fn gather(&mut self, data: &[u8], sets: &mut ParameterSets) -> Result<(), UnitError> {
         self.units.clear();
-        self.idr = false;
-        self.random_access = false;
-        self.parameters_changed = false;
+        self.kind = Kind::Dependent;
+        self.sets = Sets::Without;
         let starts = data.starts_with(&START_CODE) || data.starts_with(&[0, 0, 1]);
-        let kinds = if starts && is_annexb(data, sets.length_bytes) {
+        let found = if starts && is_annexb(data, sets.length_bytes) {
             self.collect(annexb(data))?
         } else {
             self.collect(nals(data, sets.length_bytes))?
         };
-        if !kinds.slice {
-            return Err(UnitError::NoSlice { bytes: data.len() });
-        }
-        let in_band = kinds.sps && kinds.pps;
-        if in_band {
+        if found.sps && found.pps {
             let own = self.units.iter().map(|unit| unit.of(data)).filter(|nal| {
                 let kind = nal.first().map(|first| NalType::of(*first));
                 matches!(kind, Some(NalType::Sps | NalType::Pps))
             });
-            self.parameters_changed = sets.replace(own)?;
+            let changed = sets.replace(own)?;
+            self.sets = if changed { Sets::Changed } else { Sets::Repeated };
+        } else if self.is_random_access() {
+            self.sets = Sets::Known;
         }
-        self.with_sets = self.random_access && !in_band;
+        if !found.slice {
+            return Err(UnitError::NoSlice { bytes: data.len() });
+        }
         let units: usize =
             self.units.iter().map(|unit| START_CODE.len() + unit.of(data).len()).sum();
-        let before = if self.with_sets { sets.len } else { 0 };
+        let before = if self.sets == Sets::Known { sets.len } else { 0 };
         self.bytes = DELIMITER.len() + before + units;
         Ok(())
     }
@@ -193,7 +214,7 @@ impl AccessUnit {
         data: &'a [u8],
         sets: &'a ParameterSets,
     ) -> impl Iterator<Item = &'a [u8]> {
-        let sets = if self.with_sets { sets.bytes() } else { &[] };
+        let sets = if self.sets == Sets::Known { sets.bytes() } else { &[] };
         let units = self.units.iter().flat_map(|unit| [&START_CODE[..], unit.of(data)]);
         [&DELIMITER[..], sets].into_iter().chain(units)
     }
@@ -213,43 +234,42 @@ impl AccessUnit {
     /// Whether it is an IDR picture.
     #[must_use]
     pub const fn is_idr(&self) -> bool {
-        self.idr
+        matches!(self.kind, Kind::Idr)
     }
 
     /// Whether decoding can start here: an IDR picture, or an I picture at a recovery point.
     #[must_use]
     pub const fn is_random_access(&self) -> bool {
-        self.random_access
+        matches!(self.kind, Kind::Idr | Kind::RecoveryPoint)
     }
 
     /// Whether its own parameter sets differ from those before.
     #[must_use]
     pub const fn parameters_changed(&self) -> bool {
-        self.parameters_changed
+        matches!(self.sets, Sets::Changed)
     }
 
     /// Lists the units worth carrying and notes what they are.
-    fn collect<'a>(&mut self, nals: impl Iterator<Item = Nal<'a>>) -> Result<Kinds, UnitError> {
-        let mut kinds = Kinds { slice: false, sps: false, pps: false };
+    fn collect<'a>(&mut self, nals: impl Iterator<Item = Nal<'a>>) -> Result<Found, UnitError> {
+        let mut found = Found { slice: false, sps: false, pps: false };
         let mut recovers = false;
         for nal in nals {
-            match nal.kind() {
-                NalType::Aud | NalType::Filler => continue,
-                NalType::Sps => kinds.sps = true,
-                NalType::Pps => kinds.pps = true,
-                NalType::Sei if !kinds.slice => recovers |= recovery_point(nal.bytes).is_some(),
-                NalType::Idr => {
-                    self.idr = true;
-                    self.random_access = true;
-                    kinds.slice = true;
-                }
-                kind if kind.is_coded() && !kinds.slice => {
-                    let kind = if recovers { slice_type(nal.bytes) } else { None };
-                    self.random_access |= matches!(kind, Some(SliceType::I | SliceType::Si));
-                    kinds.slice = true;
-                }
-                _ => {}
+            let kind = nal.kind();
+            if matches!(kind, NalType::Aud | NalType::Filler) {
+                continue;
             }
+            found.sps |= kind == NalType::Sps;
+            found.pps |= kind == NalType::Pps;
+            if kind == NalType::Sei && !found.slice {
+                recovers |= recovery_point(nal.bytes).is_some();
+            }
+            if kind == NalType::Idr {
+                self.kind = Kind::Idr;
+            } else if kind.is_coded() && !found.slice && recovers {
+                let intra = matches!(slice_type(nal.bytes), Some(SliceType::I | SliceType::Si));
+                self.kind = if intra { Kind::RecoveryPoint } else { Kind::Dependent };
+            }
+            found.slice |= kind.is_coded();
             let (Ok(offset), Ok(bytes)) =
                 (u32::try_from(nal.offset), u32::try_from(nal.bytes.len()))
             else {
@@ -259,11 +279,12 @@ impl AccessUnit {
                 .push(Unit { offset, bytes })
                 .map_err(|_| UnitError::TooManyUnits { max: NAL_UNITS_MAX })?;
         }
-        Ok(kinds)
+        Ok(found)
     }
 }
 
-struct Kinds {
+/// NAL units that were seen in an access unit.
+struct Found {
     slice: bool,
     sps: bool,
     pps: bool,

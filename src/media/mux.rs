@@ -81,6 +81,12 @@ impl Mux {
         sink.rewrite(1, &pmt_packet(pmt, self.pmt.wrapping_sub(1) & 0x0f));
     }
 
+    /// The tables of the segment were never seen: their counters go back.
+    pub const fn tables_discarded(&mut self) {
+        self.pat = self.pat.wrapping_sub(1) & 0x0f;
+        self.pmt = self.pmt.wrapping_sub(1) & 0x0f;
+    }
+
     /// The clock reference to put on a packet of media time `at`; `None` when it would run
     /// backwards. A reference is due on every video access unit and every PES packet of audio
     /// that carries the clock.
@@ -88,6 +94,14 @@ impl Mux {
     pub fn clock_at(&self, at: Ticks) -> Option<Ticks> {
         let clock = at.minus(PCR_LEAD_TICKS);
         self.clock.is_none_or(|last| last < clock).then_some(clock)
+    }
+
+    /// The clock reference that a segment begins with, at media time `at`. Where audio has carried
+    /// the clock on meanwhile, it comes right after the last one.
+    #[must_use]
+    pub fn clock_first(&self, at: Ticks) -> Ticks {
+        let clock = at.minus(PCR_LEAD_TICKS);
+        self.clock.map_or(clock, |last| clock.max(last.plus(Ticks(1))))
     }
 
     /// Writes packets that carry only the clock until a reference at media time `at` would come

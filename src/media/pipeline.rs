@@ -9,15 +9,16 @@
 //! the stream's ring until it is laid into packets.
 
 use crate::limits::{COMPOSITION_LEAD_MS, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
-use crate::media::annexb::{AccessUnit, ParameterSets};
+use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
 use crate::media::demux::{self, Unit};
-use crate::media::segmenter::{Picture, Segmenter, Sound};
+use crate::media::mux::Track;
+use crate::media::segmenter::{Outlet, Picture, Segmenter, Sound};
 use crate::media::sink::Sink;
 use crate::media::timeline::Timeline;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place};
 use crate::time::{Millis, TICKS_PER_SECOND, Ticks};
-use crate::wire::aac::{AudioSpecificConfig, raw_frames};
+use crate::wire::aac::{AacError, AdtsHeader, AudioSpecificConfig, raw_frames};
 use crate::wire::h264::{AvcConfig, AvcConfigError, Sps};
 use crate::wire::mpa::{FrameHeader, Frames};
 use crate::wire::ts::psi::STREAM_TYPE_AAC;
@@ -60,6 +61,8 @@ pub struct Pipeline {
     unit: AccessUnit,
     size: Option<PictureSize>,
     audio: Audio,
+    /// Presentation time of the MPEG audio frame that begins next.
+    audio_next: Ticks,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -74,6 +77,7 @@ impl Pipeline {
             unit: AccessUnit::new(),
             size: None,
             audio: Audio::None,
+            audio_next: TIMELINE_EPOCH,
             problem: heapless::String::new(),
         }
     }
@@ -88,15 +92,16 @@ impl Pipeline {
     ) {
         let payload = ring.bytes(message.place).unwrap_or_default();
         let unit = if message.video { demux::video(payload) } else { demux::audio(payload) };
+        let mut out = Outlet { ring, sink, status };
         match unit {
-            Ok(Unit::VideoConfig(record)) => self.video_config(record, status),
+            Ok(Unit::VideoConfig(record)) => self.video_config(record, &mut out),
             Ok(Unit::Picture { composition_ms, offset, nals }) => {
                 let picture = Coded { at: message.at, composition_ms, offset, nals };
-                self.picture(picture, ring, sink, status);
+                self.picture(picture, &mut out);
             }
-            Ok(Unit::AacConfig(config)) => self.aac_config(config, status),
-            Ok(Unit::Aac(data)) => self.aac(message, payload, data, ring, sink, status),
-            Ok(Unit::Mp3(data)) => self.mpa(message, payload, data, ring, sink, status),
+            Ok(Unit::AacConfig(config)) => self.aac_config(config, &mut out),
+            Ok(Unit::Aac(data)) => self.aac(Heard { message, payload, data }, &mut out),
+            Ok(Unit::Mp3(data)) => self.mpa(Heard { message, payload, data }, &mut out),
             Ok(Unit::Nothing) => {}
             Ok(Unit::OtherVideo(codec)) => {
                 self.unsupported(format_args!(
@@ -117,7 +122,7 @@ impl Pipeline {
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
     pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
-        self.segmenter.leave(ring, sink, status);
+        self.segmenter.leave(&mut Outlet { ring, sink, status });
         self.timeline.restart();
         self.sets.clear();
         self.size = None;
@@ -151,50 +156,57 @@ impl Pipeline {
         self.segmenter.check_invariants();
     }
 
-    fn video_config(&mut self, record: &[u8], status: &Status) {
+    fn video_config(&mut self, record: &[u8], out: &mut Outlet<'_, impl Sink>) {
         let had = !self.sets.is_empty();
         let changed = match AvcConfig::parse(record) {
-            Ok(config) => {
-                if let Some(sps) = config.sps().next().and_then(|sps| Sps::parse(sps).ok()) {
-                    self.size = Some(PictureSize { width: sps.width, height: sps.height });
-                }
-                self.sets.set(&config)
-            }
+            Ok(config) => self.sets.set(&config),
             Err(AvcConfigError::AnnexB) => self.sets.set_annexb(record),
             Err(_) => {
-                status.add(Counter::MediaMalformed, 1);
+                out.status.add(Counter::MediaMalformed, 1);
                 return;
             }
         };
         match changed {
-            Ok(true) if had => self.segmenter.change_at_keyframe(false),
-            Ok(_) => self.segmenter.expect_video(),
-            Err(_) => status.add(Counter::MediaMalformed, 1),
+            Ok(changed) => {
+                self.segmenter.expect_video();
+                self.parameters(had, changed, out);
+            }
+            Err(_) => out.status.add(Counter::MediaMalformed, 1),
         }
     }
 
-    fn picture(
-        &mut self,
-        coded: Coded<'_>,
-        ring: &FrameRing,
-        sink: &mut impl Sink,
-        status: &Status,
-    ) {
-        let had = !self.sets.is_empty();
-        if self.unit.gather(coded.nals, &mut self.sets).is_err() {
-            status.add(Counter::MediaMalformed, 1);
+    /// Notes what `changed` parameter sets mean; `had` says whether there were others.
+    fn parameters(&mut self, had: bool, changed: bool, out: &mut Outlet<'_, impl Sink>) {
+        if !changed {
             return;
+        }
+        let sps = self.sets.sps().and_then(|sps| Sps::parse(sps).ok());
+        self.size = sps.map(|sps| PictureSize { width: sps.width, height: sps.height });
+        if had {
+            self.segmenter.change(Track::Video, out);
+        }
+    }
+
+    fn picture(&mut self, coded: Coded<'_>, out: &mut Outlet<'_, impl Sink>) {
+        let had = !self.sets.is_empty();
+        let gathered = self.unit.gather(coded.nals, &mut self.sets);
+        self.parameters(had, self.unit.parameters_changed(), out);
+        match gathered {
+            // A message of its own for parameter sets is no fault.
+            Err(UnitError::NoSlice { .. }) if self.unit.parameters_changed() => return,
+            Err(_) => {
+                out.status.add(Counter::MediaMalformed, 1);
+                return;
+            }
+            Ok(()) => {}
         }
         if self.sets.is_empty() {
-            status.add(Counter::MediaBeforeKeyframe, 1);
+            out.status.add(Counter::MediaBeforeKeyframe, 1);
             return;
-        }
-        if self.unit.parameters_changed() && had {
-            self.segmenter.change_at_keyframe(false);
         }
         let time = self.timeline.video(coded.at, coded.composition_ms);
         if time.jump {
-            self.segmenter.jump(ring, sink, status);
+            self.segmenter.jump(out);
         }
         let picture = Picture {
             dts: time.dts,
@@ -203,59 +215,52 @@ impl Pipeline {
             data: coded.nals,
             sets: &self.sets,
         };
-        self.segmenter.picture(&picture, ring, sink, status);
+        self.segmenter.picture(&picture, out);
     }
 
-    fn aac_config(&mut self, config: &[u8], status: &Status) {
+    fn aac_config(&mut self, config: &[u8], out: &mut Outlet<'_, impl Sink>) {
         match AudioSpecificConfig::parse(config) {
-            Ok(config) => self.set_audio(Audio::Aac(config)),
+            Ok(config) => self.set_audio(Audio::Aac(config), out),
             // Empty ones are sent by encoders that have nothing to say yet.
             Err(_) if config.is_empty() => {}
-            Err(_) => status.add(Counter::MediaMalformed, 1),
+            Err(_) => out.status.add(Counter::MediaMalformed, 1),
         }
     }
 
-    fn aac(
-        &mut self,
-        message: Message,
-        payload: &[u8],
-        data: &[u8],
-        ring: &FrameRing,
-        sink: &mut impl Sink,
-        status: &Status,
-    ) {
-        let frames = raw_frames(data);
+    fn aac(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
+        let frames = raw_frames(heard.data);
         if frames.has_adts()
-            && let Ok(header) = crate::wire::aac::AdtsHeader::parse(data)
-            && !matches!(self.audio, Audio::Aac(config) if config.sample_rate() == header.config().sample_rate())
+            && let Ok(header) = AdtsHeader::parse(heard.data)
+            && !matches!(self.audio, Audio::Aac(config) if config.frequency == header.frequency)
         {
-            self.set_audio(Audio::Aac(header.config()));
+            self.set_audio(Audio::Aac(header.config()), out);
         }
         let Audio::Aac(config) = self.audio else {
-            status.add(Counter::MediaBeforeKeyframe, 1);
+            out.status.add(Counter::MediaBeforeKeyframe, 1);
             return;
         };
-        let samples = u32::from(config.samples_per_frame());
-        let rate = config.sample_rate();
-        let mut at = message.at;
+        let (samples, rate) = (u32::from(config.samples_per_frame()), config.sample_rate());
         for (i, frame) in (0u32..).zip(frames) {
-            if i > 0 {
-                at = message.at.wrapping_add(i * samples * 1000 / rate.max(1));
-            }
             let adts = match config.adts_header(frame.len()) {
                 Ok(adts) => adts,
+                Err(AacError::FrameTooLong(_)) => {
+                    out.status.add(Counter::MediaMalformed, 1);
+                    continue;
+                }
                 Err(cause) => {
                     self.unsupported(format_args!(
                         "audio AAC cannot be carried, {cause}: set the camera to AAC-LC"
                     ));
-                    status.add(Counter::MediaUnsupported, 1);
+                    out.status.add(Counter::MediaUnsupported, 1);
                     return;
                 }
             };
-            let Some(place) = part_of(message.place, payload, frame) else { continue };
-            let time = self.timeline.audio(at, samples, rate);
+            let Some(place) = heard.place_of(frame) else { continue };
+            let behind = u64::from(i) * u64::from(samples) * 1000 / u64::from(rate.max(1));
+            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+            let time = self.timeline.audio(heard.message.at.wrapping_add(behind), samples, rate);
             if time.jump {
-                self.segmenter.jump(ring, sink, status);
+                self.segmenter.jump(out);
             }
             let sound = Sound {
                 pts: time.pts,
@@ -265,52 +270,54 @@ impl Pipeline {
                 place,
                 stream_type: STREAM_TYPE_AAC,
             };
-            self.segmenter.sound(sound, ring, sink, status);
+            self.segmenter.sound(sound, out);
         }
     }
 
     /// MPEG audio goes on as it is, a PES packet need not begin with a frame: only the frames
-    /// that begin in it count.
-    fn mpa(
-        &mut self,
-        message: Message,
-        payload: &[u8],
-        data: &[u8],
-        ring: &FrameRing,
-        sink: &mut impl Sink,
-        status: &Status,
-    ) {
-        let mut frames = Frames::new(data);
+    /// that begin in it count, and the time is that of the first one.
+    fn mpa(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
+        let mut frames = Frames::new(heard.data);
         let mut samples = 0;
+        let mut first = None;
         for frame in frames.by_ref() {
             samples += u32::from(frame.header.samples());
-            let (sample_rate, stream_type) = (frame.header.sample_rate, frame.header.stream_type());
-            self.set_audio(Audio::Mpa { sample_rate, stream_type });
+            first = first.or(Some(frame.header));
         }
         if let Ok(header) = FrameHeader::parse(frames.rest()) {
             samples += u32::from(header.samples());
+            first = first.or(Some(header));
+        }
+        if let Some(header) = first {
             let (sample_rate, stream_type) = (header.sample_rate, header.stream_type());
-            self.set_audio(Audio::Mpa { sample_rate, stream_type });
+            self.set_audio(Audio::Mpa { sample_rate, stream_type }, out);
         }
         let Audio::Mpa { sample_rate, stream_type } = self.audio else {
-            status.add(Counter::MediaMalformed, 1);
+            out.status.add(Counter::MediaMalformed, 1);
             return;
         };
-        let Some(place) = part_of(message.place, payload, data) else { return };
-        let time = self.timeline.audio(message.at, samples, sample_rate);
-        if time.jump {
-            self.segmenter.jump(ring, sink, status);
-        }
+        let Some(place) = heard.place_of(heard.data).filter(|place| !place.is_empty()) else {
+            return;
+        };
         let duration = duration(samples, sample_rate);
-        let (pts, dts) = (time.pts, time.pts.minus(COMPOSITION_LEAD));
+        if samples > 0 {
+            let time = self.timeline.audio(heard.message.at, samples, sample_rate);
+            if time.jump {
+                self.segmenter.jump(out);
+            }
+            self.audio_next = time.pts;
+        }
+        let pts = self.audio_next;
+        self.audio_next = pts.plus(duration);
+        let dts = pts.minus(COMPOSITION_LEAD);
         let sound = Sound { pts, dts, duration, adts: None, place, stream_type };
-        self.segmenter.sound(sound, ring, sink, status);
+        self.segmenter.sound(sound, out);
     }
 
-    fn set_audio(&mut self, audio: Audio) {
+    fn set_audio(&mut self, audio: Audio, out: &mut Outlet<'_, impl Sink>) {
         if self.audio != audio {
             if self.audio != Audio::None {
-                self.segmenter.change_at_keyframe(true);
+                self.segmenter.change(Track::Audio, out);
             }
             self.audio = audio;
         }
@@ -337,10 +344,20 @@ struct Coded<'a> {
     nals: &'a [u8],
 }
 
-/// The place of `part`, which lies inside `whole`, whose place is `place`.
-fn part_of(place: Place, whole: &[u8], part: &[u8]) -> Option<Place> {
-    let from = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
-    place.part(from, part.len())
+/// Audio as it came: a message, its payload, and the codec's part of that.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    message: Message,
+    payload: &'a [u8],
+    data: &'a [u8],
+}
+
+impl Heard<'_> {
+    /// The place in the ring of `part`, which lies inside the payload.
+    fn place_of(&self, part: &[u8]) -> Option<Place> {
+        let from = part.as_ptr().addr().checked_sub(self.payload.as_ptr().addr())?;
+        self.message.place.part(from, part.len())
+    }
 }
 
 fn duration(samples: u32, rate: u32) -> Ticks {

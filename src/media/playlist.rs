@@ -268,6 +268,13 @@ impl Playlist {
         self.discontinuity_sequence
     }
 
+    /// Discontinuity sequence number behind the newest segment.
+    #[must_use]
+    pub fn discontinuities(&self) -> u64 {
+        let tags = self.entries.iter().filter(|entry| entry.discontinuity).count();
+        self.discontinuity_sequence.saturating_add(u64::try_from(tags).unwrap_or(u64::MAX))
+    }
+
     /// Settled target duration, seconds.
     #[must_use]
     pub const fn target_duration_s(&self) -> Option<u32> {

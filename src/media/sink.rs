@@ -19,7 +19,7 @@ pub struct Segment {
     pub discontinuity: bool,
     /// It begins with an IDR picture, or has no video.
     pub independent: bool,
-    /// It was cut where no keyframe was.
+    /// Its first picture is none that decoding can start at.
     pub forced: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct NoRoom;
 
 /// Memory of the segment being written.
 pub trait Sink {
-    /// Begins a segment.
+    /// Begins a segment; it has room for its first two packets.
     ///
     /// # Errors
     /// `NoRoom` if there is no memory for it.
@@ -45,11 +45,17 @@ pub trait Sink {
     /// Memory for the next packets: at least one while fewer than were reserved are written.
     fn room(&mut self) -> &mut [[u8; PACKET_BYTES]];
 
+    /// Bytes that a segment can take at most.
+    fn capacity(&self) -> usize;
+
     /// Says that the first `packets` of the last `room` were written.
     fn wrote(&mut self, packets: usize);
 
     /// Writes the packet with index `at` of this segment again.
     fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]);
+
+    /// Drops the segment: nothing of worth is in it, and it is as if it had not begun.
+    fn discard(&mut self);
 
     /// Ends the segment; it is complete and may be listed.
     fn finish(&mut self, segment: &Segment);

@@ -23,7 +23,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// Bytes of PreviousTagSize, behind each tag.
+/// Bytes of the size that stands behind each tag.
 const TRAILER_BYTES: usize = 4;
 
 /// What was made of a file.
@@ -367,6 +367,16 @@ impl Sink for FileSink {
             let offset = u64::try_from(at * PACKET_BYTES).map_err(io::Error::other)?;
             sink.file.as_ref().map_or(Ok(()), |file| file.write_all_at(packet, offset))
         });
+    }
+
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn discard(&mut self) {
+        // The next segment has the same name and begins by emptying the file.
+        self.file = None;
+        self.packets = 0;
     }
 
     fn finish(&mut self, segment: &Segment) {

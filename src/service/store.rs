@@ -20,16 +20,17 @@ use crate::limits::{
 use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
+use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
+use core::fmt::Write as _;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -60,6 +61,12 @@ pub enum StoreError {
         number: usize,
         /// How many there should be.
         slots: usize,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The folder of the slots cannot be opened.
+    #[error("hls.dir: {cause}; choose another hls.dir or give this one to our user")]
+    Slots {
         /// What the system says.
         cause: io::Error,
     },
@@ -147,6 +154,8 @@ enum Use {
 #[derive(Debug)]
 struct Row {
     slot: Slot,
+    /// Its file's name in the folder of the slots.
+    name: heapless::String<SLOT_NAME_BYTES_MAX>,
     state: Use,
     /// Counts the segments that were written here.
     generation: u32,
@@ -162,6 +171,10 @@ struct Row {
 #[derive(Debug)]
 struct Stream {
     path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    /// Its folder; none if that cannot be made: then it is served, but has no files.
+    folder: Option<Folder>,
+    /// Versions of the playlists before this one.
+    versions_before: u64,
     playlist: Playlist,
     text: Box<[u8]>,
     text_bytes: usize,
@@ -173,6 +186,15 @@ struct Stream {
     facts: StreamFacts,
 }
 
+/// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
+/// know them under the same address (rules R11, R12).
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    sequences: u64,
+    discontinuities: u64,
+    versions: u64,
+}
+
 /// All slots and playlists.
 #[derive(Debug)]
 pub struct Store {
@@ -181,9 +203,12 @@ pub struct Store {
     epoch: u32,
     rows: Box<[Row]>,
     rows_per_stream: usize,
+    slots: Folder,
     streams: Box<[Option<Stream>]>,
     texts: Vec<Box<[u8]>>,
     config: PlaylistConfig,
+    /// What streams that were given up have used up.
+    used: Used,
     status: Rc<Status>,
 }
 
@@ -206,14 +231,19 @@ impl Store {
         }
         facts.require(&root, config.slots_bytes())?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
+        let folder =
+            Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
         let rows_per_stream = wide(config.slots_per_stream());
         let slots = rows_per_stream * wide(config.limits_streams);
         let mut rows = Vec::with_capacity(slots);
         for number in 0..slots {
-            let path = root.join(SLOTS).join(number.to_string());
+            let mut name = heapless::String::new();
+            let named = write!(name, "{number}");
+            debug_assert!(named.is_ok());
+            let path = root.join(SLOTS).join(name.as_str());
             let slot = Slot::create(&path, wide(config.limits_slot_bytes))
                 .map_err(|cause| StoreError::Slot { number, slots, cause })?;
-            rows.push(Row::new(slot));
+            rows.push(Row::new(slot, name));
         }
         let streams = wide(config.limits_streams);
         let target = config.hls_target_duration_s;
@@ -222,6 +252,7 @@ impl Store {
             epoch,
             rows: rows.into_boxed_slice(),
             rows_per_stream,
+            slots: folder,
             streams: (0..streams).map(|_| None).collect(),
             texts: vec![vec![0; PLAYLIST_BYTES_MAX].into_boxed_slice(); streams],
             config: PlaylistConfig {
@@ -232,6 +263,7 @@ impl Store {
                 media_sequence: 0,
                 discontinuity_sequence: 0,
             },
+            used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
         })
     }
@@ -321,7 +353,7 @@ impl Store {
         }
         Some(PlaylistView {
             body: stream.text.get(..stream.text_bytes)?,
-            version: u64::from(self.epoch) << 32 | stream.playlist.version() & 0xffff_ffff,
+            version: self.in_epoch(stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
         })
     }
@@ -349,7 +381,7 @@ impl Store {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
-            version: u64::from(self.epoch) << 32 | wanted & 0xffff_ffff,
+            version: self.in_epoch(wanted),
             created_unix: row.created_unix,
             max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
             content_type: SEGMENT_TYPE,
@@ -441,6 +473,11 @@ impl Store {
         }
     }
 
+    /// A number that is not used in another run.
+    fn in_epoch(&self, number: u64) -> u64 {
+        u64::from(self.epoch) << 32 | number & 0xffff_ffff
+    }
+
     fn find(&self, path: &str) -> Option<usize> {
         self.streams.iter().position(|s| s.as_ref().is_some_and(|s| s.path == path))
     }
@@ -450,14 +487,23 @@ impl Store {
     }
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
+        let name = path.try_into().ok()?;
         let text = self.texts.pop()?;
-        let created = fs::create_dir_all(self.root.join(path));
-        if let Err(cause) = created {
-            log::error!("stream folder cannot be made path={path} cause=\"{cause}\"");
+        let folder = self.root.join(path);
+        let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
+        if let Err(cause) = &opened {
+            log::error!("stream has no folder path={path} cause=\"{cause}\"");
         }
+        let config = PlaylistConfig {
+            media_sequence: self.used.sequences,
+            discontinuity_sequence: self.used.discontinuities,
+            ..self.config
+        };
         Some(Stream {
-            path: path.try_into().ok()?,
-            playlist: Playlist::new(self.config),
+            path: name,
+            folder: opened.ok(),
+            versions_before: self.used.versions,
+            playlist: Playlist::new(config),
             text,
             text_bytes: 0,
             writing: None,
@@ -474,19 +520,17 @@ impl Store {
         let streams = self.streams.iter().enumerate();
         let candidates = streams.filter_map(|(i, s)| Some((i, s.as_ref().and_then(away)?)));
         let (index, since) = candidates.min_by_key(|(_, since)| *since)?;
+        let first = index * self.rows_per_stream;
+        for row in first..first + self.rows_per_stream {
+            self.forget(row);
+        }
         let stream = self.streams.get_mut(index)?.take()?;
         log::info!(
             "stream given up path={} away_s={} cause=\"its place was needed\"",
             stream.path,
             now.since(since).as_secs()
         );
-        let first = index * self.rows_per_stream;
-        for row in first..first + self.rows_per_stream {
-            self.unlink(&stream.path, row);
-            if let Some(row) = self.rows.get_mut(row) {
-                row.state = Use::Free;
-            }
-        }
+        self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
         for outcome in [fs::remove_file(folder.join(PLAYLIST)), fs::remove_dir(&folder)] {
             if let Err(cause) = outcome {
@@ -497,23 +541,31 @@ impl Store {
         Some(index)
     }
 
-    /// Picks and prepares the slot of the next segment.
+    /// Picks and prepares the slot of the next segment. If the tmpfs has no pages for the one that
+    /// is best, one that has kept some is taken.
     fn begin(&mut self, stream: usize, now: Instant) -> Option<usize> {
+        let index = self.pick(stream, now, 0)?;
+        self.prepare(index, now).or_else(|| {
+            let index = self.pick(stream, now, SEGMENT_BYTES_MIN)?;
+            self.prepare(index, now)
+        })
+    }
+
+    /// The best slot among those that have pages for `bytes`.
+    fn pick(&self, stream: usize, now: Instant, bytes: usize) -> Option<usize> {
         let first = stream * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let (offset, row) = rows
-            .iter()
-            .enumerate()
-            .filter_map(|(i, row)| Some((i, row.rank(now)?, row)))
-            .fold(None, |best: Option<(usize, Rank, &Row)>, (i, rank, row)| match best {
-                Some((_, least, _)) if least <= rank => best,
-                _ => Some((i, rank, row)),
-            })
-            .map(|(i, _, row)| (i, row))?;
-        if matches!(row.state, Use::Retired { keep_until, .. } if keep_until > now) {
+        let ranked = rows.iter().enumerate().filter(|(_, row)| row.slot.allocated() >= bytes);
+        let ranked = ranked.filter_map(|(i, row)| Some((row.rank(now, bytes)?, first + i)));
+        Some(ranked.min()?.1)
+    }
+
+    /// Makes a slot ready for a segment. `None` if there are no pages for it.
+    fn prepare(&mut self, index: usize, now: Instant) -> Option<usize> {
+        let state = self.rows.get(index)?.state;
+        if matches!(state, Use::Retired { keep_until, .. } if keep_until > now) {
             self.status.add(Counter::RetentionCut, 1);
         }
-        let index = first + offset;
         self.forget(index);
         let row = self.rows.get_mut(index)?;
         if row.is_referred_to() {
@@ -524,6 +576,10 @@ impl Store {
             // Those who refer to the old pages keep them; they have nothing to do with the new.
             row.local = false;
             self.status.add(Counter::SlotsRenewed, 1);
+        }
+        if let Err(cause) = row.slot.reserve(SEGMENT_BYTES_MIN) {
+            log::warn!("slot has no pages slot={index} cause=\"{cause}\"");
+            return None;
         }
         row.generation = row.generation.wrapping_add(1);
         row.state = Use::Writing;
@@ -543,10 +599,12 @@ impl Store {
             row.created_unix = unix_now();
             row.state = Use::Listed { sequence };
         }
-        let file = self.root.join(SLOTS).join(slot.to_string());
-        let name = self.segment_path(&place_path(&self.streams, stream), sequence);
-        if let Err(cause) = fs::hard_link(&file, &name) {
-            log::error!("segment has no name path={} cause=\"{cause}\"", name.display());
+        let name = SegmentName::new(self.epoch, sequence);
+        let folder = self.streams.get(stream).and_then(|s| s.as_ref()?.folder.as_ref());
+        if let (Some(row), Some(folder)) = (self.rows.get(slot), folder)
+            && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
+        {
+            log::error!("segment has no name sequence={sequence} cause=\"{cause}\"");
         }
         let closed = Closed {
             duration: segment.duration,
@@ -578,40 +636,64 @@ impl Store {
         }
         place.text_bytes = w.position();
         let text = place.text.get(..place.text_bytes).unwrap_or_default();
-        let folder = self.root.join(place.path.as_str());
-        if let Err(cause) = replace(&folder, text) {
-            log::error!("playlist cannot be written path={} cause=\"{cause}\"", folder.display());
+        if let Some(folder) = &place.folder
+            && let Err(cause) = folder.replace(PLAYLIST.as_bytes(), TEMPORARY.as_bytes(), text)
+        {
+            log::error!("playlist cannot be written path={} cause=\"{cause}\"", place.path);
         }
     }
 
     /// Takes the name of a segment that need not be kept; its slot is free.
     fn forget(&mut self, row: usize) {
-        let stream = row / self.rows_per_stream.max(1);
-        let path = place_path(&self.streams, stream);
-        self.unlink(&path, row);
-        if let Some(row) = self.rows.get_mut(row) {
+        let stream = self.streams.get(row / self.rows_per_stream.max(1));
+        let folder = stream.and_then(|stream| stream.as_ref()?.folder.as_ref());
+        let Some(row) = self.rows.get_mut(row) else { return };
+        if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(folder)) =
+            (row.state, folder)
+            && let Err(cause) = folder.remove(SegmentName::new(self.epoch, sequence).bytes())
+        {
+            log::debug!("segment had no name sequence={sequence} cause=\"{cause}\"");
+        }
+        row.state = Use::Free;
+    }
+
+    /// The segment being written in `slot` is not worth keeping.
+    fn discard(&mut self, slot: usize) {
+        if let Some(row) = self.rows.get_mut(slot) {
+            debug_assert!(row.state == Use::Writing);
             row.state = Use::Free;
         }
     }
+}
 
-    fn unlink(&self, path: &str, row: usize) {
-        let Some(Use::Listed { sequence } | Use::Retired { sequence, .. }) =
-            self.rows.get(row).map(|row| row.state)
-        else {
-            return;
-        };
-        let name = self.segment_path(path, sequence);
-        if let Err(cause) = fs::remove_file(&name) {
-            log::debug!("segment had no name path={} cause=\"{cause}\"", name.display());
-        }
-    }
+/// The file name of a segment.
+struct SegmentName {
+    name: [u8; SEGMENT_NAME_BYTES_MAX],
+    bytes: usize,
+}
 
-    fn segment_path(&self, stream: &str, sequence: u64) -> PathBuf {
+impl SegmentName {
+    fn new(epoch: u32, sequence: u64) -> Self {
         let mut name = [0; SEGMENT_NAME_BYTES_MAX];
         let mut w = Writer::new(&mut name);
-        let written = segment_name(&mut w, self.epoch, sequence);
+        let written = segment_name(&mut w, epoch, sequence);
         debug_assert!(written.is_ok());
-        self.root.join(stream).join(OsStr::from_bytes(w.written()))
+        let bytes = w.position();
+        Self { name, bytes }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.name.get(..self.bytes).unwrap_or_default()
+    }
+}
+
+impl Used {
+    /// Adds what `stream` has used.
+    fn take(&mut self, stream: &Stream) {
+        let playlist = &stream.playlist;
+        self.sequences = self.sequences.max(playlist.next_sequence());
+        self.discontinuities = self.discontinuities.max(playlist.discontinuities());
+        self.versions = self.versions.max(stream.versions_before + playlist.version());
     }
 }
 
@@ -627,9 +709,10 @@ enum Rank {
 }
 
 impl Row {
-    const fn new(slot: Slot) -> Self {
+    const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
         Self {
             slot,
+            name,
             state: Use::Free,
             generation: 0,
             holds: 0,
@@ -643,7 +726,11 @@ impl Row {
         self.holds > 0 || self.local
     }
 
-    fn rank(&self, now: Instant) -> Option<Rank> {
+    /// Its rank for a segment that may need the slot's present pages, `bytes` of them.
+    fn rank(&self, now: Instant, bytes: usize) -> Option<Rank> {
+        if bytes > 0 && self.is_referred_to() {
+            return None;
+        }
         match self.state {
             Use::Writing | Use::Listed { .. } => None,
             Use::Retired { keep_until, .. } if keep_until > now => Some(Rank::Kept(keep_until)),
@@ -674,6 +761,18 @@ impl StreamSink<'_> {
 }
 
 impl Sink for StreamSink<'_> {
+    fn capacity(&self) -> usize {
+        let first = self.stream * self.store.rows_per_stream;
+        self.store.rows.get(first).map_or(0, |row| row.slot.capacity())
+    }
+
+    fn discard(&mut self) {
+        if let Some((slot, _)) = self.writing() {
+            self.set_writing(None);
+            self.store.discard(slot);
+        }
+    }
+
     fn begin(&mut self) -> Result<(), NoRoom> {
         let slot = self.store.begin(self.stream, self.now).ok_or(NoRoom)?;
         self.set_writing(Some((slot, 0)));
@@ -735,26 +834,17 @@ fn is_ours(name: &OsStr) -> bool {
 /// Name of a playlist before it is complete.
 const TEMPORARY: &str = ".index.m3u8.new";
 
-/// Puts `text` in place of the playlist in `folder` at one stroke (rule R30).
-fn replace(folder: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = folder.join(TEMPORARY);
-    fs::File::create(&temporary)?.write_all(text)?;
-    fs::rename(&temporary, folder.join(PLAYLIST))
-}
-
-fn place_path(
-    streams: &[Option<Stream>],
-    stream: usize,
-) -> heapless::String<STREAM_PATH_BYTES_MAX> {
-    let stream = streams.get(stream).and_then(Option::as_ref);
-    stream.map(|stream| stream.path.clone()).unwrap_or_default()
-}
-
 fn kbit_s(segment: &Segment) -> u32 {
     let micros = segment.duration.micros().max(1).unsigned_abs();
     let bits = u64::try_from(segment.bytes).unwrap_or(u64::MAX).saturating_mul(8);
     u32::try_from(bits.saturating_mul(1000) / micros).unwrap_or(u32::MAX)
 }
+
+/// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
+const SEGMENT_BYTES_MIN: usize = 4 << 10;
+
+/// Digits of the number of a slot.
+const SLOT_NAME_BYTES_MAX: usize = 10;
 
 /// Seconds since 1970, if the clock is past the year 2024: a board boots in 1970.
 fn unix_now() -> Option<u64> {

@@ -93,6 +93,12 @@ impl Slot {
         self.map.len()
     }
 
+    /// Bytes that have pages.
+    #[must_use]
+    pub const fn allocated(&self) -> usize {
+        self.allocated
+    }
+
     fn grow(&mut self, to: usize) -> Result<(), Errno> {
         let flags = FallocateFlags::empty();
         // Only the new range: what lies before has its pages.

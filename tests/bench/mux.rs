@@ -50,6 +50,12 @@ impl Sink for Slots {
 
     fn rewrite(&mut self, _at: usize, _packet: &[u8; 188]) {}
 
+    fn capacity(&self) -> usize {
+        SLOT_BYTES
+    }
+
+    fn discard(&mut self) {}
+
     fn finish(&mut self, _segment: &Segment) {
         self.slots[self.now].end(self.at).unwrap();
     }

@@ -1,0 +1,237 @@
+//! The writing half of the segmenter: opening and closing segments, laying pictures and audio into
+//! them, and the program map that names their tracks.
+//!
+//! Decides nothing about where a segment ends; `super` does. A segment in which nothing was written
+//! is dropped as if it had not begun.
+//! Source: RFC 8216 §3; H.222.0 §2.4.3.6, §2.4.4, §2.7.2.
+
+use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
+use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
+use crate::media::segmenter::{
+    First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
+};
+use crate::media::sink::{Segment, Sink};
+use crate::status::Counter;
+use crate::time::Ticks;
+use crate::wire::ts::pes::{PesHeader, STREAM_AUDIO, STREAM_VIDEO};
+use crate::wire::ts::psi::{Pmt, PmtStream, STREAM_TYPE_H264};
+
+impl Segmenter {
+    /// Begins a segment at `start`, if there is room for it.
+    pub(super) fn begin(&mut self, start: Ticks, with: Track, out: &mut Outlet<'_, impl Sink>) {
+        debug_assert!(self.open.is_none());
+        if out.sink.begin().is_err() {
+            self.starve();
+            return;
+        }
+        // A guess; what has packets is known, and written again, when the segment ends.
+        let clock = if self.video_is_near(start) { Track::Video } else { with };
+        let tracks = Tracks { video: with == Track::Video, audio: None, clock };
+        self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
+        self.open = Some(Open {
+            start,
+            end: start,
+            clock,
+            video: None,
+            audio: None,
+            discontinuity: self.discontinuity,
+        });
+        self.discontinuity = false;
+        self.waiting_since = None;
+    }
+
+    /// Ends the segment at `next` and says where the following one starts: later than this one,
+    /// whatever the order in which tracks came.
+    pub(super) fn finish(&mut self, next: Ticks, sink: &mut impl Sink) -> Ticks {
+        let Some(open) = self.open.take() else { return next };
+        let next = next.max(open.start.plus(Ticks(1)));
+        if open.video.is_none() && open.audio.is_none() {
+            sink.discard();
+            self.mux.tables_discarded();
+            self.discontinuity |= open.discontinuity;
+            return next;
+        }
+        let tracks = Tracks { video: open.video.is_some(), audio: open.audio, clock: open.clock };
+        let new = self.named.is_some_and(|named| named != tracks);
+        if new {
+            self.version = (self.version + 1) % 32;
+        }
+        self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
+        self.named = Some(tracks);
+        sink.finish(&Segment {
+            start: open.start,
+            duration: next.minus(open.start),
+            bytes: sink.written(),
+            discontinuity: open.discontinuity || new,
+            independent: matches!(open.video, None | Some(First::Idr)),
+            forced: open.video == Some(First::Other),
+        });
+        next
+    }
+
+    fn with_pmt(&mut self, tracks: Tracks, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
+        let video =
+            PmtStream { stream_type: STREAM_TYPE_H264, pid: Track::Video.pid(), descriptors: &[] };
+        let audio = PmtStream {
+            stream_type: tracks.audio.unwrap_or(0),
+            pid: Track::Audio.pid(),
+            descriptors: &[],
+        };
+        let both = [video, audio];
+        let streams = match (tracks.video, tracks.audio.is_some()) {
+            (true, true) => &both[..],
+            (true, false) => both.get(..1).unwrap_or_default(),
+            (false, true) => both.get(1..).unwrap_or_default(),
+            (false, false) => &[],
+        };
+        let (pcr_pid, version) = (tracks.clock.pid(), self.version);
+        write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
+    }
+
+    /// Whether a PES packet of `bytes` and what is held fit what is left of the segment.
+    pub(super) fn fits(&self, bytes: usize, sink: &mut impl Sink) -> bool {
+        let held = self.held.iter().map(Sound::len).sum::<usize>();
+        sink.reserve(room_for(bytes) + 2 * packet_bytes_for(held))
+    }
+
+    pub(super) fn write_picture(&mut self, picture: &Picture<'_>, out: &mut Outlet<'_, impl Sink>) {
+        let Some(open) = self.open else {
+            out.status.add(Counter::MediaWithoutSlot, 1);
+            return;
+        };
+        let mut pcr = None;
+        if open.clock == Track::Video && open.video.is_some() {
+            self.mux.advance_clock(Track::Video, picture.dts, out.sink);
+            pcr = self.mux.clock_at(picture.dts);
+        } else if open.clock == Track::Video {
+            pcr = Some(self.mux.clock_first(picture.dts));
+        }
+        if !out.sink.reserve(packet_bytes_for(picture.unit.len())) {
+            out.status.add(Counter::MediaWithoutSlot, 1);
+            self.give_up(picture.dts, out);
+            return;
+        }
+        let head = Head {
+            track: Track::Video,
+            pes: PesHeader {
+                stream_id: STREAM_VIDEO,
+                length: None,
+                alignment: true,
+                pts: picture.pts,
+                dts: (picture.dts != picture.pts).then_some(picture.dts),
+            },
+            random_access: picture.unit.is_random_access(),
+            pcr,
+        };
+        let slices = picture.unit.slices(picture.data, picture.sets);
+        self.mux.pes(&head, picture.unit.len(), slices, out.sink);
+        if let Some(open) = &mut self.open {
+            open.video = open.video.or(Some(First::of(picture.unit)));
+            open.end = open.end.max(picture.dts.plus(self.frame));
+        }
+    }
+
+    /// Writes the held audio as PES packets of at most `AUDIO_PES_TICKS_MAX`.
+    pub(super) fn flush(&mut self, out: &mut Outlet<'_, impl Sink>) {
+        let held = core::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        while let Some(first) = rest.first() {
+            let (now, later) = rest.split_at(pes_frames(rest).max(1));
+            rest = later;
+            if now.iter().any(|sound| out.ring.bytes(sound.place).is_none()) {
+                out.status.add(Counter::MediaOverrun, 1);
+                continue;
+            }
+            if self.open.is_none() {
+                self.begin(first.dts, Track::Audio, out);
+            }
+            let bytes = now.iter().map(Sound::len).sum::<usize>();
+            if self.open.is_some() && !out.sink.reserve(room_for(bytes)) {
+                out.status.add(Counter::SlotsFull, 1);
+                self.cut(first.dts, Track::Audio, out);
+            }
+            self.write_sound(now, bytes, out);
+        }
+    }
+
+    /// Writes one PES packet of audio.
+    fn write_sound(&mut self, frames: &[Sound], bytes: usize, out: &mut Outlet<'_, impl Sink>) {
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return };
+        let Ok(length) = u16::try_from(bytes) else {
+            out.status.add(Counter::MediaTooLarge, 1);
+            return;
+        };
+        let Some(open) = self.open else {
+            out.status.add(Counter::MediaWithoutSlot, 1);
+            return;
+        };
+        let pcr = self.clock_of_sound(open, first.dts, out.sink);
+        if !out.sink.reserve(packet_bytes_for(bytes)) {
+            out.status.add(Counter::MediaWithoutSlot, 1);
+            self.give_up(first.dts, out);
+            return;
+        }
+        let head = Head {
+            track: Track::Audio,
+            pes: PesHeader {
+                stream_id: STREAM_AUDIO,
+                length: Some(length),
+                // MPEG audio may begin with the end of a frame.
+                alignment: first.adts.is_some(),
+                pts: first.pts,
+                dts: None,
+            },
+            random_access: pcr.is_some(),
+            pcr,
+        };
+        let slices = frames.iter().flat_map(|sound| {
+            let adts = sound.adts.as_ref().map_or(&[][..], |adts| &adts[..]);
+            [adts, out.ring.bytes(sound.place).unwrap_or_default()]
+        });
+        self.mux.pes(&head, bytes, slices, out.sink);
+        if let Some(open) = &mut self.open {
+            open.audio = Some(last.stream_type);
+            open.end = open.end.max(last.dts.plus(last.duration));
+        }
+    }
+
+    /// The clock reference of audio at `dts`, if it carries the clock. Where pictures do but are
+    /// late, their clock is carried on.
+    fn clock_of_sound(&mut self, open: Open, dts: Ticks, sink: &mut impl Sink) -> Option<Ticks> {
+        if open.clock == Track::Audio {
+            if open.audio.is_none() {
+                return Some(self.mux.clock_first(dts));
+            }
+            self.mux.advance_clock(Track::Audio, dts, sink);
+            return self.mux.clock_at(dts);
+        }
+        let mut until = dts;
+        if let Video::Running { last } = self.video {
+            if dts <= last.plus(VIDEO_LATE_TICKS) {
+                return None;
+            }
+            if self.video_runs(dts) {
+                // The next picture must not find the clock ahead of itself.
+                until = dts.min(last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1)));
+            }
+        }
+        self.mux.advance_clock(Track::Video, until, sink);
+        None
+    }
+}
+
+/// How many of `frames` share the first PES packet.
+fn pes_frames(frames: &[Sound]) -> usize {
+    let Some(first) = frames.first() else { return 0 };
+    let mut bytes = 0;
+    frames
+        .iter()
+        .take_while(|sound| {
+            bytes += sound.len();
+            let end = sound.dts.plus(sound.duration);
+            end.minus(first.dts) <= AUDIO_PES_TICKS_MAX
+                && bytes <= AUDIO_PES_BYTES_MAX
+                && sound.stream_type == first.stream_type
+        })
+        .count()
+}

@@ -1,0 +1,120 @@
+//! A folder that is kept open: names in it are linked, replaced and removed without a path.
+//!
+//! The kernel looks one name up instead of a whole path, and nothing is allocated: names come as
+//! bytes and are made into C strings on the stack. Writing to a file on tmpfs does not block.
+//! Knows nothing of what the names mean.
+//! Source: openat(2), linkat(2), renameat(2), unlinkat(2).
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+}
+
+impl Folder {
+    /// Opens the folder at `path`, which must be one and no link to one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+        Ok(Self { fd: open(path, flags, Mode::empty())? })
+    }
+
+    /// Gives the file `from` of this folder the name `name` in `folder` as well, whatever bore
+    /// that name before. A reader finds the old file, none for a moment, or the new one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn link(&self, from: &[u8], folder: &Self, name: &[u8]) -> io::Result<()> {
+        let link = || linkat(&self.fd, from, &folder.fd, name, AtFlags::empty());
+        match link() {
+            Err(Errno::EEXIST) => {
+                folder.remove(name)?;
+                Ok(link()?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Takes the name of a file.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(&self, name: &[u8]) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// Puts a file holding `bytes` in place of `name` at one stroke; it is written as `temporary`
+    /// first, so that a reader finds the whole old file or the whole new one.
+    ///
+    /// # Errors
+    /// The kernel's; the old file is then still there.
+    pub fn replace(&self, name: &[u8], temporary: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(0o644);
+        let mut file = File::from(openat(&self.fd, temporary, flags | OFlag::O_NOFOLLOW, mode)?);
+        file.write_all(bytes)?;
+        drop(file);
+        Ok(renameat(&self.fd, temporary, &self.fd, name)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn folder_links_replaces_and_removes_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir(path("a")).unwrap();
+        fs::create_dir(path("b")).unwrap();
+        fs::write(path("a/0"), b"zero").unwrap();
+        fs::write(path("a/1"), b"one").unwrap();
+        let (a, b) = (Folder::open(&path("a")).unwrap(), Folder::open(&path("b")).unwrap());
+        a.link(b"0", &b, b"x.ts").unwrap();
+        assert_eq!(fs::read(path("b/x.ts")).unwrap(), b"zero");
+        a.link(b"1", &b, b"x.ts").unwrap();
+        assert_eq!(fs::read(path("b/x.ts")).unwrap(), b"one");
+        b.remove(b"x.ts").unwrap();
+        assert!(!path("b/x.ts").exists());
+        assert_eq!(fs::read(path("a/1")).unwrap(), b"one");
+        assert_eq!(b.remove(b"x.ts").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn folder_replaces_a_file_whole_and_leaves_the_old_one_to_its_readers() {
+        use std::io::Read as _;
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        folder.replace(b"list", b".list.new", b"a long first text").unwrap();
+        let mut old = File::open(root.path().join("list")).unwrap();
+        folder.replace(b"list", b".list.new", b"short").unwrap();
+        assert_eq!(fs::read(root.path().join("list")).unwrap(), b"short");
+        let mut text = String::new();
+        old.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a long first text");
+        assert!(!root.path().join(".list.new").exists());
+    }
+
+    #[test]
+    fn folder_is_not_opened_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink("/", &link).unwrap();
+        assert!(Folder::open(&link).is_err());
+        assert!(Folder::open(&root.path().join("none")).is_err());
+    }
+}

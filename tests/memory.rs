@@ -1,0 +1,304 @@
+//! Memory that the media path takes while it runs: none.
+//!
+//! An allocator that counts. Two measures: every call between `recv` and the published segment
+//! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; the whole server
+//! with its executor and reactor stays within a small constant per wake-up.
+
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::pedantic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::std_instead_of_core,
+    clippy::print_stdout,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests: threads and clocks are theirs; an allocator is unsafe by its trait"
+)]
+
+#[path = "support/es.rs"]
+mod es;
+#[path = "support/flv.rs"]
+mod flv;
+#[path = "support/rtmp.rs"]
+mod rtmp;
+
+use rillcast::config::settings::{Config, Draft};
+use rillcast::limits::{RX_BYTES, SCRATCH_BYTES, SCRATCH_MESSAGES};
+use rillcast::media::pipeline::{Message, Pipeline};
+use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
+use rillcast::service::store::Store;
+use rillcast::status::{Counter, Status};
+use rillcast::storage::{ByteRing, FrameRing, Label};
+use rillcast::time::{Instant, Millis, Ticks};
+use rillcast::wire::rtmp::message::MessageType;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counts what each thread takes: a thread that says so for itself, all others together.
+struct Counting;
+
+static OTHERS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static OWN: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+fn note() {
+    // A thread that is going has no cell any more.
+    let own = OWN.try_with(|own| {
+        own.set(own.get().map(|count| count + 1));
+        own.get().is_some()
+    });
+    if !own.unwrap_or(true) {
+        OTHERS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What this thread takes from now on is its own.
+fn count_apart() {
+    OWN.with(|own| own.set(Some(own.get().unwrap_or(0))));
+}
+
+fn own() -> u64 {
+    OWN.with(|own| own.get().unwrap())
+}
+
+// SAFETY: every call is handed to the system's allocator as it came; counting touches no memory
+// that is handed out, and takes none.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller keeps `realloc`'s contract.
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn config(folder: &std::path::Path, pairs: &[&str]) -> Config {
+    let mut draft = Draft::new();
+    draft.set("hls.dir", folder.to_str().unwrap()).unwrap();
+    for pair in pairs {
+        draft.set_pair(pair).unwrap();
+    }
+    draft.check().unwrap()
+}
+
+/// Messages of `seconds`: 25 pictures of 5 KB a second, a keyframe of 40 KB each second, and AAC.
+fn messages(seconds: u32) -> Vec<rtmp::Message> {
+    let sps = [0x67, 0x42, 0xc0, 0x1e];
+    let pps = [0x68, 0xce, 0x3c, 0x80];
+    let config =
+        [&[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 4][..], &sps, &[1, 0, 4], &pps]
+            .concat();
+    let message = |kind: u8, ms: u32, body: Vec<u8>| rtmp::Message {
+        csid: if kind == 8 { 4 } else { 6 },
+        ms,
+        kind,
+        stream: 1,
+        body,
+    };
+    let mut all = vec![message(9, 0, config), message(8, 0, vec![0xaf, 0, 0x11, 0x90])];
+    let mut sound = 0;
+    for at in (0..seconds * 1000).step_by(40) {
+        let key = at % 1000 == 0;
+        let bytes: u32 = if key { 40_000 } else { 5_000 };
+        let mut body = vec![if key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+        body.extend(bytes.to_be_bytes());
+        body.push(if key { 0x65 } else { 0x41 });
+        body.resize(9 + bytes as usize, 0x5a);
+        all.push(message(9, at, body));
+        while sound * 1024 / 48 < at + 40 {
+            let body = [&[0xaf, 1, 0x21][..], &[0x77; 180]].concat();
+            all.push(message(8, sound * 1024 / 48, body));
+            sound += 1;
+        }
+    }
+    all
+}
+
+/// One connection's way to the segments, without the executor.
+struct Path {
+    socket: TcpStream,
+    bytes: ByteRing,
+    dechunker: Dechunker,
+    scratch: FrameRing,
+    media: FrameRing,
+    pipeline: Pipeline,
+    store: Store,
+    stream: usize,
+    status: Rc<Status>,
+    now: Instant,
+}
+
+impl Path {
+    /// One read and everything that follows from it. `false` at the end.
+    fn turn(&mut self) -> bool {
+        let n = self.socket.read(self.bytes.window()).unwrap();
+        self.bytes.filled(n);
+        loop {
+            let media = [Some((1, &mut self.media)), None, None, None];
+            let mut rings = Rings { scratch: &mut self.scratch, media };
+            let progress = self.dechunker.advance(self.bytes.look(), &mut rings, &self.status);
+            let progress = progress.unwrap();
+            self.bytes.consume(progress.consumed);
+            let Some(arrival) = progress.arrival else { break };
+            assert_eq!(arrival.bin, Bin::Media(1));
+            let video = arrival.kind == MessageType::Video;
+            let label = Label { kind: if video { 9 } else { 8 }, at: arrival.at, keyframe: false };
+            self.media.push(arrival.place, label);
+            self.now = Instant(u64::from(arrival.at.0) * 1000);
+            self.store.tick(self.now);
+            self.pipeline.set_limit(self.store.cut_limit(self.stream));
+            self.pipeline.message(
+                Message { video, at: Millis(arrival.at.0), place: arrival.place },
+                &self.media,
+                &mut self.store.sink(self.stream, self.now),
+                &self.status,
+            );
+        }
+        n > 0
+    }
+}
+
+#[test]
+fn media_path_takes_no_memory_from_recv_to_published_segment() {
+    count_apart();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pairs = [
+        "limits.streams=1",
+        "limits.slot_bytes=1048576",
+        "hls.segment_ms=1000",
+        "hls.window_segments=4",
+    ];
+    let config = config(folder.path(), &pairs);
+    let status = Rc::new(Status::new());
+    let mut store = Store::open(&config, 7, Rc::clone(&status)).unwrap();
+    let stream = store.publish("live/cam", Instant(0)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // 40 s: every slot is used at least twice.
+    let wire: Vec<u8> = messages(40).iter().flat_map(|m| rtmp::chunked(m, 128)).collect();
+    let sender = std::thread::spawn(move || {
+        count_apart();
+        TcpStream::connect(address).unwrap().write_all(&wire).unwrap();
+    });
+    let mut path = Path {
+        socket: listener.accept().unwrap().0,
+        bytes: ByteRing::new(RX_BYTES),
+        dechunker: Dechunker::new(),
+        scratch: FrameRing::new(SCRATCH_BYTES, SCRATCH_MESSAGES),
+        media: FrameRing::new(1 << 20, 256),
+        pipeline: Pipeline::new(Ticks::from_millis(1_000)),
+        store,
+        stream,
+        status: Rc::clone(&status),
+        now: Instant(0),
+    };
+    while status.get(Counter::Segments) < 12 && path.turn() {}
+    let before = (own(), status.get(Counter::Segments));
+    while path.turn() {}
+    let after = (own(), status.get(Counter::Segments));
+    sender.join().unwrap();
+    assert_eq!(after.0 - before.0, 0, "allocations in {} segments", after.1 - before.1);
+    assert!(after.1 - before.1 > 20, "{} segments", after.1);
+    assert_eq!(status.get(Counter::MediaMalformed), 0);
+    let cam = folder.path().join("live/cam");
+    let text = std::fs::read_to_string(cam.join("index.m3u8")).unwrap();
+    let last = text.lines().last().unwrap();
+    assert!(std::fs::metadata(cam.join(last)).unwrap().len() > 100_000, "{last}");
+    println!("memory path segments={} allocations=0", after.1 - before.1);
+}
+
+#[test]
+fn allocations_are_counted() {
+    count_apart();
+    let before = own();
+    let bytes = std::hint::black_box(vec![1u8; 10]);
+    assert_eq!(own() - before, 1);
+    drop(bytes);
+    assert_eq!(own() - before, 1);
+}
+
+/// Times that a thread gave the processor up: one for each wake-up.
+fn wake_ups(thread: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+/// Allocations of the whole server for each wake-up of its thread. Measured: 2.1; async-io takes some
+/// for each round of its reactor (timers, wakers); the program adds none.
+const PER_WAKE_UP_MAX: u64 = 3;
+
+#[test]
+fn server_takes_a_small_constant_for_each_wake_up() {
+    count_apart();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (rtmp_address, http_address) = (free(), free());
+    let listens = [format!("rtmp.listen={rtmp_address}"), format!("http.listen={http_address}")];
+    let pairs = [
+        listens[0].as_str(),
+        &listens[1],
+        "limits.streams=1",
+        "limits.slot_bytes=1048576",
+        "hls.segment_ms=1000",
+        "hls.window_segments=4",
+        "log.level=error",
+    ];
+    let config = config(folder.path(), &pairs);
+    let (send, thread) = std::sync::mpsc::channel();
+    // It serves until the test program ends.
+    std::thread::spawn(move || {
+        send.send(nix::unistd::gettid().to_string()).unwrap();
+        rillcast::app::supervisor::serve(&config, false).unwrap();
+    });
+    let thread = thread.recv().unwrap();
+    while TcpStream::connect(rtmp_address).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut publisher = rtmp::Raw::start(rtmp_address, "cam", 4096);
+    let all = messages(20);
+    let (warm, rest) = all.split_at(all.len() / 2);
+    for message in warm {
+        publisher.message(message);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let before = (OTHERS.load(Ordering::Relaxed), wake_ups(&thread));
+    for message in rest {
+        publisher.message(message);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let after = (OTHERS.load(Ordering::Relaxed), wake_ups(&thread));
+    let (taken, woken) = (after.0 - before.0, after.1 - before.1);
+    println!("memory server wake_ups={woken} allocations={taken} messages={}", rest.len());
+    assert!(woken > rest.len() as u64 / 4, "{woken} wake-ups");
+    assert!(taken <= PER_WAKE_UP_MAX * woken, "{taken} allocations in {woken} wake-ups");
+    publisher.leave();
+    let list = folder.path().join("live/cam/index.m3u8");
+    assert!(std::fs::read_to_string(list).unwrap().contains("#EXTINF"));
+}
