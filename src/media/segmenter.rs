@@ -10,7 +10,7 @@
 
 use crate::limits::{
     AUDIO_FRAMES_HELD, AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, CUT_SLACK_TICKS,
-    FIRST_KEYFRAME_TICKS_MAX, SEGMENT_TICKS_MAX, TRACK_GONE_TICKS,
+    FIRST_KEYFRAME_TICKS_MAX, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX,
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
@@ -62,7 +62,9 @@ enum Start {
         /// First media time seen while waiting.
         since: Option<Ticks>,
     },
-    /// Anywhere: a player that follows can go on decoding.
+    /// At any picture: a player that follows can go on decoding. Audio waits for it.
+    Picture,
+    /// Anywhere.
     Anywhere,
 }
 
@@ -79,11 +81,12 @@ struct Open {
     forced: bool,
 }
 
-/// The tracks that a PMT names.
+/// What a PMT names: tracks, and which of them carries the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tracks {
     video: bool,
     audio: Option<u8>,
+    clock: Track,
 }
 
 /// The segmenter of one stream.
@@ -154,9 +157,12 @@ impl Segmenter {
 
     /// Timestamps stop continuing here: ends the segment; the next one is behind a discontinuity.
     pub fn jump(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
+        let was_open = self.open.is_some();
         self.end(ring, sink, status);
         self.discontinuity = self.named.is_some();
-        self.start = Start::Anywhere;
+        if was_open {
+            self.start = if self.expect_video { Start::Picture } else { Start::Anywhere };
+        }
         self.mux.reset_clock();
         self.last_video = None;
         self.last_audio = None;
@@ -253,16 +259,18 @@ impl Segmenter {
 
     /// Whether audio must wait: for the first keyframe, or for one that new parameters begin with.
     const fn waits(&self) -> bool {
-        (self.open.is_none() && matches!(self.start, Start::Keyframe { .. })) || self.hold_audio
+        (self.open.is_none() && !matches!(self.start, Start::Anywhere)) || self.hold_audio
     }
 
     /// The held audio is full and no keyframe has come: start without one where that is right.
     fn give_up_waiting(&mut self, now: Ticks, sink: &mut impl Sink, status: &Status) {
         let since = match self.start {
-            Start::Keyframe { since } => since.unwrap_or(now),
-            Start::Anywhere => now,
+            Start::Keyframe { since } if self.expect_video => Some(since.unwrap_or(now)),
+            Start::Keyframe { .. } | Start::Picture | Start::Anywhere => None,
         };
-        if self.expect_video && now.minus(since) < FIRST_KEYFRAME_TICKS_MAX && self.open.is_none() {
+        if let (Some(since), None) = (since, self.open)
+            && now.minus(since) < FIRST_KEYFRAME_TICKS_MAX
+        {
             self.start = Start::Keyframe { since: Some(since) };
             return;
         }
@@ -337,6 +345,12 @@ impl Segmenter {
                 return false;
             }
         }
+        // Audio from before the clock starts would be late the moment it arrives.
+        let clock = picture.dts.minus(PCR_LEAD_TICKS);
+        let all = self.held.len();
+        self.held.retain(|sound| sound.pts > clock);
+        let dropped = u64::try_from(all - self.held.len()).unwrap_or(0);
+        status.add(Counter::MediaBeforeKeyframe, dropped);
         self.open(picture.dts, Track::Video, key && picture.unit.is_idr(), sink, status)
     }
 
@@ -354,17 +368,14 @@ impl Segmenter {
             self.start = Start::Keyframe { since: None };
             return false;
         }
-        let video = with == Track::Video || self.keeps_video(start);
-        let clock = if video { Track::Video } else { Track::Audio };
-        let audio = self.held.last().map(|sound| sound.stream_type);
-        let audio = audio.or(self.named.and_then(|named| named.audio));
-        let tracks = Tracks { video, audio };
-        self.with_pmt(tracks, clock, self.version, |mux, pmt| mux.tables(pmt, sink));
+        // A guess; what has packets is known, and written again, when the segment ends.
+        let tracks = Tracks { video: with == Track::Video, audio: None, clock: with };
+        self.with_pmt(tracks, self.version, |mux, pmt| mux.tables(pmt, sink));
         self.open = Some(Open {
             start,
             end: start,
             bytes: 2 * PACKET_BYTES,
-            clock,
+            clock: with,
             has_video: false,
             audio: None,
             discontinuity: self.discontinuity,
@@ -510,15 +521,12 @@ impl Segmenter {
 
     fn finish(&mut self, next: Ticks, sink: &mut impl Sink) {
         let Some(open) = self.open.take() else { return };
-        let tracks = Tracks {
-            video: open.has_video || self.keeps_video(open.end),
-            audio: open.audio.or_else(|| self.keeps_audio(open.end)),
-        };
+        let tracks = Tracks { video: open.has_video, audio: open.audio, clock: open.clock };
         let new = self.named.is_some_and(|named| named != tracks);
         if new {
             self.version = (self.version + 1) % 32;
         }
-        self.with_pmt(tracks, open.clock, self.version, |mux, pmt| mux.tables_again(pmt, sink));
+        self.with_pmt(tracks, self.version, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
         sink.finish(&Segment {
             start: open.start,
@@ -530,24 +538,7 @@ impl Segmenter {
         });
     }
 
-    /// Whether a track of the last segment is still named though this one has none of it so far.
-    fn keeps_video(&self, now: Ticks) -> bool {
-        let named = self.named.is_some_and(|named| named.video);
-        named && self.last_video.is_some_and(|last| now.minus(last) < TRACK_GONE_TICKS)
-    }
-
-    fn keeps_audio(&self, now: Ticks) -> Option<u8> {
-        let recent = self.last_audio.is_some_and(|last| now.minus(last) < TRACK_GONE_TICKS);
-        if recent { self.named?.audio } else { None }
-    }
-
-    fn with_pmt(
-        &mut self,
-        tracks: Tracks,
-        clock: Track,
-        version: u8,
-        write: impl FnOnce(&mut Mux, &Pmt<'_>),
-    ) {
+    fn with_pmt(&mut self, tracks: Tracks, version: u8, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
         let video =
             PmtStream { stream_type: STREAM_TYPE_H264, pid: Track::Video.pid(), descriptors: &[] };
         let audio = PmtStream {
@@ -562,7 +553,7 @@ impl Segmenter {
             (false, true) => both.get(1..).unwrap_or_default(),
             (false, false) => &[],
         };
-        let pcr_pid = clock.pid();
+        let pcr_pid = tracks.clock.pid();
         write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
     }
 

@@ -79,13 +79,19 @@ pub fn page<'a, S: Iterator<Item = StreamView<'a>>>(
     facts: &PageFacts<'_>,
 ) -> Result<(), Full> {
     let live = || streams().filter(|stream| stream.live);
-    put(w, format_args!("{TOP}"))?;
+    let none_live = live().next().is_none();
+    // A browser without scripts looks again only while there is nothing to interrupt.
+    let again = if none_live { REFRESH } else { "" };
+    put(w, format_args!("{TOP}{again}</head>\n<body data-live=\""))?;
     for (index, stream) in live().enumerate() {
         let (app, name) = (Escaped(stream.app), Escaped(stream.name));
         let gap = if index > 0 { " " } else { "" };
         put(w, format_args!("{gap}{app}/{name}"))?;
     }
     put(w, format_args!("{HEADER}"))?;
+    if none_live {
+        how_to_publish(w, facts)?;
+    }
     for (index, stream) in live().enumerate() {
         article(w, index, &stream, facts)?;
     }
@@ -95,17 +101,14 @@ pub fn page<'a, S: Iterator<Item = StreamView<'a>>>(
         problem(w, &stream)?;
         put(w, format_args!("</article>\n"))?;
     }
-    if live().count() == 0 {
-        how_to_publish(w, facts)?;
-    }
     put(w, format_args!("{BOTTOM}"))
 }
 
 const TOP: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
     <title>rillcast</title><link rel=\"stylesheet\" href=\"/style.css\">\
-    <link rel=\"icon\" href=\"/icon.svg\"><script src=\"/page.js\" defer></script></head>\n\
-    <body data-live=\"";
+    <link rel=\"icon\" href=\"/icon.svg\"><script src=\"/page.js\" defer></script>";
+const REFRESH: &str = "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>";
 const HEADER: &str = "\"><header><h1>rillcast</h1><span>live streams of this box</span></header>\n\
     <main>\n";
 const BOTTOM: &str = "</main>\n<footer>If the picture does not start in this browser, open the \
@@ -301,14 +304,14 @@ mod tests {
         assert!(page.contains("src=\"/hls/live/cam/index.m3u8\""));
         assert!(page.contains("value=\"http://box:8080/hls/live/cam/index.m3u8\""));
         assert!(page.contains("1920×1080 · 4.2 Mbit/s"));
-        assert!(!page.contains("No stream is live"));
+        assert!(!page.contains("No stream is live") && !page.contains("refresh"));
     }
 
     #[test]
     fn page_says_how_to_publish_when_nothing_is_live() {
         let page = rendered(&[StreamView { live: false, ..CAM }]);
         assert!(page.contains("rtmp://box:1935/live/cam"));
-        assert!(page.contains("not live"));
+        assert!(page.contains("not live") && page.contains(REFRESH));
         assert!(!page.contains("<video"));
     }
 

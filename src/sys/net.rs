@@ -161,6 +161,12 @@ pub fn is_dead(socket: BorrowedFd<'_>) -> bool {
     net_raw::tcp_state(socket).map_or(true, |state| state == TCP_CLOSE)
 }
 
+/// Sends full packets only, until our side ends: then the rest and the end go out together.
+pub fn hold_partial_packets(socket: BorrowedFd<'_>) {
+    // Refused or not, the bytes arrive.
+    let _ = net_raw::cork(socket);
+}
+
 /// Makes the close of `socket` a reset that throws its send queue away.
 pub fn reset_when_closed(socket: BorrowedFd<'_>) {
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };

@@ -33,14 +33,23 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> nix::Result<(OwnedFd, SocketAd
 /// Hands connections to accept only when bytes have come, or after about `seconds`.
 pub(super) fn defer_accept(listener: BorrowedFd<'_>, seconds: u32) -> nix::Result<()> {
     let seconds = libc::c_int::try_from(seconds).map_err(|_| Errno::EINVAL)?;
+    set_tcp(listener, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// Sends full packets only, until our side ends.
+pub(super) fn cork(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    set_tcp(socket, libc::TCP_CORK, 1)
+}
+
+fn set_tcp(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> nix::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the option is a c_int and `seconds` is one that outlives the call.
+    // SAFETY: the options used are a c_int each, and `value` is one that outlives the call.
     let outcome = unsafe {
         libc::setsockopt(
-            listener.as_raw_fd(),
+            socket.as_raw_fd(),
             libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
+            option,
+            (&raw const value).cast(),
             len,
         )
     };
@@ -103,6 +112,19 @@ mod tests {
     fn defer_accept_is_taken_by_the_kernel() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(defer_accept(listener.as_fd(), 5), Ok(()));
+    }
+
+    #[test]
+    fn corked_bytes_come_with_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        cork(server.as_fd()).unwrap();
+        server.write_all(b"abc").unwrap();
+        drop(server);
+        let mut got = String::new();
+        std::io::Read::read_to_string(&mut client, &mut got).unwrap();
+        assert_eq!(got, "abc");
     }
 
     #[test]

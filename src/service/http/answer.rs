@@ -164,25 +164,17 @@ impl Desk {
             };
         }
         if name.ends_with('/') {
-            let mut index = heapless::String::<512>::new();
-            // A name that is too long is no stream's.
-            let whole = index.push_str(name).and_then(|()| index.push_str("index.m3u8"));
-            return match whole {
-                Ok(()) => self.playlist(head, request, &index),
-                Err(_) => self.not_found(head, request, &"no such stream is live"),
+            return match index_of(name, "index.m3u8") {
+                Some(index) => self.playlist(head, request, &index),
+                None => self.not_found(head, request, &"no such stream is live"),
             };
         }
-        if self.is_stream(name) {
+        let is_stream = index_of(name, "/index.m3u8")
+            .is_some_and(|index| self.store.borrow().playlist(&index).is_some());
+        if is_stream {
             return self.redirect(head, request, socket);
         }
         self.playlist(head, request, name)
-    }
-
-    fn is_stream(&self, name: &str) -> bool {
-        let store = self.store.borrow();
-        let mut streams = store.streams();
-        name.rsplit_once('/')
-            .is_some_and(|(app, name)| streams.any(|s| s.app == app && s.name == name))
     }
 
     fn playlist(&mut self, head: ResponseHead<'_>, request: &Request<'_>, name: &str) -> Answer {
@@ -441,6 +433,14 @@ impl Desk {
         self.status.add(Counter::HttpBytesOut, len_u64(body_bytes));
         Answer { text: start..HTTP_HEAD_OUT_BYTES + body_bytes, part: None, after: head.after }
     }
+}
+
+/// Path of a stream's playlist; `None` if it is longer than any stream's.
+fn index_of(stream: &str, index: &str) -> Option<heapless::String<512>> {
+    let mut path = heapless::String::new();
+    path.push_str(stream).ok()?;
+    path.push_str(index).ok()?;
+    Some(path)
 }
 
 /// Host and port by which a client finds us: as it says, or our end of the connection.

@@ -9,10 +9,10 @@
 
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use core::time::Duration;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::answer::{Answer, Desk, Part};
+use super::drain::Drain;
 use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
 use crate::proto::http::{Machine, PathBuffer, Progress};
 use crate::status::Counter;
@@ -62,15 +62,6 @@ enum State {
     /// The last answer is queued and our side ended; `linger` while the peer's bytes are still
     /// read, so that no reset eats the answer.
     Ending { linger: bool, read: usize },
-}
-
-/// What the peer has acknowledged, to tell slow from gone.
-#[derive(Clone, Copy, Debug)]
-struct Drain {
-    acked: u64,
-    moved_at: Instant,
-    window_acked: u64,
-    window_at: Instant,
 }
 
 /// A place: empty, or one connection.
@@ -168,11 +159,13 @@ impl Connection {
     /// Keeps the deadlines; called every tick.
     pub(super) fn tick(&mut self, room: &mut [u8], desk: &mut Desk) -> Outcome {
         if self.slot_is_wanted(desk) {
+            log::debug!("http reset peer={} cause=slot-wanted", self.peer);
             desk.count(Counter::HttpResets);
             return self.reset(desk);
         }
         let sending = matches!(self.state, State::Sending { .. });
         if (sending || !self.holds.is_empty()) && self.is_stalled(desk) {
+            log::debug!("http reset peer={} cause=stalled", self.peer);
             desk.count(Counter::HttpTimeouts);
             return self.reset(desk);
         }
@@ -298,11 +291,16 @@ impl Connection {
         if self.holds.is_empty() {
             self.drain = Drain::from(self.queued, desk.now);
         }
+        if answer.part.is_some() && answer.after == After::Close {
+            net::hold_partial_packets(socket);
+        }
         let text = desk.out.get(answer.text).unwrap_or_default();
         let sent = if text.is_empty() {
             0
         } else {
-            match net::transmit(socket, text, answer.part.is_some()) {
+            // Before a close the end goes out with the last bytes, in one packet.
+            let more = answer.part.is_some() || answer.after == After::Close;
+            match net::transmit(socket, text, more) {
                 Transfer::Moved(n) => n,
                 Transfer::Blocked => 0,
                 Transfer::Ended => return Some(self.reset(desk)),
@@ -354,7 +352,8 @@ impl Connection {
         let (after, linger) = (*after, *linger);
         let socket = self.socket.as_ref()?.as_fd();
         if let Some(rest) = spill {
-            match rest.send(socket, part.is_some(), &mut self.queued) {
+            let more = part.is_some() || after == After::Close;
+            match rest.send(socket, more, &mut self.queued) {
                 Transfer::Moved(_) => {}
                 Transfer::Blocked => return Some(Outcome::Wait(Interest::ReadWrite)),
                 Transfer::Ended => return Some(self.reset(desk)),
@@ -491,41 +490,6 @@ impl Connection {
     }
 }
 
-impl Drain {
-    const fn from(acked: u64, now: Instant) -> Self {
-        Self { acked, moved_at: now, window_acked: acked, window_at: now }
-    }
-
-    /// Takes what is acknowledged by `now`; says whether the peer has stood still for `limits.0`
-    /// or been below `SLOW_BYTES_S` for `limits.1`.
-    fn is_stalled(
-        &mut self,
-        acked: u64,
-        unsent: u64,
-        now: Instant,
-        limits: (Duration, Duration),
-    ) -> bool {
-        if unsent == 0 {
-            *self = Self::from(acked, now);
-            return false;
-        }
-        if acked > self.acked {
-            self.acked = acked;
-            self.moved_at = now;
-        }
-        let window = now.since(self.window_at);
-        if window >= limits.1 {
-            let least = crate::limits::HTTP_SLOW_BYTES_S * limits.1.as_secs().max(1);
-            if acked.saturating_sub(self.window_acked) < least {
-                return true;
-            }
-            self.window_acked = acked;
-            self.window_at = now;
-        }
-        now.since(self.moved_at) >= limits.0
-    }
-}
-
 impl Spill {
     /// Sends until all is sent; `Moved` then.
     fn send(&mut self, socket: BorrowedFd<'_>, more: bool, queued: &mut u64) -> Transfer {
@@ -561,40 +525,4 @@ impl Part {
 
 fn len_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
-
-    #[test]
-    fn drain_tells_slow_from_gone() {
-        let second = |s: u64| Instant(s * 1_000_000);
-        let mut drain = Drain::from(0, second(0));
-        for s in 1..=60 {
-            let acked = s * (9 << 10);
-            assert!(!drain.is_stalled(acked, 1 << 20, second(s), LIMITS));
-        }
-        let acked = 60 * (9 << 10);
-        assert!(!drain.is_stalled(acked, 1 << 20, second(69), LIMITS));
-        assert!(drain.is_stalled(acked, 1 << 20, second(70), LIMITS));
-    }
-
-    #[test]
-    fn drain_below_the_least_rate_is_stalled_after_its_window() {
-        let second = |s: u64| Instant(s * 1_000_000);
-        let mut drain = Drain::from(0, second(0));
-        for s in 1..30 {
-            assert!(!drain.is_stalled(s * 1000, 1 << 20, second(s), LIMITS));
-        }
-        assert!(drain.is_stalled(30_000, 1 << 20, second(30), LIMITS));
-    }
-
-    #[test]
-    fn drain_with_nothing_unsent_is_never_stalled() {
-        let mut drain = Drain::from(0, Instant(0));
-        assert!(!drain.is_stalled(0, 0, Instant(u64::MAX), LIMITS));
-    }
 }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod connection;
+mod drain;
 
 use core::cell::RefCell;
 use core::net::IpAddr;
@@ -195,13 +196,22 @@ impl Inner {
         self.set.handle()
     }
 
-    /// Serves what has happened.
+    /// Serves what has happened, and what happens meanwhile: to ask the set again is cheaper than
+    /// a turn of the executor.
     fn turn(&mut self) {
         self.desk.now = clock::now();
-        for event in self.set.take::<HTTP_EVENTS>() {
-            match place_of(event.token) {
-                Some((index, epoch)) => self.serve_place(index, epoch, event),
-                None => self.accept(),
+        let mut served = 0;
+        while served < HTTP_EVENTS {
+            let events = self.set.take::<HTTP_EVENTS>();
+            if events.is_empty() {
+                return;
+            }
+            served += events.len();
+            for event in events {
+                match place_of(event.token) {
+                    Some((index, epoch)) => self.serve_place(index, epoch, event),
+                    None => self.accept(),
+                }
             }
         }
     }

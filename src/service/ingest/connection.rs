@@ -15,7 +15,7 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
-use crate::service::stream::{Stream, Streams};
+use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{ByteRing, FrameRing};
 use crate::sys::random;
@@ -63,6 +63,8 @@ pub(super) enum Fault {
     Stray { bytes: u64, max: u64 },
     #[error("another connection has taken the stream over")]
     Replaced,
+    #[error("publish of {path}: {refusal}")]
+    Publish { path: String, refusal: PublishRefusal },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -226,7 +228,7 @@ impl Connection {
         self.ingest.status.add(Counter::RtmpErrors, 1);
         log::warn!("ingest refused peer={peer} byte={byte} csid={csid} cause=\"{cause}\"");
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let told = matches!(cause, Fault::Session(_));
+        let told = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
         let Some(place) = self.place.as_mut().filter(|_| handshaken) else { return };
         if !told {
             let stream = self.published.first().map_or(0, |published| published.id);
@@ -411,16 +413,10 @@ impl Connection {
             Ok(granted) => granted,
             Err(refusal) => {
                 self.ingest.status.add(Counter::RtmpRefused, 1);
-                log::warn!(
-                    "publish refused peer={peer} stream={} csid={} byte={} cause=\"{refusal}\"",
-                    masked(&path),
-                    self.dechunker.csid(),
-                    self.dechunker.position()
-                );
                 let mut words = heapless::String::<256>::new();
                 let _whole = write!(words, "{refusal}");
                 self.session.reject_publish(id, refusal.reason(), &words, &mut place.out)?;
-                return Ok(());
+                return Err(Fault::Publish { path: masked(&path).to_string(), refusal });
             }
         };
         if let Some(replaced) = replaced {
