@@ -36,7 +36,7 @@ fn main() {
     for _ in 0..rounds {
         let start = cpu();
         assert_eq!(receiver.take(&wire), payload);
-        best = best.min(cpu() - start);
+        best = best.min(cpu().saturating_sub(start));
     }
     let rate = payload as f64 / best.as_secs_f64() / 1e9;
     println!("dechunk chunk={chunk} GBps={rate:.2} payload_KiB={}", payload * rounds / 1024);

@@ -38,7 +38,7 @@ const CONFIG: [u8; 19] = [
 ];
 
 struct Slots {
-    slots: Vec<Slot>,
+    all: Vec<Slot>,
     now: usize,
     at: usize,
 }
@@ -51,7 +51,7 @@ impl Sink for Slots {
     }
 
     fn reserve(&mut self, bytes: usize) -> bool {
-        self.slots[self.now].reserve(self.at + bytes).is_ok()
+        self.all[self.now].reserve(self.at + bytes).is_ok()
     }
 
     fn written(&self) -> usize {
@@ -59,7 +59,7 @@ impl Sink for Slots {
     }
 
     fn room(&mut self) -> &mut [[u8; 188]] {
-        self.slots[self.now].bytes_mut(self.at).as_chunks_mut().0
+        self.all[self.now].bytes_mut(self.at).as_chunks_mut().0
     }
 
     fn wrote(&mut self, packets: usize) {
@@ -69,7 +69,7 @@ impl Sink for Slots {
     fn rewrite(&mut self, _at: usize, _packet: &[u8; 188]) {}
 
     fn finish(&mut self, _segment: &Segment) {
-        self.slots[self.now].end(self.at).unwrap();
+        self.all[self.now].end(self.at).unwrap();
     }
 }
 
@@ -98,10 +98,10 @@ fn main() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let groups: Vec<Group> = (0..SLOTS).map(Group::new).collect();
     let rounds: usize = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(1500);
-    let slots = (0..SLOTS)
+    let all = (0..SLOTS)
         .map(|i| Slot::create(&folder.path().join(i.to_string()), SLOT_BYTES).unwrap())
         .collect();
-    let mut sink = Slots { slots, now: 0, at: 0 };
+    let mut sink = Slots { all, now: 0, at: 0 };
     if std::env::args().any(|arg| arg == "count") {
         segments(&groups, &mut sink, rounds);
         println!("mux payload_KiB={}", bytes_of(&groups, rounds) / 1024);
@@ -166,7 +166,7 @@ fn segments(groups: &[Group], sink: &mut Slots, rounds: usize) -> Duration {
             forced: false,
         });
     }
-    cpu() - start
+    cpu().saturating_sub(start)
 }
 
 fn files(groups: &[Group], folder: &Path, rounds: usize) -> Duration {
@@ -178,5 +178,5 @@ fn files(groups: &[Group], folder: &Path, rounds: usize) -> Duration {
         drop(file);
         std::fs::rename(&new, folder.join(format!("plain{}", i % SLOTS))).unwrap();
     }
-    cpu() - start
+    cpu().saturating_sub(start)
 }

@@ -20,14 +20,13 @@ impl Client {
 
     /// Body of a 200; `None` for any other answer.
     pub(crate) fn get(&mut self, path: &str) -> Option<Vec<u8>> {
-        let mut socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = TcpStream::connect(self.to).ok()?;
-                socket.set_nodelay(true).unwrap();
-                socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                BufReader::with_capacity(64 << 10, socket)
-            }
+        let mut socket = if let Some(socket) = self.socket.take() {
+            socket
+        } else {
+            let socket = TcpStream::connect(self.to).ok()?;
+            socket.set_nodelay(true).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            BufReader::with_capacity(64 << 10, socket)
         };
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.to);
         socket.get_mut().write_all(request.as_bytes()).ok()?;

@@ -3,6 +3,7 @@
 use super::Tools;
 use super::flv;
 use super::http::{Client, Listed, newest_segment};
+use super::offline::segments_below;
 use super::process::{cpu_seconds, memory_of, settle};
 use super::rtmp::{Paced, Publisher, pace};
 use super::servers::{Bench, Kind, Server};
@@ -73,12 +74,7 @@ fn segments_made(server: &Server) -> u64 {
             }
             ever()
         }
-        Kind::Peer => {
-            let files = std::fs::read_dir(server.folder.join("hls")).unwrap().flatten();
-            let is_segment =
-                |name: std::ffi::OsString| name.to_str().is_some_and(|n| n.ends_with(".ts"));
-            files.filter(|file| is_segment(file.file_name())).count() as u64
-        }
+        Kind::Peer => segments_below(&server.folder.join("hls")),
     }
 }
 

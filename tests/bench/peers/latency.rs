@@ -10,6 +10,7 @@ use super::http::{Client, Listed};
 use super::rtmp::{Paced, Publisher, pace};
 use super::servers::{Bench, Kind, Server};
 use super::table::{Row, Target, median};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,14 +35,17 @@ pub(crate) fn listed(bench: &Bench, _: &Tools) -> Vec<Row> {
         let [Paced { keys, .. }] = &paced;
         let lag = |(number, at): &(u64, Instant)| {
             let end = keys.get(usize::try_from(*number).unwrap() + 1)?;
-            Some(at.saturating_duration_since(*end).as_secs_f64() * 1e3)
+            Some(at.checked_duration_since(*end).map_or(-1.0, |lag| lag.as_secs_f64() * 1e3))
         };
         let lags: Vec<f64> = seen.iter().skip(1).filter_map(lag).collect();
         row.complete &= lags.len() as u64 + 3 >= seconds / 2;
+        // Named before its end: then these are not the segments that they are taken for.
+        row.complete &= lags.iter().all(|lag| *lag >= 0.0);
         worst.complete &= lags.iter().all(|lag| *lag < 1000.0);
         let most = lags.iter().copied().max_by(f64::total_cmp);
         if kind == Kind::Ours { &mut worst.ours } else { &mut worst.peer }.extend(most);
-        row.note += &format!(
+        let _ = write!(
+            row.note,
             "{kind:?}: {} segments, median {:.2}, max {:.2} ms. ",
             lags.len(),
             median(&lags).unwrap_or(f64::NAN),

@@ -15,7 +15,7 @@ pub(crate) fn mux(bench: &Bench, tools: &Tools) -> Vec<Row> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     row.ours.extend(field(&text, "recycled_GBps"));
     row.peer.extend(field(&text, "write_fresh_GBps"));
-    row.note = "the peer is plain write(2) of the same payload to a fresh tmpfs file".to_owned();
+    row.note = "the peer is plain write(2) of the same payload to a fresh tmpfs file".into();
     vec![row]
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn segment(bench: &Bench, _: &Tools) -> Vec<Row> {
     }
     row.complete = made[0] >= made[1] && made[1] > 0;
     row.note = format!(
-        "{:.0} MB, ten times 60 s of 1080p, all on tmpfs; segments: ours {}, peer {}; ours {:.0} MB/s",
+        "{:.0} MB: 60 s of 1080p ten times, on tmpfs; segments: ours {}, peer {}; ours {:.0} MB/s",
         bytes / 1e6,
         made[0],
         made[1],
@@ -54,7 +54,7 @@ pub(crate) fn segment(bench: &Bench, _: &Tools) -> Vec<Row> {
     vec![row]
 }
 
-fn segments_below(folder: &Path) -> usize {
+pub(crate) fn segments_below(folder: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(folder).unwrap().flatten() {
         if entry.file_type().unwrap().is_dir() {
@@ -68,11 +68,11 @@ fn segments_below(folder: &Path) -> usize {
 
 pub(crate) fn allocations(_: &Bench, tools: &Tools) -> Vec<Row> {
     let mut row = Row::new("allocations, recv to published", "failed", Target::Most(0.0));
-    let Some(test) = &tools.memory_test else {
-        row.note = "tests/memory.rs is not there".to_owned();
+    let Some(program) = &tools.memory_test else {
+        row.note = "tests/memory.rs is not there".into();
         return vec![row];
     };
-    let output = Command::new(test).args(["--nocapture", "--test-threads=1"]).output().unwrap();
+    let output = Command::new(program).args(["--nocapture", "--test-threads=1"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = text.lines().find(|line| line.starts_with("test result:")).unwrap_or_default();
     let failed = said.split("; ").find_map(|part| part.trim().strip_suffix(" failed"));
@@ -104,6 +104,8 @@ fn counted(name: String, program: &Path, args: &[&str]) -> Row {
     let collect = |rounds: &str| {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+        // Else glibc copies long pieces with `rep movsb`, of which each byte counts.
+        valgrind.env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000");
         let output = valgrind.arg(program).args(args).arg(rounds).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let collected = said.lines().find_map(|line| line.split("Collected : ").nth(1));

@@ -6,6 +6,7 @@ use super::ingest::on_the_air;
 use super::process::cpu_seconds;
 use super::servers::{Bench, Kind};
 use super::table::{Row, Target};
+use std::fmt::Write as _;
 
 /// HTTP/1.0 opens a connection a request; with 1.1 both servers keep it open.
 const MODES: [(&str, bool); 2] = [("HTTP/1.0", false), ("keep-alive", true)];
@@ -58,7 +59,8 @@ fn floods(bench: &Bench, rows: [(Row, bool); 2], segment: bool) -> Vec<Row> {
                     }
                 }
             }
-            row.note += &format!("; ours {:.0}/s, peer {:.0}/s, wrk -c100", rates[0], rates[1]);
+            let [ours, peer] = rates;
+            let _ = write!(row.note, "; ours {ours:.0}/s, peer {peer:.0}/s, wrk -c100");
             row
         })
         .into()
