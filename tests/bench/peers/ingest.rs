@@ -193,3 +193,17 @@ pub(crate) fn on_the_air<T>(
         f(&servers, "s0")
     })
 }
+
+/// Publishes a file in real time under as many names as asked, all arguments as typed.
+pub(crate) fn publish(to: &str, file: &str, streams: &str, seconds: &str) {
+    let (to, count) = (to.parse().unwrap(), streams.parse::<u64>().unwrap());
+    let length = seconds.parse::<u64>().unwrap();
+    let loops = u32::try_from(length / 60 + 2).unwrap();
+    let stream = flv::stream(std::path::Path::new(file), loops, 4096, 1);
+    let paced = |i| {
+        let publisher = Publisher::connect(to, &format!("s{i}"), 4096);
+        Paced::new(publisher, &stream, Duration::from_micros(33_333 * i / count))
+    };
+    let mut paced: Vec<_> = (0..count).map(paced).collect();
+    pace(&mut paced, Duration::from_secs(length));
+}

@@ -1,7 +1,8 @@
 //! Every figure of the project beside its target, and beside the peers in the same run.
 //!
 //! `scripts/bench.sh` builds this, makes the media and runs it in a network namespace of its own;
-//! it is not meant to be started by hand. Servers are compared by processor time, not by the clock
+//! it is not meant to be started by hand, but for `publish ADDRESS FILE.flv STREAMS SECONDS`, which
+//! keeps streams `live/s0`, `live/s1` … on the air at a server that is to be looked at. Servers are compared by processor time, not by the clock
 //! on the wall: other work on the machine disturbs it far less. What is compared runs in turns, or
 //! at the same time where a run lasts long, and medians count.
 
@@ -62,6 +63,13 @@ const GROUPS: &[(&str, Measure)] = &[
 ];
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, to, file, streams, seconds] = words.as_slice()
+        && verb == "publish"
+    {
+        ingest::publish(to, file, streams, seconds);
+        return ExitCode::SUCCESS;
+    }
     let (mut quick, mut asked, mut paths) = (false, Vec::new(), Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
