@@ -387,6 +387,12 @@ pub const HTTP_DEFER_S: u32 = 5;
 /// The one tick that drives all deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// Descriptors that one wait reports; the rest are reported by the next.
+pub const POLL_EVENTS: usize = 64;
+
+/// Tasks that run before the loop looks for news again.
+pub const TASKS_PER_TURN: u32 = 64;
+
 /// Pause before a task that ended is started again.
 pub const RESTART_PAUSE: Duration = Duration::from_secs(1);
 

@@ -13,6 +13,7 @@ use crate::service::card;
 use crate::service::clock;
 use crate::service::http::{self, HttpContext, HttpSettings};
 use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::status::Status;
@@ -22,7 +23,6 @@ use crate::sys::signals::{Asked, Signals};
 use core::cell::RefCell;
 use core::net::SocketAddr;
 use simple_logger::SimpleLogger;
-use smol::{Async, LocalExecutor, Timer};
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -73,8 +73,8 @@ pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
     })?;
     let server = Server::new(config, rtmp, web)?;
     let card = testcard.then(|| TestCard::new(&card_config(clock_ms()))).transpose()?;
-    let executor = Rc::new(LocalExecutor::new());
-    smol::block_on(executor.run(server.run(card, signals, Rc::clone(&executor))))?;
+    let reactor = Reactor::new()?;
+    reactor.run(server.run(card, signals, Rc::clone(&reactor)))??;
     Ok(())
 }
 
@@ -114,60 +114,51 @@ impl Server {
         self,
         card: Option<TestCard>,
         signals: Signals,
-        executor: Rc<LocalExecutor<'static>>,
+        reactor: Rc<Reactor>,
     ) -> io::Result<()> {
         announce(&self.rtmp.local_addr()?, &self.web.local_addr()?, card.is_some());
         let (ingest, rtmp) = (Rc::clone(&self.ingest), self.rtmp);
-        let tasks = Rc::clone(&executor);
-        executor
-            .spawn(async move {
-                loop {
-                    let outcome = match rtmp.try_clone() {
-                        Ok(rtmp) => {
-                            ingest::serve(rtmp, Rc::clone(&ingest), Rc::clone(&tasks)).await
-                        }
-                        Err(error) => Err(error),
-                    };
-                    restart("rtmp", outcome).await;
-                }
-            })
-            .detach();
+        let (tasks, web_tasks) = (Rc::clone(&reactor), Rc::clone(&reactor));
+        reactor.spawn(async move {
+            loop {
+                let outcome = match rtmp.try_clone() {
+                    Ok(rtmp) => ingest::serve(rtmp, Rc::clone(&ingest), Rc::clone(&tasks)).await,
+                    Err(error) => Err(error),
+                };
+                restart("rtmp", outcome, &tasks).await;
+            }
+        });
         let (http, web) = (Rc::clone(&self.http), self.web);
-        executor
-            .spawn(async move {
-                let mut web = Some(web);
-                loop {
-                    let outcome = match web.take() {
-                        Some(web) => http::serve(web, Rc::clone(&http)).await,
-                        None => Err(io::Error::other("the listener is gone")),
-                    };
-                    restart("http", outcome).await;
-                }
-            })
-            .detach();
+        reactor.spawn(async move {
+            let mut web = Some(web);
+            loop {
+                let outcome = match web.take() {
+                    Some(web) => http::serve(web, Rc::clone(&http), Rc::clone(&web_tasks)).await,
+                    None => Err(io::Error::other("the listener is gone")),
+                };
+                restart("http", outcome, &web_tasks).await;
+            }
+        });
         if let Some(card) = card {
-            let streams = Rc::clone(&self.streams);
-            executor
-                .spawn(async move {
-                    if let Err(refusal) = card::run(card, streams).await {
-                        log::error!("test card ended cause=\"{refusal}\"");
-                    }
-                })
-                .detach();
+            let (streams, card_tasks) = (Rc::clone(&self.streams), Rc::clone(&reactor));
+            reactor.spawn(async move {
+                if let Err(refusal) = card::run(card, streams, card_tasks).await {
+                    log::error!("test card ended cause=\"{refusal}\"");
+                }
+            });
         }
         let (ingest, http, store) = (self.ingest, self.http, Rc::clone(&self.store));
-        executor
-            .spawn(async move {
-                loop {
-                    Timer::after(TICK).await;
-                    let now = clock::now();
-                    ingest.tick(now);
-                    http.tick(now);
-                    store.borrow_mut().tick(now);
-                }
-            })
-            .detach();
-        let signals = Async::new_nonblocking(signals)?;
+        let ticks = Rc::clone(&reactor);
+        reactor.spawn(async move {
+            loop {
+                ticks.sleep(TICK).await;
+                let now = clock::now();
+                ingest.tick(now);
+                http.tick(now);
+                store.borrow_mut().tick(now);
+            }
+        });
+        let signals = Source::new(&reactor, signals)?;
         loop {
             signals.readable().await?;
             if let Ok(Some(Asked::Stop)) = signals.get_ref().next() {
@@ -182,12 +173,12 @@ impl Server {
 }
 
 /// Says that a task ended, and waits before it is started again.
-async fn restart(task: &str, outcome: io::Result<()>) {
+async fn restart(task: &str, outcome: io::Result<()>, reactor: &Reactor) {
     match outcome {
         Ok(()) => log::error!("task ended task={task}"),
         Err(error) => log::error!("task ended task={task} cause=\"{error}\""),
     }
-    Timer::after(RESTART_PAUSE).await;
+    reactor.sleep(RESTART_PAUSE).await;
 }
 
 /// Prints where to publish and where to watch.

@@ -6,11 +6,11 @@
 use crate::limits::{CARD_MESSAGE_BYTES_MAX, TAKEOVER_TIME_MIN};
 use crate::media::testcard::{CardKind, TestCard};
 use crate::service::clock;
+use crate::service::reactor::Reactor;
 use crate::service::stream::{PublishRefusal, Streams};
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
 use core::time::Duration;
-use smol::Timer;
 use std::rc::Rc;
 
 /// Path of the test card's stream.
@@ -24,7 +24,11 @@ const TOGETHER_MS: u64 = 5;
 ///
 /// # Errors
 /// `PublishRefusal` if its stream cannot be had.
-pub async fn run(mut card: TestCard, streams: Rc<Streams>) -> Result<(), PublishRefusal> {
+pub async fn run(
+    mut card: TestCard,
+    streams: Rc<Streams>,
+    reactor: Rc<Reactor>,
+) -> Result<(), PublishRefusal> {
     let id = streams.new_publisher();
     let start = clock::now();
     let (stream, _replaced) = streams.publish(PATH, id, start, TAKEOVER_TIME_MIN)?;
@@ -49,7 +53,8 @@ pub async fn run(mut card: TestCard, streams: Rc<Streams>) -> Result<(), Publish
             sender.send(kind, message.timestamp, body, now);
         }
         streams.settle(stream);
-        Timer::after(Duration::from_millis(card.due_ms().saturating_sub(elapsed).max(1))).await;
+        let wait = card.due_ms().saturating_sub(elapsed).max(1);
+        reactor.sleep(Duration::from_millis(wait)).await;
     }
 }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod files;
 pub mod http;
 pub mod ingest;
+pub mod reactor;
 pub mod store;
 pub mod stream;
 pub mod web;

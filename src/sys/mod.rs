@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod net;
 mod net_raw;
+pub mod poll;
 pub mod random;
 pub mod signals;
 pub mod slots;

@@ -17,11 +17,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use smol::Async;
-
 use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
+use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
     HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
@@ -159,8 +158,12 @@ impl HttpContext {
 ///
 /// # Errors
 /// The kernel's; a connection's errors end only that connection.
-pub async fn serve(listener: Listener, ctx: Rc<HttpContext>) -> io::Result<()> {
-    let set = Async::new_nonblocking(ctx.inner.borrow_mut().attach(listener)?)?;
+pub async fn serve(
+    listener: Listener,
+    ctx: Rc<HttpContext>,
+    reactor: Rc<Reactor>,
+) -> io::Result<()> {
+    let set = Source::new(&reactor, ctx.inner.borrow_mut().attach(listener)?)?;
     loop {
         set.readable().await?;
         ctx.inner.borrow_mut().turn();

@@ -15,6 +15,7 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::reactor::Source;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{ByteRing, FrameRing};
@@ -25,7 +26,6 @@ use crate::wire::rtmp::aggregate::{Aggregate, AggregateError};
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
-use smol::Async;
 use std::io::{self, IoSliceMut, Read as _, Write as _};
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -144,7 +144,7 @@ impl Connection {
 
     /// Reads once: what is left of a large chunk goes straight into its message's place, the rest
     /// into the byte ring, with one system call.
-    pub(super) fn receive(&mut self, socket: &Async<TcpStream>) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, socket: &Source<TcpStream>) -> io::Result<Received> {
         let Some(place) = &mut self.place else { return Ok(Received { bytes: 0, filled: false }) };
         let room = place.rx.window();
         let mut guards = Guards::of(&self.published, &self.ingest.streams);
@@ -199,7 +199,7 @@ impl Connection {
         self.place.as_ref().map_or(&[], |place| place.out.pending())
     }
 
-    pub(super) fn send(&mut self, socket: &Async<TcpStream>) -> io::Result<()> {
+    pub(super) fn send(&mut self, socket: &Source<TcpStream>) -> io::Result<()> {
         let Some(place) = &mut self.place else { return Ok(()) };
         let sent = socket.get_ref().write(place.out.pending())?;
         place.out.sent(sent);

@@ -14,6 +14,7 @@ use crate::limits::{
 };
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
+use crate::service::reactor::{Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
 use crate::status::{Counter, Status};
 use crate::sys::net::keep_alive;
@@ -22,7 +23,7 @@ use connection::{Connection, Fault, Place};
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::time::Duration;
-use smol::{Async, LocalExecutor, Timer, future};
+use smol::future;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -66,7 +67,7 @@ enum Phase {
 #[derive(Debug)]
 struct Live {
     id: PublisherId,
-    socket: Async<TcpStream>,
+    socket: Source<TcpStream>,
     peer: SocketAddr,
     phase: Cell<Phase>,
     /// When this phase began or, while publishing, when the last byte came.
@@ -151,27 +152,24 @@ impl Live {
 pub async fn serve(
     listener: TcpListener,
     ingest: Rc<Ingest>,
-    executor: Rc<LocalExecutor<'static>>,
+    reactor: Rc<Reactor>,
 ) -> io::Result<()> {
-    let listener = Async::new(listener)?;
+    listener.set_nonblocking(true)?;
+    let listener = Source::new(&reactor, listener)?;
     loop {
-        match listener.accept().await {
-            Ok((socket, peer)) => admit(socket, peer, &ingest, &executor),
+        match listener.get_ref().accept() {
+            Ok((socket, peer)) => admit(socket, peer, &ingest, &reactor),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.readable().await?,
             Err(error) => {
                 log::warn!("ingest accept paused cause=\"{error}\"");
-                Timer::after(ACCEPT_PAUSE).await;
+                reactor.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
 /// Gives a connection its place and its task.
-fn admit(
-    socket: Async<TcpStream>,
-    peer: SocketAddr,
-    ingest: &Rc<Ingest>,
-    executor: &LocalExecutor<'static>,
-) {
+fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor>) {
     ingest.status.add(Counter::RtmpAccepted, 1);
     let free = ingest.places.borrow().len();
     let Some(place) = ingest.places.borrow_mut().pop() else {
@@ -185,10 +183,19 @@ fn admit(
         ingest.status.add(Counter::RtmpRefused, 1);
         Admission::Refused("every publisher place is taken: raise limits.publishers")
     };
-    if let Err(error) = socket.get_ref().set_nodelay(true) {
-        log::debug!("nodelay refused peer={peer} cause=\"{error}\"");
-    }
-    keep_alive(socket.get_ref());
+    keep_alive(&socket);
+    let joined = socket
+        .set_nonblocking(true)
+        .and_then(|()| socket.set_nodelay(true))
+        .and_then(|()| Source::new(reactor, socket));
+    let socket = match joined {
+        Ok(socket) => socket,
+        Err(error) => {
+            log::warn!("ingest lost peer={peer} cause=\"{error}\"");
+            ingest.places.borrow_mut().push(place);
+            return;
+        }
+    };
     let live = Rc::new(Live {
         id: ingest.streams.new_publisher(),
         socket,
@@ -200,7 +207,7 @@ fn admit(
     ingest.live.borrow_mut().push(Rc::clone(&live));
     let ingest = Rc::clone(ingest);
     let connection = Connection::new(place, live, ingest, admission);
-    executor.spawn(run(connection)).detach();
+    reactor.spawn(run(connection));
 }
 
 /// One connection from its first byte to its last.
@@ -239,7 +246,7 @@ async fn publish(connection: &mut Connection) -> Result<(), Fault> {
 }
 
 /// Sends what is pending.
-async fn flush(connection: &mut Connection, socket: &Async<TcpStream>) -> Result<(), Fault> {
+async fn flush(connection: &mut Connection, socket: &Source<TcpStream>) -> Result<(), Fault> {
     while !connection.pending().is_empty() {
         match connection.send(socket) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
@@ -259,7 +266,15 @@ async fn part(live: &Live) {
         return;
     }
     let mut scratch = [0; 512];
-    while let Ok(1..) =
-        live.socket.read_with(|mut socket| io::Read::read(&mut socket, &mut scratch)).await
-    {}
+    loop {
+        match io::Read::read(&mut live.socket.get_ref(), &mut scratch) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if live.socket.readable().await.is_err() {
+                    return;
+                }
+            }
+            Ok(0) | Err(_) => return,
+        }
+    }
 }

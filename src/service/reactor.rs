@@ -1,0 +1,302 @@
+//! The loop: runs the tasks of the executor, and waits for descriptors and times in between.
+//!
+//! One thread does both. async-io would park a second one that competes for the events, and
+//! re-arm three descriptors for each of them: for a camera's 77 messages a second that costs more
+//! than the messages (measured: 0.76 % of a core for one stream, against 0.2 % with this loop).
+//! A descriptor here is added once and stays armed; a wake-up is one wait and one read.
+//!
+//! A task waits with `Source::readable`, `Source::writable` or `Reactor::sleep`. Nothing here
+//! reads or writes.
+
+use crate::limits::TASKS_PER_TURN;
+use crate::service::clock;
+use crate::sys::poll::{Interest, Poller};
+use crate::time::Instant;
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use smol::LocalExecutor;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// The loop's memory: tasks, descriptors, times.
+#[derive(Debug)]
+pub struct Reactor {
+    executor: LocalExecutor<'static>,
+    poller: Poller,
+    slots: RefCell<Vec<Slot>>,
+    sleepers: RefCell<Vec<Sleeper>>,
+}
+
+/// What is known of a descriptor.
+#[derive(Debug)]
+struct Slot {
+    used: bool,
+    armed: Interest,
+    ready: bool,
+    waiter: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    until: Instant,
+    waker: Waker,
+}
+
+impl Reactor {
+    /// A loop with nothing to do.
+    ///
+    /// # Errors
+    /// The kernel's, when it has no descriptor left.
+    pub fn new() -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            executor: LocalExecutor::new(),
+            poller: Poller::new()?,
+            slots: RefCell::new(Vec::new()),
+            sleepers: RefCell::new(Vec::new()),
+        }))
+    }
+
+    /// Starts a task that nobody waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task).detach();
+    }
+
+    /// Runs all tasks until `main` is done.
+    ///
+    /// # Errors
+    /// The kernel's, when it can no longer wait.
+    pub fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> io::Result<T> {
+        let main = self.executor.spawn(main);
+        while !main.is_finished() {
+            let mut ran = 0;
+            while ran < TASKS_PER_TURN && self.executor.try_tick() {
+                ran += 1;
+            }
+            if !main.is_finished() {
+                self.turn(ran == TASKS_PER_TURN)?;
+            }
+        }
+        Ok(smol::future::block_on(main))
+    }
+
+    /// Waits for `wait`.
+    pub async fn sleep(&self, wait: Duration) {
+        let until = clock::now().after(wait);
+        let mut asleep = false;
+        poll_fn(|cx: &mut Context<'_>| {
+            if clock::now() >= until {
+                return Poll::Ready(());
+            }
+            if !asleep {
+                asleep = true;
+                let waker = cx.waker().clone();
+                self.sleepers.borrow_mut().push(Sleeper { until, waker });
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits for news, not at all when tasks are `busy`, and wakes who asked for it.
+    fn turn(&self, busy: bool) -> io::Result<()> {
+        let wait_ms = if busy { Some(0) } else { self.next_ms() };
+        for ready in self.poller.wait(wait_ms)? {
+            let Ok(token) = usize::try_from(ready.token) else { continue };
+            self.notice(token);
+        }
+        let mut sleepers = self.sleepers.borrow_mut();
+        if !sleepers.is_empty() {
+            let now = clock::now();
+            while let Some(due) = sleepers.iter().position(|sleeper| sleeper.until <= now) {
+                sleepers.swap_remove(due).waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Milliseconds to the next time that somebody waits for, rounded up.
+    fn next_ms(&self) -> Option<u16> {
+        let sleepers = self.sleepers.borrow();
+        let next = sleepers.iter().map(|sleeper| sleeper.until).min()?;
+        let micros = next.since(clock::now()).as_micros();
+        Some(u16::try_from(micros.div_ceil(1000)).unwrap_or(u16::MAX))
+    }
+
+    fn notice(&self, token: usize) {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(token).filter(|slot| slot.used) else { return };
+        slot.ready = true;
+        if let Some(waiter) = slot.waiter.take() {
+            waiter.wake();
+        }
+    }
+
+    fn join(&self) -> usize {
+        let mut slots = self.slots.borrow_mut();
+        let new = || Slot { used: true, armed: Interest::None, ready: false, waiter: None };
+        if let Some(free) = slots.iter().position(|slot| !slot.used)
+            && let Some(slot) = slots.get_mut(free)
+        {
+            *slot = new();
+            return free;
+        }
+        slots.push(new());
+        slots.len() - 1
+    }
+}
+
+/// A descriptor that tasks wait for; it leaves the loop when this is dropped.
+#[derive(Debug)]
+pub struct Source<T: AsFd> {
+    reactor: Rc<Reactor>,
+    slot: usize,
+    io: T,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Puts a descriptor, which must not block, into the loop.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(reactor: &Rc<Reactor>, io: T) -> io::Result<Self> {
+        let slot = reactor.join();
+        let source = Self { reactor: Rc::clone(reactor), slot, io };
+        let token = u64::try_from(slot).map_err(io::Error::other)?;
+        source.reactor.poller.add(&source.io, token, Interest::None)?;
+        Ok(source)
+    }
+
+    /// What was put in.
+    pub const fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Waits until there is something to read, a connection to accept, or the end.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.wait(Interest::Read).await
+    }
+
+    /// Waits until there is room to write. Reading is not waited for meanwhile.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.wait(Interest::Write).await
+    }
+
+    async fn wait(&self, interest: Interest) -> io::Result<()> {
+        self.arm(interest)?;
+        poll_fn(|cx: &mut Context<'_>| {
+            let mut slots = self.reactor.slots.borrow_mut();
+            let Some(slot) = slots.get_mut(self.slot) else { return Poll::Ready(()) };
+            if core::mem::take(&mut slot.ready) {
+                return Poll::Ready(());
+            }
+            slot.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Asks the kernel for `interest` unless it was asked already.
+    fn arm(&self, interest: Interest) -> io::Result<()> {
+        let mut slots = self.reactor.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(self.slot) else { return Ok(()) };
+        slot.ready = false;
+        if slot.armed != interest {
+            slot.armed = interest;
+            let token = u64::try_from(self.slot).map_err(io::Error::other)?;
+            self.reactor.poller.change(&self.io, token, interest)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: AsFd> Drop for Source<T> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.reactor.slots.borrow_mut().get_mut(self.slot) {
+            slot.used = false;
+            slot.waiter = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    fn pair(reactor: &Rc<Reactor>) -> (UnixStream, Source<UnixStream>) {
+        let (a, b) = UnixStream::pair().unwrap();
+        b.set_nonblocking(true).unwrap();
+        (a, Source::new(reactor, b).unwrap())
+    }
+
+    #[test]
+    fn reactor_wakes_a_reader_and_keeps_times() {
+        let reactor = Reactor::new().unwrap();
+        let (mut a, b) = pair(&reactor);
+        let clone = Rc::clone(&reactor);
+        reactor.spawn(async move {
+            clone.sleep(Duration::from_millis(20)).await;
+            a.write_all(b"x").unwrap();
+            clone.sleep(Duration::from_secs(60)).await;
+        });
+        let start = clock::now();
+        let got = reactor.run(async move {
+            b.readable().await.unwrap();
+            let mut byte = [0];
+            b.get_ref().read_exact(&mut byte).unwrap();
+            byte
+        });
+        assert_eq!(got.unwrap(), *b"x");
+        let waited = clock::now().since(start);
+        assert!(waited >= Duration::from_millis(20) && waited < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn reactor_waits_for_room_without_spinning_on_unread_bytes() {
+        let reactor = Reactor::new().unwrap();
+        let (mut a, b) = pair(&reactor);
+        a.write_all(b"unread").unwrap();
+        a.set_nonblocking(true).unwrap();
+        while b.get_ref().write(&[0; 4096]).is_ok() {}
+        let turns = Rc::new(Cell::new(0));
+        let (counter, clone) = (Rc::clone(&turns), Rc::clone(&reactor));
+        reactor.spawn(async move {
+            clone.sleep(Duration::from_millis(50)).await;
+            let mut room = [0; 65_536];
+            while a.read(&mut room).is_ok() {}
+        });
+        let done = reactor.run(async move {
+            let wait = b.writable();
+            let mut wait = core::pin::pin!(wait);
+            poll_fn(|cx| {
+                counter.set(counter.get() + 1);
+                wait.as_mut().poll(cx)
+            })
+            .await
+        });
+        assert!(done.unwrap().is_ok());
+        assert!(turns.get() <= 4, "{} polls", turns.get());
+    }
+
+    #[test]
+    fn reactor_gives_the_place_of_a_dropped_source_to_the_next() {
+        let reactor = Reactor::new().unwrap();
+        let (_a, first) = pair(&reactor);
+        let slot = first.slot;
+        drop(first);
+        let (_b, second) = pair(&reactor);
+        assert_eq!(second.slot, slot);
+    }
+}

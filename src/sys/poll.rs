@@ -1,0 +1,105 @@
+//! Waiting for many descriptors at once.
+//!
+//! Level-triggered: a member is reported as long as it is ready for what was asked.
+//! Source: epoll(7).
+
+use crate::limits::POLL_EVENTS;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use std::io;
+use std::os::fd::AsFd;
+
+/// What a member waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing for now.
+    None,
+    /// Bytes, connections, or the end.
+    Read,
+    /// Room to write.
+    Write,
+}
+
+/// A member that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The token it was added with.
+    pub token: u64,
+}
+
+/// A set of descriptors.
+#[derive(Debug)]
+pub struct Poller {
+    epoll: Epoll,
+}
+
+impl Poller {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
+    }
+
+    /// Adds a descriptor; it leaves the set when it is closed.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add(&self, fd: &impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(self.epoll.add(fd, event(token, interest))?)
+    }
+
+    /// Changes what a member waits for.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn change(&self, fd: &impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(self.epoll.modify(fd, &mut event(token, interest))?)
+    }
+
+    /// Waits until a member is ready or `wait_ms` have passed, for ever if `None`.
+    ///
+    /// # Errors
+    /// The kernel's; a signal is no error.
+    pub fn wait(&self, wait_ms: Option<u16>) -> io::Result<heapless::Vec<Ready, POLL_EVENTS>> {
+        let mut events = [EpollEvent::empty(); POLL_EVENTS];
+        let timeout = wait_ms.map_or(EpollTimeout::NONE, EpollTimeout::from);
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Err(nix::errno::Errno::EINTR) => 0,
+            outcome => outcome?,
+        };
+        Ok(events.iter().take(count).map(|event| Ready { token: event.data() }).collect())
+    }
+}
+
+fn event(token: u64, interest: Interest) -> EpollEvent {
+    let flags = match interest {
+        Interest::None => EpollFlags::empty(),
+        Interest::Read => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
+        Interest::Write => EpollFlags::EPOLLOUT,
+    };
+    EpollEvent::new(flags, token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn poller_reports_while_ready_and_only_what_was_asked() {
+        let (mut a, b) = UnixStream::pair().unwrap();
+        let poller = Poller::new().unwrap();
+        poller.add(&b, 7, Interest::Read).unwrap();
+        assert!(poller.wait(Some(0)).unwrap().is_empty());
+        a.write_all(b"x").unwrap();
+        for _ in 0..2 {
+            assert_eq!(poller.wait(Some(1000)).unwrap().as_slice(), [Ready { token: 7 }]);
+        }
+        poller.change(&b, 7, Interest::None).unwrap();
+        assert!(poller.wait(Some(0)).unwrap().is_empty());
+        poller.change(&b, 7, Interest::Write).unwrap();
+        assert_eq!(poller.wait(Some(1000)).unwrap().len(), 1);
+    }
+}
