@@ -7,7 +7,7 @@
 use crate::app::budget::{Budget, Kind};
 use crate::app::offline::card_config;
 use crate::config::settings::Config;
-use crate::limits::{HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
+use crate::limits::{DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
 use crate::media::testcard::{TestCard, TestCardError};
 use crate::service::card;
 use crate::service::clock;
@@ -17,6 +17,7 @@ use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::status::Status;
+use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
 use crate::sys::signals::{Asked, Signals};
@@ -100,6 +101,7 @@ impl Server {
         let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
+        allow_descriptors(config);
         let publishers = usize::try_from(config.limits_publishers).unwrap_or(usize::MAX);
         let viewers = usize::try_from(config.limits_viewers).unwrap_or(usize::MAX);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
@@ -169,6 +171,21 @@ impl Server {
         self.streams.leave_all(clock::now());
         self.store.borrow_mut().list_all();
         Ok(())
+    }
+}
+
+/// Makes sure that every connection and slot can have its descriptor, or says which cannot.
+fn allow_descriptors(config: &Config) {
+    let connections = u64::from(config.limits_viewers) + u64::from(config.limits_publishers);
+    let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
+    let need = connections + slots + DESCRIPTORS_SPARE;
+    match descriptors::allow(need) {
+        Ok(may) if may < need => log::warn!(
+            "descriptors are few may={may} need={need} cure=\"raise the limit of open files, or \
+             lower limits.viewers\""
+        ),
+        Ok(_) => {}
+        Err(error) => log::warn!("descriptors unknown cause=\"{error}\""),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel, one safe function per call.
 
 pub mod clock;
+pub mod descriptors;
 pub mod folder;
 pub mod net;
 mod net_raw;
