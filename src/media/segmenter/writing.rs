@@ -211,8 +211,10 @@ impl Segmenter {
                 return None;
             }
             if self.video_runs(dts) {
-                // The next picture must not find the clock ahead of itself.
-                until = dts.min(last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1)));
+                // The next picture must not find the clock ahead of itself; nor may audio be
+                // a second ahead of the clock (H.222.0 §2.4.2.6).
+                let picture = last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1));
+                until = picture.max(dts.minus(VIDEO_LATE_TICKS)).min(dts);
             }
         }
         self.mux.advance_clock(Track::Video, until, sink);
