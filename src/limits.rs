@@ -146,6 +146,16 @@ pub const STRAY_BYTES_MAX: u64 = 64 << 10;
 /// Reads in a row before other connections get their turn: half a megabyte, under 1 ms on a Pi.
 pub const READS_PER_TURN: u32 = 8;
 
+/// Media time that may gather in the kernel between two messages before a publisher's bytes are
+/// read: below any frame distance, so that audio rides along with the next picture.
+pub const GATHER_TIME: Duration = Duration::from_millis(15);
+
+/// Bytes that may gather at most; far below what the kernel holds.
+pub const GATHER_BYTES_MAX: u32 = 16 << 10;
+
+/// Silence after which a publisher's bytes are no longer gathered: what waits may be a command.
+pub const GATHER_PAUSE_MAX: Duration = Duration::from_millis(100);
+
 /// Pause after a failed accept: most likely no descriptor is left, and trying at once would burn
 /// the processor.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

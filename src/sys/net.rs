@@ -180,6 +180,13 @@ pub fn finish(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
 }
 
+/// Makes a socket readable only when `bytes` have come, or the end; at once if they are there.
+/// Where the kernel will not, it stays readable earlier.
+pub fn wake_from(socket: BorrowedFd<'_>, bytes: u32) {
+    let asked = net_raw::low_water(socket, bytes);
+    debug_assert!(asked.is_ok());
+}
+
 /// Asks the kernel to notice a peer that is gone without a word: first probe after 20 s.
 pub fn keep_alive(socket: &impl AsFd) {
     let fd = socket.as_fd();
@@ -368,6 +375,27 @@ mod tests {
         assert_eq!((event.token, event.readable, event.ended), (7, true, false));
         drop(client);
         while !set.take::<4>().iter().any(|event| event.ended) {}
+    }
+
+    #[test]
+    fn socket_is_readable_from_its_low_water_mark_on_and_at_the_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        wake_from(server.as_fd(), 4);
+        let poller = crate::sys::poll::Poller::new().unwrap();
+        poller.add(&server, 1, crate::sys::poll::Interest::Read).unwrap();
+        client.write_all(b"abc").unwrap();
+        assert!(poller.wait(Some(30)).unwrap().is_empty());
+        client.write_all(b"d").unwrap();
+        assert_eq!(poller.wait(Some(2000)).unwrap().len(), 1);
+        wake_from(server.as_fd(), 100);
+        assert!(poller.wait(Some(0)).unwrap().is_empty());
+        wake_from(server.as_fd(), 1);
+        assert_eq!(poller.wait(Some(2000)).unwrap().len(), 1);
+        wake_from(server.as_fd(), 100);
+        drop(client);
+        assert_eq!(poller.wait(Some(2000)).unwrap().len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The socket calls that nix has no safe function for. Used by `sys::net` alone.
 
-#![expect(unsafe_code, reason = "accept4 with the peer, and three socket options")]
+#![expect(unsafe_code, reason = "accept4 with the peer, and four socket options")]
 
 use core::mem::size_of;
 use core::net::{IpAddr, SocketAddr};
@@ -41,17 +41,26 @@ pub(super) fn cork(socket: BorrowedFd<'_>) -> nix::Result<()> {
     set_tcp(socket, libc::TCP_CORK, 1)
 }
 
+/// Makes a socket readable only when `bytes` have come, or the end.
+pub(super) fn low_water(socket: BorrowedFd<'_>, bytes: u32) -> nix::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
 fn set_tcp(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> nix::Result<()> {
+    set(socket, libc::IPPROTO_TCP, option, value)
+}
+
+fn set(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> nix::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the options used are a c_int each, and `value` is one that outlives the call.
     let outcome = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            option,
-            (&raw const value).cast(),
-            len,
-        )
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), len)
     };
     Errno::result(outcome).map(drop)
 }

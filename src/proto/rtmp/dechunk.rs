@@ -263,6 +263,12 @@ impl Dechunker {
         }
     }
 
+    /// Whether every message that began is complete.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.streams.iter().all(|stream| stream.partial.is_none())
+    }
+
     /// Bytes of the chunk stream used so far, the handshake not counted.
     #[must_use]
     pub const fn position(&self) -> u64 {

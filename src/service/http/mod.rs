@@ -123,6 +123,7 @@ impl HttpContext {
             set: WaitSet::new()?,
             listener: None,
             listening: false,
+            idle: false,
             addresses_at: clock::now(),
         };
         Ok(Self { inner: RefCell::new(inner) })
@@ -181,6 +182,8 @@ struct Inner {
     listener: Option<Listener>,
     /// Whether the listener is in the set.
     listening: bool,
+    /// Nobody was there at the last tick, which then left date and addresses as they were.
+    idle: bool,
     /// When the own addresses were listed.
     addresses_at: Instant,
 }
@@ -252,6 +255,9 @@ impl Inner {
 
     fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
         self.desk.count(Counter::HttpAccepted);
+        if core::mem::take(&mut self.idle) {
+            self.look_around(self.desk.now);
+        }
         let crowded = !(self.desk.settings.is_loopback)(peer)
             && self.connections_of(peer) >= self.desk.settings.per_address;
         let Some(index) = self.free.pop_if(|_| !crowded) else {
@@ -271,18 +277,28 @@ impl Inner {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.desk.set_time(now);
-        if now.since(self.addresses_at) >= ADDRESSES_FOR {
-            self.desk.own = net::own_addresses();
-            self.addresses_at = now;
-        }
         if let Some(listener) = &self.listener
             && !self.listening
         {
             self.listening = self.set.add_listener(listener, LISTENER).is_ok();
         }
+        if self.free.len() == self.places.len() {
+            // Nobody is there: an idle board has nothing to look at ten times a second.
+            self.idle = true;
+            return;
+        }
+        self.look_around(now);
         for index in 0..self.places.len() {
             self.drive(index, Connection::tick);
+        }
+    }
+
+    /// Takes the time, and the own addresses when they have not been looked at for a while.
+    fn look_around(&mut self, now: Instant) {
+        self.desk.set_time(now);
+        if now.since(self.addresses_at) >= ADDRESSES_FOR {
+            self.desk.own = net::own_addresses();
+            self.addresses_at = now;
         }
     }
 

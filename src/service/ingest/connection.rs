@@ -4,6 +4,7 @@
 //! ring they were assembled in. Everything happens in `advance`; nothing waits. Says in one log
 //! line why a connection ended: peer, stream byte, chunk stream, what was expected and seen.
 
+use super::pace::Pace;
 use super::{Ingest, Live, Phase};
 use crate::limits::{
     PUBLISHES_MAX, RX_BYTES, SCRATCH_BYTES, SCRATCH_MESSAGES, STRAY_BYTES_MAX,
@@ -108,6 +109,7 @@ pub(super) struct Connection {
     direct: usize,
     total: u64,
     stray: u64,
+    pace: Pace,
 }
 
 /// What a message asks the connection to do, free of borrows.
@@ -135,6 +137,7 @@ impl Connection {
             direct: 0,
             total: 0,
             stray: 0,
+            pace: Pace::new(clock::now()),
         })
     }
 
@@ -184,6 +187,10 @@ impl Connection {
             self.total += more;
         }
         let outcome = self.messages(now);
+        self.pace.count(more, now);
+        let gathers = self.live.phase.get() == Phase::Publishing;
+        let between = gathers && outcome.is_ok() && self.dechunker.is_between_messages();
+        self.live.gather(if between { self.pace.gather() } else { 1 });
         if let Some(place) = &mut self.place {
             self.session.bytes_received(self.total, &mut place.out);
         }

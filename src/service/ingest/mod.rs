@@ -7,17 +7,18 @@
 //! Source: RTMP 1.0 §5–7.
 
 mod connection;
+mod pace;
 
 use crate::limits::{
-    ACCEPT_PAUSE, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES,
-    SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
+    ACCEPT_PAUSE, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX, READS_PER_TURN,
+    REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
 };
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
 use crate::service::reactor::{Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
 use crate::status::{Counter, Status};
-use crate::sys::net::keep_alive;
+use crate::sys::net::{keep_alive, wake_from};
 use crate::time::Instant;
 use connection::{Connection, Fault, Place};
 use core::cell::{Cell, RefCell};
@@ -26,6 +27,7 @@ use core::time::Duration;
 use smol::future;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 /// How long a peer may take; the product's are `Deadlines::STANDARD`.
@@ -72,6 +74,8 @@ struct Live {
     phase: Cell<Phase>,
     /// When this phase began or, while publishing, when the last byte came.
     since: Cell<Instant>,
+    /// Bytes that make the socket readable.
+    gather: Cell<u32>,
     /// Why it was shut down from outside.
     ended: Cell<Option<&'static str>>,
 }
@@ -114,8 +118,11 @@ impl Ingest {
                 Phase::Publishing => (self.deadlines.silence, "publisher is silent"),
                 Phase::Ending => (self.deadlines.linger, "peer does not close"),
             };
-            if now.since(live.since.get()) >= limit {
+            let quiet = now.since(live.since.get());
+            if quiet >= limit {
                 live.end(why);
+            } else if quiet >= GATHER_PAUSE_MAX {
+                live.gather(1);
             }
         }
     }
@@ -134,6 +141,13 @@ impl Live {
             self.ended.set(Some(why));
             // The task that waits for this socket sees its end. An error means it is gone already.
             let _gone = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Asks the kernel to report the socket from `bytes` on.
+    fn gather(&self, bytes: u32) {
+        if self.gather.replace(bytes) != bytes {
+            wake_from(self.socket.get_ref().as_fd(), bytes);
         }
     }
 
@@ -202,6 +216,7 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
         peer,
         phase: Cell::new(Phase::Handshake),
         since: Cell::new(clock::now()),
+        gather: Cell::new(1),
         ended: Cell::new(None),
     });
     ingest.live.borrow_mut().push(Rc::clone(&live));

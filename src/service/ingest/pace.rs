@@ -1,0 +1,67 @@
+//! How many bytes of a publisher are worth a wake-up.
+//!
+//! A live stream is dozens of small messages a second, and waking for each costs more than the
+//! message. Between messages the kernel is asked to report only once about `GATHER_TIME` worth of
+//! the stream has come; inside a message every byte counts, so that no picture waits for its own
+//! end. Reads no clock and asks nothing of the kernel itself.
+
+use crate::limits::{GATHER_BYTES_MAX, GATHER_TIME};
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Time over which the rate is measured.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The rate of one publisher.
+#[derive(Debug)]
+pub(super) struct Pace {
+    since: Instant,
+    bytes: u64,
+    gather: u32,
+}
+
+impl Pace {
+    /// Nothing is known yet: every byte is worth it.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { since: now, bytes: 0, gather: 1 }
+    }
+
+    /// Counts what came.
+    pub(super) fn count(&mut self, bytes: u64, now: Instant) {
+        self.bytes += bytes;
+        let window = now.since(self.since);
+        if window < WINDOW {
+            return;
+        }
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(1);
+        let gather_micros = u64::try_from(GATHER_TIME.as_micros()).unwrap_or(0);
+        let gather = self.bytes.saturating_mul(gather_micros) / micros;
+        self.gather = u32::try_from(gather).unwrap_or(u32::MAX).clamp(1, GATHER_BYTES_MAX);
+        self.since = now;
+        self.bytes = 0;
+    }
+
+    /// Bytes to wait for between two messages.
+    pub(super) const fn gather(&self) -> u32 {
+        self.gather
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_gathers_a_share_of_the_rate_within_its_bounds() {
+        let second = |s: u64| Instant(s * 1_000_000);
+        let mut pace = Pace::new(second(0));
+        pace.count(1_000_000, Instant(500_000));
+        assert_eq!(pace.gather(), 1, "not yet measured");
+        pace.count(0, second(1));
+        assert_eq!(pace.gather(), 15_000);
+        pace.count(100_000_000, second(2));
+        assert_eq!(pace.gather(), GATHER_BYTES_MAX);
+        pace.count(0, second(3));
+        assert_eq!(pace.gather(), 1);
+    }
+}
