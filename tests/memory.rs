@@ -249,8 +249,8 @@ fn wake_ups(thread: &str) -> u64 {
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Allocations of the whole server for each wake-up of its thread. Measured: 2.1; async-io takes some
-/// for each round of its reactor (timers, wakers); the program adds none.
+/// Allocations of the whole server for each wake-up of its thread. Measured: 2.1, which are those
+/// of the reactor and of timers; the program adds none.
 const PER_WAKE_UP_MAX: u64 = 3;
 
 #[test]

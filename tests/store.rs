@@ -438,7 +438,7 @@ fn tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on() {
     config.extend(PPS);
     send(0, &config, &mut store);
     let picture = |n: u32, bytes: u32| {
-        let key = n % 50 == 0;
+        let key = n.is_multiple_of(50);
         let mut payload = vec![if key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
         payload.extend(bytes.to_be_bytes());
         payload.push(if key { 0x65 } else { 0x41 });

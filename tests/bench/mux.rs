@@ -3,6 +3,17 @@
 //! Prints one line: gigabytes of payload per second of each, and the ratio. Both sides take the
 //! same access units from the same memory, of a 4 Mbit/s stream: a keyframe and 59 smaller ones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::pedantic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::std_instead_of_core,
+    reason = "a bench reads the clock, and a panic is how it speaks"
+)]
+
 use rillcast::media::annexb::{AccessUnit, ParameterSets};
 use rillcast::media::mux::{Head, Mux, Track};
 use rillcast::media::sink::{NoRoom, Segment, Sink};
