@@ -261,7 +261,7 @@ fn session_publishes_with_ffmpeg() {
     );
     let head = hex("020000000000040500000000 002625a0 \
          020000000000050600000000 002625a002 \
-         020000000000040100000000 00010000 \
+         020000000000040100000000 00004000 \
          030000000000be1400000000");
     assert_eq!(peer.out.pending()[..head.len()], head);
     assert_eq!(peer.out.pending().len(), head.len() + 190);

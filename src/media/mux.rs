@@ -365,11 +365,11 @@ mod tests {
     }
 
     fn head(track: Track, pcr: Option<Ticks>) -> Head {
-        let (stream_id, dts) = match track {
-            Track::Video => (STREAM_VIDEO, Some(Ticks(126_000))),
-            Track::Audio => (STREAM_AUDIO, None),
+        let (stream_id, length, dts) = match track {
+            Track::Video => (STREAM_VIDEO, None, Some(Ticks(126_000))),
+            Track::Audio => (STREAM_AUDIO, Some(100), None),
         };
-        let pes = PesHeader { stream_id, length: None, alignment: false, pts: Ticks(133_200), dts };
+        let pes = PesHeader { stream_id, length, alignment: false, pts: Ticks(133_200), dts };
         Head { track, pes, random_access: pcr.is_some(), pcr }
     }
 
