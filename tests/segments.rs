@@ -112,6 +112,28 @@ fn audio_shares_pes_packets_of_at_most_100_ms_with_exact_times() {
 }
 
 #[test]
+fn audio_that_was_lost_leaves_its_gap_even_inside_a_pes_packet() {
+    let mut camera = Camera::new(2_000);
+    // 96 kHz: a frame lasts 11 ms.
+    camera.aac_config(0, [0x10, 0x10]);
+    for n in 0..300u32 {
+        // 60 ms are missing at each of three places, with room for frames on both sides.
+        let lost = [101, 150, 203].iter().filter(|at| n >= **at).count() as u32;
+        camera.aac(n * 1024 / 96 + lost * 60, 180);
+    }
+    let judged = end(&mut camera);
+    assert_nothing_is_lost(&camera, &judged);
+    let mut sent = camera.sounds.iter();
+    for sound in judged.iter().flat_map(|segment| &segment.sounds) {
+        for n in 0..adts(&sound.data).len() as i64 {
+            let at = sent.next().unwrap().at;
+            let off = sound.pts + n * 960 - TIMELINE_EPOCH.0 - LEAD - i64::from(at) * 90;
+            assert!(off.abs() <= 180, "frame at {at} is {off} ticks off");
+        }
+    }
+}
+
+#[test]
 fn program_map_names_video_alone_and_audio_alone() {
     let mut camera = Camera::new(2_000);
     camera.configure(0);
