@@ -2,7 +2,7 @@
 //!
 //! An allocator that counts. Two measures: every call between `recv` and the published segment
 //! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; the whole server
-//! with its executor and reactor stays within a small constant per wake-up.
+//! with its executor and reactor stays within a small constant per hundred wake-ups.
 
 #![allow(
     unsafe_code,
@@ -249,12 +249,12 @@ fn wake_ups(thread: &str) -> u64 {
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Allocations of the whole server for each wake-up of its thread. Measured: 2.1; async-io takes some
-/// for each round of its reactor (timers, wakers); the program adds none.
-const PER_WAKE_UP_MAX: u64 = 3;
+/// Allocations of the whole server for a hundred wake-ups of its thread. Measured: 12 in 372, for
+/// 720 messages; those are not of the media path.
+const PER_100_WAKE_UPS_MAX: u64 = 25;
 
 #[test]
-fn server_takes_a_small_constant_for_each_wake_up() {
+fn server_takes_next_to_nothing_for_a_wake_up() {
     count_apart();
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -296,8 +296,9 @@ fn server_takes_a_small_constant_for_each_wake_up() {
     let after = (OTHERS.load(Ordering::Relaxed), wake_ups(&thread));
     let (taken, woken) = (after.0 - before.0, after.1 - before.1);
     println!("memory server wake_ups={woken} allocations={taken} messages={}", rest.len());
-    assert!(woken > rest.len() as u64 / 4, "{woken} wake-ups");
-    assert!(taken <= PER_WAKE_UP_MAX * woken, "{taken} allocations in {woken} wake-ups");
+    assert!(woken > 50, "{woken} wake-ups");
+    let most = PER_100_WAKE_UPS_MAX * woken.max(100) / 100;
+    assert!(taken <= most, "{taken} allocations in {woken} wake-ups");
     publisher.leave();
     let list = folder.path().join("live/cam/index.m3u8");
     assert!(std::fs::read_to_string(list).unwrap().contains("#EXTINF"));

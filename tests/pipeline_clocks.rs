@@ -217,11 +217,10 @@ fn five_wraps_pass_unseen_to_the_playlist() {
             assert_eq!(follower.tags, 0, "{name}");
             assert_eq!(camera.count(Counter::MediaJumps), 0, "{name}");
             assert_eq!(judged.len(), 10, "{name}");
-            let mut n = 0;
-            for unit in judged.iter().flat_map(|segment| &segment.pictures) {
+            let units = judged.iter().flat_map(|segment| &segment.pictures);
+            for (n, unit) in (0i64..).zip(units) {
                 let true_time = TIMELINE_EPOCH.0 + n * PICTURE;
                 assert!((unit.dts - true_time).abs() < 90, "{name}: picture {n}");
-                n += 1;
             }
             for (segment, next) in judged.iter().zip(&judged[1..]) {
                 let distance = next.pictures[0].dts - segment.pictures[0].dts;

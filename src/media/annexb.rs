@@ -137,7 +137,9 @@ struct Unit {
 enum Kind {
     /// Refers to pictures before it.
     Dependent,
-    /// An I picture at a recovery point: decoding can start here.
+    /// An I picture: decoding can start here if the encoder says so.
+    Intra,
+    /// An I picture at a recovery point, or of which the encoder says it: decoding can start here.
     RecoveryPoint,
     /// An IDR picture: nothing behind it refers to what is before it.
     Idr,
@@ -208,6 +210,18 @@ impl AccessUnit {
         Ok(())
     }
 
+    /// The encoder says that decoding can start here: believed of an I picture, whose encoder may
+    /// not know of recovery points. To be called after `gather`.
+    pub fn claim_keyframe(&mut self, sets: &ParameterSets) {
+        if self.kind == Kind::Intra {
+            self.kind = Kind::RecoveryPoint;
+            if self.sets == Sets::Without {
+                self.sets = Sets::Known;
+                self.bytes += sets.len;
+            }
+        }
+    }
+
     /// The slices of the unit that was gathered from `data`, in order.
     pub fn slices<'a>(
         &'a self,
@@ -237,7 +251,7 @@ impl AccessUnit {
         matches!(self.kind, Kind::Idr)
     }
 
-    /// Whether decoding can start here: an IDR picture, or an I picture at a recovery point.
+    /// Whether decoding can start here: an IDR picture, or an I picture that says so.
     #[must_use]
     pub const fn is_random_access(&self) -> bool {
         matches!(self.kind, Kind::Idr | Kind::RecoveryPoint)
@@ -265,9 +279,11 @@ impl AccessUnit {
             }
             if kind == NalType::Idr {
                 self.kind = Kind::Idr;
-            } else if kind.is_coded() && !found.slice && recovers {
-                let intra = matches!(slice_type(nal.bytes), Some(SliceType::I | SliceType::Si));
-                self.kind = if intra { Kind::RecoveryPoint } else { Kind::Dependent };
+            } else if kind.is_coded()
+                && !found.slice
+                && matches!(slice_type(nal.bytes), Some(SliceType::I | SliceType::Si))
+            {
+                self.kind = if recovers { Kind::RecoveryPoint } else { Kind::Intra };
             }
             found.slice |= kind.is_coded();
             let (Ok(offset), Ok(bytes)) =
@@ -374,6 +390,30 @@ mod tests {
         let expected =
             [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x41, 0x9a, 1, 2, 3, 0, 0, 0, 1, 0x41, 0x22, 5];
         assert_eq!(out(&unit, &data, &sets), expected);
+    }
+
+    #[test]
+    fn annexb_believes_the_encoder_of_an_i_picture_alone() {
+        let (mut unit, mut sets) = (AccessUnit::new(), configured());
+        for (slice, believed) in [([0x41, 0x88, 0x84], true), ([0x41, 0x9a, 0x22], false)] {
+            let data = data(&[&slice]);
+            unit.gather(&data, &mut sets).unwrap();
+            assert!(!unit.is_random_access());
+            unit.claim_keyframe(&sets);
+            assert_eq!(unit.is_random_access(), believed);
+            assert!(!unit.is_idr());
+            let sps = out(&unit, &data, &sets).windows(4).any(|w| w == [0x67, 0x42, 0xc0, 0x1e]);
+            assert_eq!(sps, believed);
+        }
+    }
+
+    #[test]
+    fn annexb_takes_parameter_sets_without_a_picture() {
+        let (mut unit, mut sets) = (AccessUnit::new(), ParameterSets::new());
+        let own = data(&[&[0x67, 0x42, 0xc0, 0x1e], &[0x68, 0xce]]);
+        assert!(matches!(unit.gather(&own, &mut sets), Err(UnitError::NoSlice { .. })));
+        assert!(unit.parameters_changed());
+        assert_eq!(sets.sps(), Some(&[0x67, 0x42, 0xc0, 0x1e][..]));
     }
 
     #[test]

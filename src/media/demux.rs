@@ -7,7 +7,7 @@
 
 use crate::time::Ticks;
 use crate::wire::flv::{
-    AudioBody, AudioCodec, AudioPacket, TagError, VideoBody, VideoCodec, VideoPacket,
+    AudioBody, AudioCodec, AudioPacket, FrameType, TagError, VideoBody, VideoCodec, VideoPacket,
 };
 
 /// What a message is.
@@ -17,6 +17,8 @@ pub enum Unit<'a> {
     VideoConfig(&'a [u8]),
     /// A picture of H.264.
     Picture {
+        /// Whether the encoder says that decoding can start here.
+        keyframe: bool,
         /// Presentation less decode time, in milliseconds.
         composition_ms: i32,
         /// To add to the presentation time.
@@ -75,10 +77,11 @@ pub fn audio(payload: &[u8]) -> Result<Unit<'_>, TagError> {
 fn legacy_video(body: VideoBody<'_>) -> Unit<'_> {
     match body {
         VideoBody::AvcConfig { record } => Unit::VideoConfig(record),
-        VideoBody::AvcFrame { composition_ms, offset_ns, nals, .. } => {
+        VideoBody::AvcFrame { frame_type, composition_ms, offset_ns, nals } => {
+            let keyframe = frame_type == FrameType::Key;
             // 90 kHz: 100 000 ns are 9 ticks.
             let offset = Ticks((i64::from(offset_ns) * 9 + 50_000) / 100_000);
-            Unit::Picture { composition_ms, offset, nals }
+            Unit::Picture { keyframe, composition_ms, offset, nals }
         }
         VideoBody::AvcEnd | VideoBody::HevcEnd | VideoBody::Command(_) | VideoBody::Enhanced(_) => {
             Unit::Nothing
@@ -108,7 +111,10 @@ mod tests {
     #[test]
     fn demux_gives_classic_and_enhanced_one_form() {
         let nals = &[0, 0, 0, 1, 0x65][..];
-        let picture = |composition_ms| Unit::Picture { composition_ms, offset: Ticks(0), nals };
+        let picture = |composition_ms| {
+            let (keyframe, offset) = (true, Ticks(0));
+            Unit::Picture { keyframe, composition_ms, offset, nals }
+        };
         let classic = [&[0x17, 1, 0, 0, 80][..], nals].concat();
         let enhanced = [&[0x91][..], b"avc1", &[0, 0, 80], nals].concat();
         let plain = [&[0x93][..], b"avc1", nals].concat();

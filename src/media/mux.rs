@@ -310,3 +310,141 @@ fn pmt_packet(pmt: &Pmt<'_>, counter: u8) -> [u8; PACKET_BYTES] {
 }
 
 const _: () = assert!(PID_PAT != PID_PMT);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::sink::{NoRoom, Segment};
+    use crate::wire::ts::pes::{STREAM_AUDIO, STREAM_VIDEO};
+
+    /// Packets, one at a time: the muxer may rely on no more room than that.
+    struct Narrow {
+        packets: Vec<[u8; PACKET_BYTES]>,
+        next: [[u8; PACKET_BYTES]; 1],
+    }
+
+    impl Narrow {
+        fn new() -> Self {
+            Self { packets: Vec::new(), next: [[0; PACKET_BYTES]; 1] }
+        }
+    }
+
+    impl Sink for Narrow {
+        fn begin(&mut self) -> Result<(), NoRoom> {
+            Ok(())
+        }
+
+        fn reserve(&mut self, _bytes: usize) -> bool {
+            true
+        }
+
+        fn written(&self) -> usize {
+            self.packets.len() * PACKET_BYTES
+        }
+
+        fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
+            &mut self.next
+        }
+
+        fn capacity(&self) -> usize {
+            usize::MAX
+        }
+
+        fn wrote(&mut self, packets: usize) {
+            assert_eq!(packets, 1);
+            self.packets.push(self.next[0]);
+        }
+
+        fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]) {
+            self.packets[at] = *packet;
+        }
+
+        fn discard(&mut self) {}
+
+        fn finish(&mut self, _segment: &Segment) {}
+    }
+
+    fn head(track: Track, pcr: Option<Ticks>) -> Head {
+        let (stream_id, length, dts) = match track {
+            Track::Video => (STREAM_VIDEO, None, Some(Ticks(126_000))),
+            Track::Audio => (STREAM_AUDIO, Some(100), None),
+        };
+        let pes = PesHeader { stream_id, length, alignment: false, pts: Ticks(133_200), dts };
+        Head { track, pes, random_access: pcr.is_some(), pcr }
+    }
+
+    /// The payload of a packet: what is behind its header and adaptation field.
+    fn payload(packet: &[u8; PACKET_BYTES]) -> &[u8] {
+        let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
+        &packet[4 + field..]
+    }
+
+    #[test]
+    fn mux_writes_the_sheet_vector_of_a_first_packet() {
+        let (mut mux, mut sink) = (Mux::new(), Narrow::new());
+        let unit = [0x5a; 400];
+        mux.pes(&head(Track::Video, Some(Ticks(63_000))), 400, [&unit[..]].into_iter(), &mut sink);
+        let expected = [
+            0x47, 0x41, 0x00, 0x30, 0x07, 0x50, 0x00, 0x00, 0x7b, 0x0c, 0x7e, 0x00, 0, 0, 1, 0xe0,
+            0, 0, 0x80, 0xc0, 0x0a, 0x31, 0x00, 0x09, 0x10, 0xa1, 0x11, 0x00, 0x07, 0xd8, 0x61,
+        ];
+        assert_eq!(sink.packets[0][..31], expected);
+        assert_eq!(sink.packets.len(), 3);
+    }
+
+    #[test]
+    fn mux_stuffs_every_length_exactly_and_only_at_the_end() {
+        for pcr in [None, Some(Ticks(63_000))] {
+            let mut mux = Mux::new();
+            let mut counter = 0;
+            for bytes in 1..600usize {
+                let data: Vec<u8> = (0..bytes).map(|i| (i % 199).to_le_bytes()[0]).collect();
+                let (front, back) = data.split_at(bytes / 3);
+                let mut sink = Narrow::new();
+                let slices = [front, &[], back].into_iter();
+                mux.pes(&head(Track::Audio, pcr), bytes, slices, &mut sink);
+                let field = if pcr.is_some() { 8 } else { 0 };
+                let packets = (14 + field + bytes).div_ceil(PAYLOAD_BYTES);
+                assert_eq!(sink.packets.len(), packets, "{bytes}");
+                let mut seen = Vec::new();
+                for (n, packet) in sink.packets.iter().enumerate() {
+                    assert_eq!(packet[3] & 0x0f, counter, "{bytes}");
+                    counter = next(counter);
+                    let whole = PAYLOAD_BYTES - if n == 0 { field } else { 0 };
+                    assert!(n + 1 == packets || payload(packet).len() == whole, "{bytes}");
+                    seen.extend_from_slice(payload(packet));
+                }
+                assert_eq!(seen[14..], data, "{bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn mux_carries_the_clock_without_counting_the_packets() {
+        let (mut mux, mut sink) = (Mux::new(), Narrow::new());
+        let slices = || [&[1u8; 10][..]].into_iter();
+        mux.pes(&head(Track::Video, mux.clock_at(Ticks(90_000))), 10, slices(), &mut sink);
+        mux.advance_clock(Track::Video, Ticks(180_000), &mut sink);
+        let at = mux.clock_at(Ticks(180_000));
+        assert_eq!(at, Some(Ticks(180_000).minus(PCR_LEAD_TICKS)));
+        mux.pes(&head(Track::Video, at), 10, slices(), &mut sink);
+        let counters: Vec<u8> = sink.packets.iter().map(|packet| packet[3] & 0x0f).collect();
+        assert_eq!(counters, [[0; 11].as_slice(), &[1]].concat());
+        assert!(sink.packets[1..11].iter().all(|packet| packet[3] & 0x30 == 0x20));
+        assert_eq!(mux.clock_at(Ticks(180_000)), None, "it does not stand still");
+        assert_eq!(mux.clock_first(Ticks(90_000)), at.unwrap().plus(Ticks(1)));
+    }
+
+    #[test]
+    fn mux_counts_discarded_tables_back() {
+        let pmt = Pmt { pcr_pid: 0x100, version: 0, program_descriptors: &[], streams: &[] };
+        let (mut mux, mut sink) = (Mux::new(), Narrow::new());
+        mux.tables(&pmt, &mut sink);
+        mux.tables_discarded();
+        mux.tables(&pmt, &mut sink);
+        assert_eq!(sink.packets[0], sink.packets[2]);
+        assert_eq!(sink.packets[1], sink.packets[3]);
+        mux.tables_again(&pmt, &mut sink);
+        assert_eq!(sink.packets[1], sink.packets[3]);
+    }
+}

@@ -95,8 +95,8 @@ impl Pipeline {
         let mut out = Outlet { ring, sink, status };
         match unit {
             Ok(Unit::VideoConfig(record)) => self.video_config(record, &mut out),
-            Ok(Unit::Picture { composition_ms, offset, nals }) => {
-                let picture = Coded { at: message.at, composition_ms, offset, nals };
+            Ok(Unit::Picture { keyframe, composition_ms, offset, nals }) => {
+                let picture = Coded { at: message.at, keyframe, composition_ms, offset, nals };
                 self.picture(picture, &mut out);
             }
             Ok(Unit::AacConfig(config)) => self.aac_config(config, &mut out),
@@ -203,6 +203,9 @@ impl Pipeline {
         if self.sets.is_empty() {
             out.status.add(Counter::MediaBeforeKeyframe, 1);
             return;
+        }
+        if coded.keyframe {
+            self.unit.claim_keyframe(&self.sets);
         }
         let time = self.timeline.video(coded.at, coded.composition_ms);
         if time.jump {
@@ -339,6 +342,8 @@ const COMPOSITION_LEAD: Ticks = Ticks::from_millis(COMPOSITION_LEAD_MS);
 #[derive(Clone, Copy)]
 struct Coded<'a> {
     at: Millis,
+    /// Whether the encoder says that it is one.
+    keyframe: bool,
     composition_ms: i32,
     offset: Ticks,
     nals: &'a [u8],

@@ -1,8 +1,8 @@
 //! A camera and a tape for the media layer: messages as a publisher sends them, into a `Pipeline`,
-//! and the segments that come out, taken apart by `ts` and judged by rules that no segment may break.
+//! and the segments that come out, taken apart by `ts` and judged by rules that none may break.
 //!
-//! Knows nothing of RTMP, files or sockets. The judge reads bytes only; it shares no parser with the
-//! program.
+//! Knows nothing of RTMP, files or sockets. The judge reads bytes only; it shares no parser with
+//! the program.
 
 use super::ts::{Demux, Pes, Pmt, Unwrap};
 use rillcast::media::pipeline::{Message, Pipeline};
@@ -18,6 +18,9 @@ pub const SPS: [u8; 4] = [0x67, 0x42, 0xc0, 0x1e];
 pub const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 /// The NAL unit of a recovery point with nothing to wait for.
 pub const RECOVERY: [u8; 4] = [0x06, 0x06, 0x01, 0xc4];
+
+/// How a slice begins that is not of an IDR picture, at macroblock 0 and of type 7: all I.
+pub const I_SLICE: [u8; 3] = [0x41, 0x88, 0x84];
 
 /// Memory that takes segments. Gives out exactly what was reserved, so that a byte written without
 /// a reservation is found.
@@ -183,7 +186,7 @@ impl Camera {
 
     /// A picture whose data is `data`, of which `nals` must come out.
     pub fn picture_data(&mut self, at: u32, cts: i32, data: &[u8], nals: &[&[u8]]) {
-        let key = nals.iter().any(|nal| nal[0] & 31 == 5);
+        let key = nals.iter().any(|nal| nal[0] & 31 == 5 || nal.starts_with(&I_SLICE));
         let [_, c1, c2, c3] = cts.to_be_bytes();
         let mut payload = vec![if key { 0x17 } else { 0x27 }, 1, c1, c2, c3];
         payload.extend(data);
@@ -238,7 +241,7 @@ impl Camera {
     /// 25 pictures a second with a keyframe every `gop`, and AAC at 48 kHz, interleaved, for
     /// `from..to` in milliseconds of media after `base`.
     pub fn run(&mut self, base: u32, from: u32, to: u32, gop: u32) {
-        let mut frame = from * 48 / 1024 + u32::from(from * 48 % 1024 > 0);
+        let mut frame = (from * 48).div_ceil(1024);
         for at in (from..to).step_by(40) {
             self.frame(base.wrapping_add(at), at % (gop * 40) == 0, 900);
             while frame * 1024 / 48 < (at + 40).min(to) {
@@ -421,7 +424,8 @@ fn judge_picture(unit: &mut Out, n: usize) {
             assert!(at.is_some_and(|at| at < idr), "segment {n}: sets before IDR, {kinds:?}");
         }
     }
-    let recovers = unit.nals.iter().any(|nal| nal.starts_with(&RECOVERY[..2]));
+    let says = |nal: &Vec<u8>| nal.starts_with(&RECOVERY[..2]) || nal.starts_with(&I_SLICE);
+    let recovers = unit.nals.iter().any(says);
     assert_eq!(unit.random_access, idr.is_some() || recovers, "segment {n}: random access");
 }
 

@@ -211,8 +211,10 @@ impl Segmenter {
                 return None;
             }
             if self.video_runs(dts) {
-                // The next picture must not find the clock ahead of itself.
-                until = dts.min(last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1)));
+                // The next picture must not find the clock ahead of itself; nor may audio be
+                // a second ahead of the clock (H.222.0 §2.4.2.6).
+                let picture = last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1));
+                until = picture.max(dts.minus(VIDEO_LATE_TICKS)).min(dts);
             }
         }
         self.mux.advance_clock(Track::Video, until, sink);
@@ -220,18 +222,24 @@ impl Segmenter {
     }
 }
 
-/// How many of `frames` share the first PES packet.
+/// How many of `frames` share the first PES packet. Only its first frame has a time of its own, so
+/// that all others must follow without a gap.
 fn pes_frames(frames: &[Sound]) -> usize {
     let Some(first) = frames.first() else { return 0 };
-    let mut bytes = 0;
+    let (mut bytes, mut next) = (0, first.dts);
     frames
         .iter()
         .take_while(|sound| {
+            let gap = sound.dts.minus(next);
             bytes += sound.len();
-            let end = sound.dts.plus(sound.duration);
-            end.minus(first.dts) <= AUDIO_PES_TICKS_MAX
+            next = sound.dts.plus(sound.duration);
+            next.minus(first.dts) <= AUDIO_PES_TICKS_MAX
+                && gap.0.abs() <= PES_GAP_TICKS_MAX
                 && bytes <= AUDIO_PES_BYTES_MAX
                 && sound.stream_type == first.stream_type
         })
         .count()
 }
+
+/// What rounding and the correction of drift may put between two frames: 0.1 ms.
+const PES_GAP_TICKS_MAX: i64 = 9;

@@ -13,18 +13,25 @@
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
+mod row;
+mod sink;
+mod stream;
+mod view;
+
+pub use sink::StreamSink;
+pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
+
 use crate::config::settings::Config;
-use crate::limits::{
-    PLAYLIST_BYTES_MAX, SEGMENT_NAME_BYTES_MAX, STREAM_PATH_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX,
-};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, segment_name};
-use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::limits::PLAYLIST_BYTES_MAX;
+use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::media::sink::Segment;
+use crate::service::store::row::{Row, SegmentName, Use};
+use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::status::{Counter, Status};
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
-use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
 use core::fmt::Write as _;
 use std::ffi::OsStr;
@@ -78,121 +85,6 @@ pub enum StoreError {
 pub struct NoStreamPlace {
     /// Value of `limits.streams`.
     pub max: usize,
-}
-
-/// A playlist as it is now.
-#[derive(Clone, Copy, Debug)]
-pub struct PlaylistView<'a> {
-    /// The whole text.
-    pub body: &'a [u8],
-    /// Changes with every change of the text, also over restarts.
-    pub version: u64,
-    /// Target duration in milliseconds.
-    pub target_ms: u32,
-}
-
-/// Where a segment is and what can be said about it.
-#[derive(Clone, Copy, Debug)]
-pub struct SegmentView {
-    /// Slot that holds it.
-    pub slot: usize,
-    /// Use of the slot that it belongs to.
-    pub generation: u32,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Never the same for two segments.
-    pub version: u64,
-    /// When it was made, in seconds since 1970, if a clock knew.
-    pub created_unix: Option<u64>,
-    /// Seconds it may be kept.
-    pub max_age_s: u32,
-    /// Media type.
-    pub content_type: &'static str,
-}
-
-/// What the page says about one stream.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamView<'a> {
-    /// Application, may hold slashes.
-    pub app: &'a str,
-    /// Name.
-    pub name: &'a str,
-    /// Whether a publisher is connected and a playlist is there.
-    pub live: bool,
-    /// Picture width in pixels, 0 if unknown.
-    pub width: u32,
-    /// Picture height in pixels, 0 if unknown.
-    pub height: u32,
-    /// Mean bit rate of the last segment, 0 if unknown.
-    pub kbit_s: u32,
-    /// When the publisher came.
-    pub since: Instant,
-    /// What is wrong with the stream and what to do, in plain words.
-    pub problem: Option<&'a str>,
-}
-
-/// What the pipeline has found out about a stream, for the page.
-#[derive(Clone, Debug, Default)]
-pub struct StreamFacts {
-    /// Picture width in pixels.
-    pub width: u32,
-    /// Picture height in pixels.
-    pub height: u32,
-    /// What is wrong, in plain words.
-    pub problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
-}
-
-/// What a slot is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Free,
-    Writing,
-    Listed { sequence: u64 },
-    Retired { sequence: u64, keep_until: Instant },
-}
-
-#[derive(Debug)]
-struct Row {
-    slot: Slot,
-    /// Its file's name in the folder of the slots.
-    name: heapless::String<SLOT_NAME_BYTES_MAX>,
-    state: Use,
-    /// Counts the segments that were written here.
-    generation: u32,
-    /// Responses that may still refer to its pages.
-    holds: u32,
-    /// A receiver on this machine may refer to its pages for as long as it likes.
-    local: bool,
-    bytes: usize,
-    created_unix: Option<u64>,
-}
-
-/// One stream's place; kept while the publisher is away.
-#[derive(Debug)]
-struct Stream {
-    path: heapless::String<STREAM_PATH_BYTES_MAX>,
-    /// Its folder; none if that cannot be made: then it is served, but has no files.
-    folder: Option<Folder>,
-    /// Versions of the playlists before this one.
-    versions_before: u64,
-    playlist: Playlist,
-    text: Box<[u8]>,
-    text_bytes: usize,
-    /// Slot being written and bytes in it.
-    writing: Option<(usize, usize)>,
-    publisher: Option<Instant>,
-    away_since: Instant,
-    kbit_s: u32,
-    facts: StreamFacts,
-}
-
-/// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
-/// know them under the same address (rules R11, R12).
-#[derive(Clone, Copy, Debug)]
-struct Used {
-    sequences: u64,
-    discontinuities: u64,
-    versions: u64,
 }
 
 /// All slots and playlists.
@@ -666,158 +558,6 @@ impl Store {
     }
 }
 
-/// The file name of a segment.
-struct SegmentName {
-    name: [u8; SEGMENT_NAME_BYTES_MAX],
-    bytes: usize,
-}
-
-impl SegmentName {
-    fn new(epoch: u32, sequence: u64) -> Self {
-        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
-        let mut w = Writer::new(&mut name);
-        let written = segment_name(&mut w, epoch, sequence);
-        debug_assert!(written.is_ok());
-        let bytes = w.position();
-        Self { name, bytes }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.name.get(..self.bytes).unwrap_or_default()
-    }
-}
-
-impl Used {
-    /// Adds what `stream` has used.
-    fn take(&mut self, stream: &Stream) {
-        let playlist = &stream.playlist;
-        self.sequences = self.sequences.max(playlist.next_sequence());
-        self.discontinuities = self.discontinuities.max(playlist.discontinuities());
-        self.versions = self.versions.max(stream.versions_before + playlist.version());
-    }
-}
-
-/// Preference among slots: the least is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// Free, and its pages may be written.
-    Ready,
-    /// Free, but somebody refers to its pages.
-    Referred,
-    /// Still to be kept; the one that has been kept longest goes first.
-    Kept(Instant),
-}
-
-impl Row {
-    const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
-        Self {
-            slot,
-            name,
-            state: Use::Free,
-            generation: 0,
-            holds: 0,
-            local: false,
-            bytes: 0,
-            created_unix: None,
-        }
-    }
-
-    const fn is_referred_to(&self) -> bool {
-        self.holds > 0 || self.local
-    }
-
-    /// Its rank for a segment that may need the slot's present pages, `bytes` of them.
-    fn rank(&self, now: Instant, bytes: usize) -> Option<Rank> {
-        if bytes > 0 && self.is_referred_to() {
-            return None;
-        }
-        match self.state {
-            Use::Writing | Use::Listed { .. } => None,
-            Use::Retired { keep_until, .. } if keep_until > now => Some(Rank::Kept(keep_until)),
-            Use::Free | Use::Retired { .. } if self.is_referred_to() => Some(Rank::Referred),
-            Use::Free | Use::Retired { .. } => Some(Rank::Ready),
-        }
-    }
-}
-
-/// The segment of one stream that is being written.
-#[derive(Debug)]
-pub struct StreamSink<'a> {
-    store: &'a mut Store,
-    stream: usize,
-    now: Instant,
-}
-
-impl StreamSink<'_> {
-    fn writing(&self) -> Option<(usize, usize)> {
-        self.store.streams.get(self.stream)?.as_ref()?.writing
-    }
-
-    fn set_writing(&mut self, writing: Option<(usize, usize)>) {
-        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
-            stream.writing = writing;
-        }
-    }
-}
-
-impl Sink for StreamSink<'_> {
-    fn capacity(&self) -> usize {
-        let first = self.stream * self.store.rows_per_stream;
-        self.store.rows.get(first).map_or(0, |row| row.slot.capacity())
-    }
-
-    fn discard(&mut self) {
-        if let Some((slot, _)) = self.writing() {
-            self.set_writing(None);
-            self.store.discard(slot);
-        }
-    }
-
-    fn begin(&mut self) -> Result<(), NoRoom> {
-        let slot = self.store.begin(self.stream, self.now).ok_or(NoRoom)?;
-        self.set_writing(Some((slot, 0)));
-        Ok(())
-    }
-
-    fn reserve(&mut self, bytes: usize) -> bool {
-        let Some((slot, at)) = self.writing() else { return false };
-        let row = self.store.rows.get_mut(slot);
-        row.is_some_and(|row| row.slot.reserve(at + bytes).is_ok())
-    }
-
-    fn written(&self) -> usize {
-        self.writing().map_or(0, |(_, at)| at)
-    }
-
-    fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
-        let Some((slot, at)) = self.writing() else { return &mut [] };
-        let Some(row) = self.store.rows.get_mut(slot) else { return &mut [] };
-        row.slot.bytes_mut(at).as_chunks_mut().0
-    }
-
-    fn wrote(&mut self, packets: usize) {
-        if let Some((slot, at)) = self.writing() {
-            self.set_writing(Some((slot, at + packets * PACKET_BYTES)));
-        }
-    }
-
-    fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]) {
-        let Some((slot, _)) = self.writing() else { return };
-        let Some(row) = self.store.rows.get_mut(slot) else { return };
-        let (packets, _) = row.slot.bytes_mut(0).as_chunks_mut();
-        if let Some(room) = packets.get_mut(at) {
-            *room = *packet;
-        }
-    }
-
-    fn finish(&mut self, segment: &Segment) {
-        let Some((slot, at)) = self.writing() else { return };
-        debug_assert!(at == segment.bytes);
-        self.set_writing(None);
-        self.store.finish(self.stream, slot, segment, self.now);
-    }
-}
-
 /// Names that this program makes in its folder, and no others.
 fn is_ours(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
@@ -834,17 +574,8 @@ fn is_ours(name: &OsStr) -> bool {
 /// Name of a playlist before it is complete.
 const TEMPORARY: &str = ".index.m3u8.new";
 
-fn kbit_s(segment: &Segment) -> u32 {
-    let micros = segment.duration.micros().max(1).unsigned_abs();
-    let bits = u64::try_from(segment.bytes).unwrap_or(u64::MAX).saturating_mul(8);
-    u32::try_from(bits.saturating_mul(1000) / micros).unwrap_or(u32::MAX)
-}
-
 /// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;
-
-/// Digits of the number of a slot.
-const SLOT_NAME_BYTES_MAX: usize = 10;
 
 /// Seconds since 1970, if the clock is past the year 2024: a board boots in 1970.
 fn unix_now() -> Option<u64> {

@@ -1,0 +1,101 @@
+//! One slot's row: what it is used for, who may still refer to its pages, and which slot goes next.
+//!
+//! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
+
+use crate::limits::SEGMENT_NAME_BYTES_MAX;
+use crate::media::playlist::segment_name;
+use crate::sys::slots::Slot;
+use crate::time::Instant;
+use crate::wire::writer::Writer;
+
+/// What a slot is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Free,
+    Writing,
+    Listed { sequence: u64 },
+    Retired { sequence: u64, keep_until: Instant },
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) slot: Slot,
+    /// Its file's name in the folder of the slots.
+    pub(super) name: heapless::String<SLOT_NAME_BYTES_MAX>,
+    pub(super) state: Use,
+    /// Counts the segments that were written here.
+    pub(super) generation: u32,
+    /// Responses that may still refer to its pages.
+    pub(super) holds: u32,
+    /// A receiver on this machine may refer to its pages for as long as it likes.
+    pub(super) local: bool,
+    pub(super) bytes: usize,
+    pub(super) created_unix: Option<u64>,
+}
+
+/// Preference among slots: the least is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Free, and its pages may be written.
+    Ready,
+    /// Free, but somebody refers to its pages.
+    Referred,
+    /// Still to be kept; the one that has been kept longest goes first.
+    Kept(Instant),
+}
+
+impl Row {
+    pub(super) const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
+        Self {
+            slot,
+            name,
+            state: Use::Free,
+            generation: 0,
+            holds: 0,
+            local: false,
+            bytes: 0,
+            created_unix: None,
+        }
+    }
+
+    pub(super) const fn is_referred_to(&self) -> bool {
+        self.holds > 0 || self.local
+    }
+
+    /// Its rank for a segment that may need the slot's present pages, `bytes` of them.
+    pub(super) fn rank(&self, now: Instant, bytes: usize) -> Option<Rank> {
+        if bytes > 0 && self.is_referred_to() {
+            return None;
+        }
+        match self.state {
+            Use::Writing | Use::Listed { .. } => None,
+            Use::Retired { keep_until, .. } if keep_until > now => Some(Rank::Kept(keep_until)),
+            Use::Free | Use::Retired { .. } if self.is_referred_to() => Some(Rank::Referred),
+            Use::Free | Use::Retired { .. } => Some(Rank::Ready),
+        }
+    }
+}
+
+/// The file name of a segment.
+pub(super) struct SegmentName {
+    name: [u8; SEGMENT_NAME_BYTES_MAX],
+    bytes: usize,
+}
+
+impl SegmentName {
+    pub(super) fn new(epoch: u32, sequence: u64) -> Self {
+        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
+        let mut w = Writer::new(&mut name);
+        let written = segment_name(&mut w, epoch, sequence);
+        debug_assert!(written.is_ok());
+        let bytes = w.position();
+        Self { name, bytes }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.name.get(..self.bytes).unwrap_or_default()
+    }
+}
+
+/// Digits of the number of a slot.
+pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;

@@ -1,0 +1,86 @@
+//! The memory of the segment that one stream is writing: a slot of the store.
+//!
+//! Source: `media::sink`, which says what each call promises.
+
+use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::service::store::Store;
+use crate::time::Instant;
+use crate::wire::ts::packet::PACKET_BYTES;
+
+/// The segment of one stream that is being written.
+#[derive(Debug)]
+pub struct StreamSink<'a> {
+    pub(super) store: &'a mut Store,
+    pub(super) stream: usize,
+    pub(super) now: Instant,
+}
+
+impl StreamSink<'_> {
+    fn writing(&self) -> Option<(usize, usize)> {
+        self.store.streams.get(self.stream)?.as_ref()?.writing
+    }
+
+    fn set_writing(&mut self, writing: Option<(usize, usize)>) {
+        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
+            stream.writing = writing;
+        }
+    }
+}
+
+impl Sink for StreamSink<'_> {
+    fn capacity(&self) -> usize {
+        let first = self.stream * self.store.rows_per_stream;
+        self.store.rows.get(first).map_or(0, |row| row.slot.capacity())
+    }
+
+    fn discard(&mut self) {
+        if let Some((slot, _)) = self.writing() {
+            self.set_writing(None);
+            self.store.discard(slot);
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), NoRoom> {
+        let slot = self.store.begin(self.stream, self.now).ok_or(NoRoom)?;
+        self.set_writing(Some((slot, 0)));
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let Some((slot, at)) = self.writing() else { return false };
+        let row = self.store.rows.get_mut(slot);
+        row.is_some_and(|row| row.slot.reserve(at + bytes).is_ok())
+    }
+
+    fn written(&self) -> usize {
+        self.writing().map_or(0, |(_, at)| at)
+    }
+
+    fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
+        let Some((slot, at)) = self.writing() else { return &mut [] };
+        let Some(row) = self.store.rows.get_mut(slot) else { return &mut [] };
+        row.slot.bytes_mut(at).as_chunks_mut().0
+    }
+
+    fn wrote(&mut self, packets: usize) {
+        if let Some((slot, at)) = self.writing() {
+            self.set_writing(Some((slot, at + packets * PACKET_BYTES)));
+        }
+    }
+
+    fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]) {
+        let Some((slot, _)) = self.writing() else { return };
+        let Some(row) = self.store.rows.get_mut(slot) else { return };
+        let (packets, _) = row.slot.bytes_mut(0).as_chunks_mut();
+        if let Some(room) = packets.get_mut(at) {
+            *room = *packet;
+        }
+    }
+
+    fn finish(&mut self, segment: &Segment) {
+        let Some((slot, at)) = self.writing() else { return };
+        debug_assert!(at == segment.bytes);
+        self.set_writing(None);
+        self.store.finish(self.stream, slot, segment, self.now);
+    }
+}

@@ -1,0 +1,53 @@
+//! One stream's place in the store, and what must outlive it.
+
+use crate::limits::STREAM_PATH_BYTES_MAX;
+use crate::media::playlist::Playlist;
+use crate::media::sink::Segment;
+use crate::service::store::view::StreamFacts;
+use crate::sys::folder::Folder;
+use crate::time::Instant;
+
+/// One stream's place; kept while the publisher is away.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    /// Its folder; none if that cannot be made: then it is served, but has no files.
+    pub(super) folder: Option<Folder>,
+    /// Versions of the playlists before this one.
+    pub(super) versions_before: u64,
+    pub(super) playlist: Playlist,
+    pub(super) text: Box<[u8]>,
+    pub(super) text_bytes: usize,
+    /// Slot being written and bytes in it.
+    pub(super) writing: Option<(usize, usize)>,
+    pub(super) publisher: Option<Instant>,
+    pub(super) away_since: Instant,
+    pub(super) kbit_s: u32,
+    pub(super) facts: StreamFacts,
+}
+
+/// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
+/// know them under the same address (rules R11, R12).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Used {
+    pub(super) sequences: u64,
+    pub(super) discontinuities: u64,
+    pub(super) versions: u64,
+}
+
+impl Used {
+    /// Adds what `stream` has used.
+    pub(super) fn take(&mut self, stream: &Stream) {
+        let playlist = &stream.playlist;
+        self.sequences = self.sequences.max(playlist.next_sequence());
+        self.discontinuities = self.discontinuities.max(playlist.discontinuities());
+        self.versions = self.versions.max(stream.versions_before + playlist.version());
+    }
+}
+
+/// Mean bit rate of a segment in kbit/s.
+pub(super) fn kbit_s(segment: &Segment) -> u32 {
+    let micros = segment.duration.micros().max(1).unsigned_abs();
+    let bits = u64::try_from(segment.bytes).unwrap_or(u64::MAX).saturating_mul(8);
+    u32::try_from(bits.saturating_mul(1000) / micros).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,68 @@
+//! What the store says of its streams, playlists and segments to those who answer requests.
+//!
+//! Plain values; they hold no lock and keep nothing alive but borrows.
+
+use crate::limits::STREAM_PROBLEM_BYTES_MAX;
+use crate::time::Instant;
+
+/// A playlist as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaylistView<'a> {
+    /// The whole text.
+    pub body: &'a [u8],
+    /// Changes with every change of the text, also over restarts.
+    pub version: u64,
+    /// Target duration in milliseconds.
+    pub target_ms: u32,
+}
+
+/// Where a segment is and what can be said about it.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentView {
+    /// Slot that holds it.
+    pub slot: usize,
+    /// Use of the slot that it belongs to.
+    pub generation: u32,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Never the same for two segments.
+    pub version: u64,
+    /// When it was made, in seconds since 1970, if a clock knew.
+    pub created_unix: Option<u64>,
+    /// Seconds it may be kept.
+    pub max_age_s: u32,
+    /// Media type.
+    pub content_type: &'static str,
+}
+
+/// What the page says about one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamView<'a> {
+    /// Application, may hold slashes.
+    pub app: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// Whether a publisher is connected and a playlist is there.
+    pub live: bool,
+    /// Picture width in pixels, 0 if unknown.
+    pub width: u32,
+    /// Picture height in pixels, 0 if unknown.
+    pub height: u32,
+    /// Mean bit rate of the last segment, 0 if unknown.
+    pub kbit_s: u32,
+    /// When the publisher came.
+    pub since: Instant,
+    /// What is wrong with the stream and what to do, in plain words.
+    pub problem: Option<&'a str>,
+}
+
+/// What the pipeline has found out about a stream, for the page.
+#[derive(Clone, Debug, Default)]
+pub struct StreamFacts {
+    /// Picture width in pixels.
+    pub width: u32,
+    /// Picture height in pixels.
+    pub height: u32,
+    /// What is wrong, in plain words.
+    pub problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
+}
