@@ -20,8 +20,9 @@ use crate::limits::{
 use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
+use crate::sys::clock;
 use crate::sys::slots::Slot;
-use crate::sys::tmpfs::{self, Facts, TmpfsError};
+use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
@@ -32,7 +33,6 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::SystemTime;
 
 /// Name of a stream's playlist.
 const PLAYLIST: &str = "index.m3u8";
@@ -185,6 +185,10 @@ pub struct Store {
     texts: Vec<Box<[u8]>>,
     config: PlaylistConfig,
     status: Rc<Status>,
+    /// Dates segments: seconds since 1970, `None` while nobody knows.
+    wall: fn() -> Option<u64>,
+    /// Keeps other processes out of `root`.
+    _claim: Claim,
 }
 
 impl Store {
@@ -195,6 +199,7 @@ impl Store {
     pub fn open(config: &Config, epoch: u32, status: Rc<Status>) -> Result<Self, StoreError> {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
+        let claim = Claim::take(&root)?;
         tmpfs::clear_leftovers(&root, is_ours)?;
         let facts = Facts::read(&root)?;
         if !facts.in_memory {
@@ -233,7 +238,14 @@ impl Store {
                 discontinuity_sequence: 0,
             },
             status,
+            wall: clock::synchronised,
+            _claim: claim,
         })
+    }
+
+    /// Dates segments by `wall` from now on, in place of the kernel's clock.
+    pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
+        self.wall = wall;
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -330,11 +342,15 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (epoch, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
-        if epoch.len() != 8 || u32::from_str_radix(epoch, 16).ok()? != self.epoch {
+        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
+        let wanted: u64 = sequence.parse().ok()?;
+        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
+        let mut w = Writer::new(&mut name);
+        segment_name(&mut w, self.epoch, wanted).ok()?;
+        // A segment has one name: no other case, sign or leading zero.
+        if w.written() != file.as_bytes() {
             return None;
         }
-        let wanted: u64 = sequence.parse().ok()?;
         let index = self.find(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
         let first = index * self.rows_per_stream;
@@ -540,7 +556,7 @@ impl Store {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
             row.bytes = segment.bytes;
-            row.created_unix = unix_now();
+            row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
         let file = self.root.join(SLOTS).join(slot.to_string());
@@ -754,12 +770,6 @@ fn kbit_s(segment: &Segment) -> u32 {
     let micros = segment.duration.micros().max(1).unsigned_abs();
     let bits = u64::try_from(segment.bytes).unwrap_or(u64::MAX).saturating_mul(8);
     u32::try_from(bits.saturating_mul(1000) / micros).unwrap_or(u32::MAX)
-}
-
-/// Seconds since 1970, if the clock is past the year 2024: a board boots in 1970.
-fn unix_now() -> Option<u64> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    (now > 1_704_067_200).then_some(now)
 }
 
 fn wide(n: u32) -> usize {
