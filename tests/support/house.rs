@@ -3,7 +3,7 @@
 //! Segments enter as they do in the program: packet by packet through the store's sink. The clock
 //! of the store is this file's own and stands still between two segments, so that nothing leaves
 //! the store while a test looks at it.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
