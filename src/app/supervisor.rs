@@ -1,7 +1,8 @@
 //! `serve`: takes all memory, opens the ports, starts the tasks and waits for a signal.
 //!
 //! Order matters: signals are blocked before anything starts a thread; ports are opened before
-//! the segment folder is touched, so that a second instance cannot clear the first one's files.
+//! the segment folder is touched, and the folder is claimed before it is cleared, so that a second
+//! instance leaves the first one's files alone.
 //! A task that ends is started again after a pause, and said so.
 
 use crate::app::budget::{Budget, Kind};
@@ -91,14 +92,14 @@ struct Server {
 
 impl Server {
     fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+        let status = Rc::new(Status::new());
+        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let budget = Budget::of(config);
         log::info!(
             "memory private_kib={} tmpfs_kib={}",
             budget.sum(Kind::Private) >> 10,
             budget.sum(Kind::Tmpfs) >> 10
         );
-        let status = Rc::new(Status::new());
-        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
         allow_descriptors(config);

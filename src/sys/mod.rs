@@ -10,4 +10,3 @@ pub mod random;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;
-pub mod wall;
