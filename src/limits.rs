@@ -335,7 +335,8 @@ pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
 
 /// Connections at once, each a fixed place of `HTTP_REQUEST_BYTES`. A playing viewer uses one or
 /// two; a Pi's Ethernet port is full long before.
-pub const HTTP_VIEWERS_MAX: usize = 512;
+#[expect(clippy::as_conversions, reason = "a small u32 always fits")]
+pub const HTTP_VIEWERS_MAX: usize = VIEWERS_MAX as usize;
 
 /// Connections from one address that is not this machine's. A browser opens six per host; a NAT
 /// in front of a classroom is why this is not smaller.
@@ -417,6 +418,10 @@ pub const POLL_EVENTS: usize = 64;
 
 /// Tasks that run before the loop looks for news again.
 pub const TASKS_PER_TURN: u32 = 64;
+
+/// Descriptors beside connections and slots: listeners, folders, epoll, standard streams, and
+/// connections that are still draining.
+pub const DESCRIPTORS_SPARE: u64 = 64;
 
 /// Pause before a task that ended is started again.
 pub const RESTART_PAUSE: Duration = Duration::from_secs(1);

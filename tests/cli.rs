@@ -5,15 +5,19 @@
 
 use core::time::Duration;
 use std::fs;
-use std::io::Read as _;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Lines, Read as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rillcast::config::settings::{TABLE, markdown_table};
+
+#[allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#[path = "support/http.rs"]
+mod http;
 
 /// Looks at a condition this often, and this many times before it counts as never.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -129,14 +133,33 @@ fn testcard_and_segment_work_on_files() {
 }
 
 #[test]
-fn segment_says_what_is_wrong_with_its_input() {
+fn segment_says_what_is_wrong_with_its_input_and_what_helps() {
     let folder = tempfile::tempdir().unwrap();
-    let input = folder.path().join("not.flv");
-    fs::write(&input, "this is no FLV file").unwrap();
-    let output = rillcast(&["segment", text(&input), text(&folder.path().join("out"))]);
-    let line = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{line}");
-    assert!(line.contains("not.flv"), "{line}");
+    let card = folder.path().join("card.flv");
+    assert!(rillcast(&["testcard", text(&card), "--seconds", "2"]).status.success());
+    let card = fs::read(&card).unwrap();
+    for (name, bytes, parts) in [
+        ("not.flv", &b"this is no FLV file"[..], ["byte 0", "FLV"]),
+        ("empty.flv", b"", ["byte 0", "give an FLV file"]),
+        ("cut.flv", &card[..card.len() - 9], ["ends inside a tag", "make the file again"]),
+        ("none.flv", &card[..13], ["no segment", "H.264"]),
+    ] {
+        let input = folder.path().join(name);
+        fs::write(&input, bytes).unwrap();
+        let output = rillcast(&["segment", text(&input), text(&folder.path().join("out"))]);
+        let line = refusal(output.status, &stderr(&output));
+        for part in [text(&input), parts[0], parts[1]] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+    for (input, out, part) in [
+        ("/nowhere.flv", text(folder.path()), "/nowhere.flv"),
+        (text(&folder.path().join("cut.flv")), "/proc/out", "/proc/out"),
+    ] {
+        let output = rillcast(&["segment", input, out]);
+        let line = refusal(output.status, &stderr(&output));
+        assert_eq!(line.matches(part).count(), 1, "{line}");
+    }
 }
 
 #[test]
@@ -154,17 +177,91 @@ fn serve_ends_in_good_order_on_each_signal() {
 }
 
 #[test]
-fn serve_names_the_setting_when_its_port_is_taken() {
+fn serve_names_setting_and_cure_when_its_port_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-    let mut child = start(&serve_args(&folder.path().join("hls"), &address));
-    let status = ended(&mut child);
-    let mut lines = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut lines).unwrap();
-    assert_eq!(status.code(), Some(1), "{lines}");
-    let named = lines.lines().any(|line| line.contains("rtmp.listen") && line.contains(&address));
-    assert!(named, "{lines}");
+    for setting in ["rtmp.listen", "http.listen"] {
+        let hls = folder.path().join("hls");
+        let pair = format!("{setting}={address}");
+        let line = refused_serve(&hls, &[&pair]);
+        for part in [setting, &address, &format!("--set {setting}=ADDRESS:PORT")] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert!(!hls.exists(), "the folder was touched before the ports were had");
+    }
+}
+
+#[test]
+fn serve_names_setting_and_cure_when_its_folder_cannot_be_used() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "no folder").unwrap();
+    for hls in [file.as_path(), &file.join("below"), Path::new("/proc/sys/hls")] {
+        let line = refused_serve(hls, &[]);
+        assert!(line.starts_with(&format!("rillcast: hls.dir: {}: ", text(hls))), "{line}");
+        assert!(line.contains("choose another hls.dir"), "{line}");
+    }
+}
+
+#[test]
+fn serve_names_setting_and_cure_when_its_folder_has_no_room() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let room = nix::sys::statvfs::statvfs(folder.path()).unwrap();
+    let free_mib = u64::from(room.blocks_available()) * u64::from(room.fragment_size()) >> 20;
+    // 32 streams, 14 + 15 + 2 slots, 64 MiB each.
+    let need_mib = 32 * 31 * 64;
+    assert!(free_mib < need_mib, "a tmpfs of over 62 GiB has room for every configuration");
+    let large = ["limits.streams=32", "limits.slot_bytes=64MiB", "hls.window_segments=14"];
+    let line = refused_serve(folder.path(), &large);
+    let what = format!("rillcast: hls.dir: {}: {need_mib} MiB needed, ", text(folder.path()));
+    assert!(line.starts_with(&what), "{line}");
+    assert!(line.contains("enlarge the tmpfs, or lower limits.slot_bytes"), "{line}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "slots were left behind");
+}
+
+#[test]
+fn second_serve_on_the_same_folder_is_refused_and_touches_nothing() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut first = Serving::start(folder.path(), &["--testcard"]);
+    let playlist = folder.path().join("live/testcard/index.m3u8");
+    assert!(look(|| playlist.exists()), "no playlist");
+    let before = fs::read_to_string(&playlist).unwrap();
+    let segment = before.lines().find(|line| line.ends_with(".ts")).unwrap().to_owned();
+    let line = refused_serve(folder.path(), &[]);
+    assert!(line.starts_with(&format!("rillcast: hls.dir: {}: ", text(folder.path()))), "{line}");
+    assert!(line.contains("--set hls.dir=FOLDER"), "{line}");
+    assert!(folder.path().join("live/testcard").join(segment).exists());
+    assert!(playlist.exists() && folder.path().join(".slots/0").exists());
+    assert_eq!(first.stop().code(), Some(0));
+    // The claim ends with the process.
+    let mut second = Serving::start(folder.path(), &[]);
+    assert_eq!(second.stop().code(), Some(0));
+}
+
+#[test]
+fn testcard_is_on_the_air_at_the_address_that_serve_prints() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut serving = Serving::start(folder.path(), &["--testcard"]);
+    let line = serving.line("test card at ");
+    let url = line.rsplit("test card at ").next().unwrap();
+    let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    assert_eq!(path, "hls/live/testcard/index.m3u8");
+    let address: SocketAddr = authority.parse().unwrap();
+    let mut playlist = String::new();
+    let is_listed = look(|| {
+        let answer = http::get(address, &format!("/{path}")).unwrap();
+        playlist = answer.text();
+        answer.status == 200
+    });
+    assert!(is_listed, "{playlist}");
+    assert!(playlist.starts_with("#EXTM3U\n"), "{playlist}");
+    let name = playlist.lines().find(|line| !line.starts_with('#')).unwrap();
+    let segment = http::get(address, &format!("/hls/live/testcard/{name}")).unwrap();
+    assert_eq!((segment.status, segment.header("content-type")), (200, Some("video/mp2t")));
+    assert!(segment.body.len() > 188 * 10 && segment.body.len().is_multiple_of(188));
+    assert!(segment.body.iter().step_by(188).all(|b| *b == 0x47));
+    assert_eq!(serving.stop().code(), Some(0));
 }
 
 #[test]
@@ -191,6 +288,69 @@ fn start<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts")
+}
+
+/// The one line of a refusal: exit code 2, and nothing else but what was logged before it.
+fn refusal(status: ExitStatus, stderr: &str) -> String {
+    assert_eq!(status.code(), Some(2), "{status}: {stderr}");
+    let line = stderr.strip_suffix('\n').unwrap().to_owned();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("rillcast: "), "{line}");
+    line
+}
+
+/// The refusal of a `serve` on free ports, with the settings `pairs`.
+fn refused_serve(hls: &Path, pairs: &[&str]) -> String {
+    let mut args = serve_args(hls, "127.0.0.1:0");
+    args.extend(pairs.iter().flat_map(|pair| ["--set".to_owned(), (*pair).to_owned()]));
+    let mut child = start(&args);
+    let status = ended(&mut child);
+    let mut lines = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut lines).unwrap();
+    refusal(status, &lines)
+}
+
+/// A `serve` that came up, ended with the test.
+struct Serving {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Serving {
+    fn start(hls: &Path, more: &[&str]) -> Self {
+        let mut args = serve_args(hls, "127.0.0.1:0");
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        let mut child = start(&args);
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut serving = Self { child, lines };
+        serving.line("watch at http://");
+        serving
+    }
+
+    /// The next line of the log that holds `part`.
+    fn line(&mut self, part: &str) -> String {
+        let mut seen = String::new();
+        for line in self.lines.by_ref().map_while(Result::ok) {
+            if line.contains(part) {
+                return line;
+            }
+            seen += &line;
+        }
+        panic!("no line holds {part:?}: {seen}");
+    }
+
+    fn stop(&mut self) -> ExitStatus {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        ended(&mut self.child)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Only after a failed test is there anything to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A small server on ports that the kernel chooses, but for the RTMP address given.

@@ -10,6 +10,7 @@ pub mod supervisor;
 
 use budget::Budget;
 use cli::{CliError, Command};
+use offline::Complaint;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -31,12 +32,15 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Segment { input, folder, config } => {
             match offline::segment(&input, &folder, &config) {
                 Ok(report) => print(format_args!("{report}\n")),
-                Err(error) => refused(&format_args!("{}: {error}", input.display())),
+                Err(fault) => refused(&Complaint { input: &input, fault: &fault }),
             }
         }
         Command::Testcard { output, seconds } => match offline::testcard(&output, seconds) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => refused(&format_args!("{}: {error}", output.display())),
+            Err(error) => refused(&format_args!(
+                "{}: {error}; choose another place for the file",
+                output.display()
+            )),
         },
     }
 }

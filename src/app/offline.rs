@@ -26,6 +26,33 @@ pub fn segment(input: &Path, folder: &Path, config: &Config) -> Result<Report, F
     report
 }
 
+/// A fault of `segment` with the file it is about and what to do.
+#[derive(Debug)]
+pub struct Complaint<'a> {
+    /// The FLV file.
+    pub input: &'a Path,
+    /// What is wrong.
+    pub fault: &'a FileFault,
+}
+
+impl fmt::Display for Complaint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cure = match self.fault {
+            // Names its own file, which may be one of the output.
+            FileFault::Io { .. } => {
+                return write!(f, "{}; check that the path is right and allowed", self.fault);
+            }
+            FileFault::Header(_) => "give an FLV file: `ffmpeg -i IN -c copy OUT.flv` makes one",
+            FileFault::Truncated { .. } | FileFault::NotATag { .. } => {
+                "what came before it was kept; make the file again for the rest"
+            }
+            FileFault::TooLong { .. } => "what came before it was kept",
+            FileFault::Nothing { .. } => "give one with H.264 video, or AAC or MP3 audio",
+        };
+        write!(f, "{}: {}; {cure}", self.input.display(), self.fault)
+    }
+}
+
 /// Why the test card could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TestcardFault {

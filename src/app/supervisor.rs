@@ -1,13 +1,14 @@
 //! `serve`: takes all memory, opens the ports, starts the tasks and waits for a signal.
 //!
 //! Order matters: signals are blocked before anything starts a thread; ports are opened before
-//! the segment folder is touched, so that a second instance cannot clear the first one's files.
+//! the segment folder is touched, and the folder is claimed before it is cleared, so that a second
+//! instance leaves the first one's files alone.
 //! A task that ends is started again after a pause, and said so.
 
 use crate::app::budget::{Budget, Kind};
 use crate::app::offline::card_config;
 use crate::config::settings::Config;
-use crate::limits::{HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
+use crate::limits::{DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
 use crate::media::testcard::{TestCard, TestCardError};
 use crate::service::card;
 use crate::service::clock;
@@ -17,6 +18,7 @@ use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::status::Status;
+use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
 use crate::sys::signals::{Asked, Signals};
@@ -90,16 +92,17 @@ struct Server {
 
 impl Server {
     fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+        let status = Rc::new(Status::new());
+        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let budget = Budget::of(config);
         log::info!(
             "memory private_kib={} tmpfs_kib={}",
             budget.sum(Kind::Private) >> 10,
             budget.sum(Kind::Tmpfs) >> 10
         );
-        let status = Rc::new(Status::new());
-        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
+        allow_descriptors(config);
         let publishers = usize::try_from(config.limits_publishers).unwrap_or(usize::MAX);
         let viewers = usize::try_from(config.limits_viewers).unwrap_or(usize::MAX);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
@@ -169,6 +172,21 @@ impl Server {
         self.streams.leave_all(clock::now());
         self.store.borrow_mut().list_all();
         Ok(())
+    }
+}
+
+/// Makes sure that every connection and slot can have its descriptor, or says which cannot.
+fn allow_descriptors(config: &Config) {
+    let connections = u64::from(config.limits_viewers) + u64::from(config.limits_publishers);
+    let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
+    let need = connections + slots + DESCRIPTORS_SPARE;
+    match descriptors::allow(need) {
+        Ok(may) if may < need => log::warn!(
+            "descriptors are few may={may} need={need} cure=\"raise the limit of open files, or \
+             lower limits.viewers\""
+        ),
+        Ok(_) => {}
+        Err(error) => log::warn!("descriptors unknown cause=\"{error}\""),
     }
 }
 

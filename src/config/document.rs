@@ -363,7 +363,7 @@ mod tests {
         }
 
         #[test]
-        fn document_reads_back_what_was_edited(ms in 500u32..=3000, bytes in 1u32..=1 << 25) {
+        fn document_reads_back_what_was_edited(ms in 500u32..=3000, bytes in 1u32..=1 << 24) {
             let bytes = bytes.max(256 << 10);
             let text = edit(TEXT, "hls.segment_ms", &ms.to_string()).unwrap();
             let text = edit(&text, "limits.slot_bytes", &bytes.to_string()).unwrap();

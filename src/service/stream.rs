@@ -176,9 +176,10 @@ impl Streams {
         publisher.heard = now;
         let payload = ring.bytes(place).unwrap_or_default();
         let keyframe = flv::is_keyframe(kind, payload);
-        let aside = flv::is_sequence_header(kind, payload).then_some(match kind {
-            TagKind::Video => Aside::VideoHeader,
-            _ => Aside::AudioHeader,
+        let aside = flv::is_sequence_header(kind, payload).then_some(if kind == TagKind::Video {
+            Aside::VideoHeader
+        } else {
+            Aside::AudioHeader
         });
         if let Some(aside) = aside {
             ring.keep_aside(aside, place);

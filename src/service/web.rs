@@ -121,21 +121,26 @@ fn article(
     facts: &PageFacts<'_>,
 ) -> Result<(), Full> {
     let (app, name) = (Escaped(stream.app), Escaped(stream.name));
-    put(w, format_args!("<article><h2>{app}/{name}</h2><p class=\"facts\">live"))?;
+    put(
+        w,
+        format_args!(
+            "<article data-stream=\"{app}/{name}\"><h2>{app}/{name}</h2><p class=\"facts\">live"
+        ),
+    )?;
     if stream.width > 0 && stream.height > 0 {
         put(w, format_args!(" · {}×{}", stream.width, stream.height))?;
     }
     if stream.kbit_s > 0 {
-        let (whole, tenth) = (stream.kbit_s / 1000, stream.kbit_s % 1000 / 100);
+        let tenths = stream.kbit_s.saturating_add(50) / 100;
+        let (whole, tenth) = (tenths / 10, tenths % 10);
         put(w, format_args!(" · {whole}.{tenth} Mbit/s"))?;
     }
     put(w, format_args!("</p>"))?;
     problem(w, stream)?;
     let path = StreamPath(stream);
-    put(
-        w,
-        format_args!("<video controls muted playsinline preload=\"none\" src=\"{path}\"></video>"),
-    )?;
+    // One picture moves at once; the others wait for a click, or they would share the decoder.
+    let start = if index == 0 { "autoplay" } else { "preload=\"none\"" };
+    put(w, format_args!("<video controls muted playsinline {start} src=\"{path}\"></video>"))?;
     put(
         w,
         format_args!(
@@ -148,10 +153,9 @@ fn article(
 }
 
 fn problem(w: &mut Writer<'_>, stream: &StreamView<'_>) -> Result<(), Full> {
-    let Some(problem) = stream.problem else {
-        return Ok(());
-    };
-    put(w, format_args!("<p class=\"problem\">{}</p>", Escaped(problem)))
+    // There when there is none too: the script fills it when one comes.
+    let (hidden, problem) = stream.problem.map_or((" hidden", ""), |problem| ("", problem));
+    put(w, format_args!("<p class=\"problem\"{hidden}>{}</p>", Escaped(problem)))
 }
 
 fn how_to_publish(w: &mut Writer<'_>, facts: &PageFacts<'_>) -> Result<(), Full> {
@@ -303,8 +307,18 @@ mod tests {
         let page = rendered(&[CAM]);
         assert!(page.contains("src=\"/hls/live/cam/index.m3u8\""));
         assert!(page.contains("value=\"http://box:8080/hls/live/cam/index.m3u8\""));
-        assert!(page.contains("1920×1080 · 4.2 Mbit/s"));
+        assert!(page.contains("1920×1080 · 4.3 Mbit/s"));
         assert!(!page.contains("No stream is live") && !page.contains("refresh"));
+        assert!(page.contains("<p class=\"problem\" hidden></p>"));
+    }
+
+    #[test]
+    fn page_starts_the_first_picture_and_no_other() {
+        let page = rendered(&[CAM, StreamView { name: "two", ..CAM }]);
+        let first = "autoplay src=\"/hls/live/cam/";
+        let second = "preload=\"none\" src=\"/hls/live/two/";
+        assert!(page.contains(first) && page.contains(second), "{page}");
+        assert_eq!(page.matches("autoplay").count(), 1);
     }
 
     #[test]
@@ -319,6 +333,7 @@ mod tests {
     fn page_escapes_what_a_camera_or_a_client_chose() {
         let page =
             rendered(&[StreamView { name: "<script>\"'&", problem: Some("audio <b>"), ..CAM }]);
+        assert!(page.contains("<p class=\"problem\">"));
         assert!(!page.contains("<script>\""));
         assert!(page.contains("&lt;script&gt;&quot;&#39;&amp;"));
         assert!(page.contains("/hls/live/%3Cscript%3E%22%27%26/index.m3u8"));

@@ -568,7 +568,7 @@ mod tests {
                         Read::Empty => break,
                     }
                 }
-                prop_assert_eq!(cursor.0, done.len() as u64);
+                prop_assert_eq!(cursor.0, u64::try_from(done.len()).unwrap());
             }
         }
     }

@@ -1,15 +1,29 @@
-//! Whether the wall clock can be believed.
+//! The wall clock, while it can be believed.
 //!
 //! A board boots in 1970 and stays there until something sets its clock. The kernel keeps the
 //! answer: `adjtimex(2)` says `TIME_ERROR` or `STA_UNSYNC` until a time service has told it
 //! otherwise. Dates are sent (HTTP `Date`, `EXT-X-PROGRAM-DATE-TIME`) only while it is
-//! synchronised. Reads no time and sets nothing. The one unsafe call of this file is the system
-//! call itself: `nix` has no safe form of it.
+//! synchronised. Deadlines use the monotonic clock, not this; sets nothing. The one unsafe call of
+//! this file is the system call itself: `nix` has no safe form of it.
 
 use core::mem::MaybeUninit;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::libc;
+
+/// Seconds since 1970 at the start of 2024: before this no clock of ours is right.
+const BELIEVABLE_FROM: u64 = 1_704_067_200;
+
+/// Seconds since 1970, `None` while the clock is not synchronised or before 2024.
+#[must_use]
+pub fn synchronised() -> Option<u64> {
+    if WallClock::read() != Ok(WallClock::Synchronised) {
+        return None;
+    }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    (unix >= BELIEVABLE_FROM).then_some(unix)
+}
 
 /// What the kernel says of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +73,13 @@ mod tests {
         let free = WallClock::Free;
         assert_eq!(WallClock::judge(libc::TIME_ERROR, 0), free);
         assert_eq!(WallClock::judge(TIME_OK, libc::STA_UNSYNC), free);
+    }
+
+    #[test]
+    fn time_is_believed_while_synchronised_and_not_before_2024() {
+        let time = synchronised();
+        assert!(time.is_none_or(|unix| unix >= BELIEVABLE_FROM));
+        assert_eq!(time.is_some(), WallClock::read() == Ok(WallClock::Synchronised));
     }
 
     #[test]

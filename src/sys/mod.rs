@@ -1,6 +1,7 @@
 //! The kernel, one safe function per call.
 
 pub mod clock;
+pub mod descriptors;
 pub mod folder;
 pub mod net;
 mod net_raw;
@@ -9,4 +10,3 @@ pub mod random;
 pub mod signals;
 pub mod slots;
 pub mod tmpfs;
-pub mod wall;

@@ -4,15 +4,17 @@
 //! and whether there is room for all slots before the first is taken. Left-over files of an
 //! earlier run are removed, and nothing else ever: the caller says which names are ours, links
 //! are not followed, and a folder that belongs to another user is refused (anybody may make a
-//! folder in `/dev/shm`). Called at start only; these calls may block. Source: statfs(2),
+//! folder in `/dev/shm`). A second process on the same folder is refused by `Claim`. Called at start only; these calls may block. Source: statfs(2),
 //! statvfs(2), tmpfs(5).
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
@@ -78,6 +80,26 @@ pub fn create_folder(folder: &Path, mode: u32) -> Result<(), TmpfsError> {
     require_ours(folder)
 }
 
+/// The right to write in a folder; it ends with the value, and with the process however that ends.
+#[derive(Debug)]
+pub struct Claim(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+impl Claim {
+    /// Takes the right to `folder` for this process alone. The lock is on the folder itself, so
+    /// that nothing is left behind in it.
+    ///
+    /// # Errors
+    /// `TmpfsError::Taken` if another process has it, or the folder cannot be opened.
+    pub fn take(folder: &Path) -> Result<Self, TmpfsError> {
+        let opened = File::open(folder).map_err(|cause| TmpfsError::io(folder, cause))?;
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Err(TmpfsError::Taken { path: folder.to_owned() }),
+            Err((_, errno)) => Err(TmpfsError::io(folder, errno.into())),
+        }
+    }
+}
+
 /// Removes the files below `folder` whose names `is_ours`, and the folders that this empties.
 /// `folder` itself stays. Returns how many files went.
 ///
@@ -107,6 +129,15 @@ pub enum TmpfsError {
     /// Misbehaved: a link, a file or another user's folder.
     #[error("{}: not a folder of our own user; choose another hls.dir", path.display())]
     NotOurs {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Misbehaved: two processes on one folder.
+    #[error(
+        "{}: another rillcast uses this folder; stop that one, or choose another with \
+         --set hls.dir=FOLDER", path.display()
+    )]
+    Taken {
         /// Where.
         path: PathBuf,
     },
@@ -261,6 +292,17 @@ mod tests {
         for folder in [root.path().join("a"), folder] {
             assert_eq!(fs::metadata(folder).unwrap().mode() & 0o777, 0o700);
         }
+    }
+
+    #[test]
+    fn folder_claimed_is_refused_until_its_claim_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let claim = Claim::take(root.path()).unwrap();
+        let refused = Claim::take(root.path());
+        assert!(matches!(refused, Err(TmpfsError::Taken { .. })), "{refused:?}");
+        drop(claim);
+        assert!(Claim::take(root.path()).is_ok());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 "use strict";
-// Copies an address, and loads the page again when a stream has come or gone. The page is whole
-// without this.
+// Copies an address, keeps what is said of a stream up to date, and loads the page again when a
+// stream has come or gone. The page is whole without this.
 for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
@@ -12,12 +12,25 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 }
+function tell(stream) {
+  const articles = [...document.querySelectorAll("article[data-stream]")];
+  const article = articles.find((a) => a.dataset.stream === stream.app + "/" + stream.name);
+  if (!article) return;
+  const facts = ["live"];
+  if (stream.width && stream.height) facts.push(stream.width + "×" + stream.height);
+  if (stream.kbit_s) facts.push((Math.round(stream.kbit_s / 100) / 10).toFixed(1) + " Mbit/s");
+  article.querySelector(".facts").textContent = facts.join(" · ");
+  const problem = article.querySelector(".problem");
+  problem.textContent = stream.problem ?? "";
+  problem.hidden = !stream.problem;
+}
 const shown = document.body.dataset.live;
 setInterval(async () => {
   if (document.hidden) return;
   try {
     const status = await (await fetch("/status.json", { cache: "no-store" })).json();
     const live = status.streams.filter((s) => s.live).map((s) => s.app + "/" + s.name).join(" ");
-    if (live !== shown) location.reload();
+    if (live !== shown) return location.reload();
+    for (const stream of status.streams) tell(stream);
   } catch { /* The box is away; try again. */ }
 }, 5000);

@@ -27,8 +27,8 @@ use crate::limits::{
     HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
+use crate::sys;
 use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
-use crate::sys::wall;
 use crate::time::Instant;
 
 /// How long things may take.
@@ -90,7 +90,7 @@ impl HttpSettings {
             requests_max: HTTP_REQUESTS_PER_CONNECTION,
             rtmp_port,
             deadlines: Deadlines::STANDARD,
-            wall: wall::synchronised,
+            wall: sys::clock::synchronised,
             is_loopback: |address| address.is_loopback(),
         }
     }

@@ -113,6 +113,7 @@ pub(super) struct Connection {
 }
 
 /// What a message asks the connection to do, free of borrows.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one message")]
 enum Act {
     Nothing,
     Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
@@ -480,6 +481,7 @@ impl<'a> Guards<'a> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other type is no media")]
 const fn tag_kind(kind: MessageType) -> Option<TagKind> {
     match kind {
         MessageType::Audio => Some(TagKind::Audio),

@@ -86,6 +86,7 @@ pub struct Ingest {
     streams: Rc<Streams>,
     status: Rc<Status>,
     deadlines: Deadlines,
+    #[expect(clippy::vec_box, reason = "a place moves into its connection as a pointer")]
     places: RefCell<Vec<Box<Place>>>,
     live: RefCell<Vec<Rc<Live>>>,
 }

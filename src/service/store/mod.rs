@@ -28,9 +28,10 @@ use crate::media::sink::Segment;
 use crate::service::store::row::{Row, SegmentName, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::status::{Counter, Status};
+use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
-use crate::sys::tmpfs::{self, Facts, TmpfsError};
+use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use crate::wire::writer::Writer;
 use core::fmt::Write as _;
@@ -40,7 +41,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::SystemTime;
 
 /// Name of a stream's playlist.
 const PLAYLIST: &str = "index.m3u8";
@@ -102,6 +102,10 @@ pub struct Store {
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
+    /// Dates segments: seconds since 1970, `None` while nobody knows.
+    wall: fn() -> Option<u64>,
+    /// Keeps other processes out of `root`.
+    _claim: Claim,
 }
 
 impl Store {
@@ -112,6 +116,7 @@ impl Store {
     pub fn open(config: &Config, epoch: u32, status: Rc<Status>) -> Result<Self, StoreError> {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
+        let claim = Claim::take(&root)?;
         tmpfs::clear_leftovers(&root, is_ours)?;
         let facts = Facts::read(&root)?;
         if !facts.in_memory {
@@ -157,7 +162,14 @@ impl Store {
             },
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
+            wall: clock::synchronised,
+            _claim: claim,
         })
+    }
+
+    /// Dates segments by `wall` from now on, in place of the kernel's clock.
+    pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
+        self.wall = wall;
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -254,11 +266,15 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (epoch, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
-        if epoch.len() != 8 || u32::from_str_radix(epoch, 16).ok()? != self.epoch {
+        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
+        let wanted: u64 = sequence.parse().ok()?;
+        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
+        let mut w = Writer::new(&mut name);
+        segment_name(&mut w, self.epoch, wanted).ok()?;
+        // A segment has one name: no other case, sign or leading zero.
+        if w.written() != file.as_bytes() {
             return None;
         }
-        let wanted: u64 = sequence.parse().ok()?;
         let index = self.find(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
         let first = index * self.rows_per_stream;
@@ -488,7 +504,7 @@ impl Store {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
             row.bytes = segment.bytes;
-            row.created_unix = unix_now();
+            row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
         let name = SegmentName::new(self.epoch, sequence);
@@ -576,12 +592,6 @@ const TEMPORARY: &str = ".index.m3u8.new";
 
 /// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;
-
-/// Seconds since 1970, if the clock is past the year 2024: a board boots in 1970.
-fn unix_now() -> Option<u64> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    (now > 1_704_067_200).then_some(now)
-}
 
 fn wide(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)

@@ -1,10 +1,10 @@
 //! Every figure of the project beside its target, and beside the peers in the same run.
 //!
-//! `scripts/bench.sh` builds this, makes the media and runs it in a network namespace of its own;
-//! it is not meant to be started by hand, but for `publish ADDRESS FILE.flv STREAMS SECONDS`, which
-//! keeps streams `live/s0`, `live/s1` … on the air at a server that is to be looked at. Servers are compared by processor time, not by the clock
-//! on the wall: other work on the machine disturbs it far less. What is compared runs in turns, or
-//! at the same time where a run lasts long, and medians count.
+//! `scripts/bench.sh` builds this, makes the media and runs it in a network namespace of its own.
+//! By hand only `publish ADDRESS FILE.flv STREAMS SECONDS` is of use: it keeps streams `live/s0`,
+//! `live/s1` … on the air at a server that is to be looked at. Servers are compared by processor
+//! time, not by the clock on the wall: other work on the machine disturbs it far less. What is
+//! compared runs in turns, and medians count.
 
 #![allow(
     clippy::unwrap_used,
