@@ -268,11 +268,8 @@ impl Store {
         let (stream, file) = path.rsplit_once('/')?;
         let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
         let wanted: u64 = sequence.parse().ok()?;
-        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
-        let mut w = Writer::new(&mut name);
-        segment_name(&mut w, self.epoch, wanted).ok()?;
         // A segment has one name: no other case, sign or leading zero.
-        if w.written() != file.as_bytes() {
+        if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.find(stream)?;
