@@ -22,7 +22,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
 use rillcast::service::clock;
-use rillcast::service::http::{Deadlines, HttpContext, HttpSettings, serve};
+use rillcast::service::http::{Deadlines, HttpContext, HttpSettings};
 use rillcast::status::Counter;
 use rillcast::sys::net::Listener;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -139,7 +139,14 @@ fn serve_shelf<F: Future<Output = ()>>(
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64, 0).unwrap();
     let address = listener.local_addr().unwrap();
     let executor = LocalExecutor::new();
-    let server = executor.spawn(serve(listener, Rc::clone(&ctx)));
+    let (serving, news) = (Rc::clone(&ctx), ctx.listen(listener).unwrap());
+    let server = executor.spawn(async move {
+        let news = Async::new_nonblocking(news).unwrap();
+        loop {
+            news.readable().await.unwrap();
+            serving.turn();
+        }
+    });
     let ticking = Rc::clone(&ctx);
     let ticker = executor.spawn(async move {
         loop {

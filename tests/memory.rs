@@ -7,6 +7,7 @@
 #![allow(
     unsafe_code,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::pedantic,

@@ -149,7 +149,11 @@ fn real_publisher(name: &str, publisher: Publisher) {
         sent.video.len(),
         sent.audio.len()
     );
-    session::judge(&rillcast, "cam", name, &follower, &sent, Expect::default());
+    // GStreamer stamps audio with the time it was made at, which wanders by some milliseconds; ours
+    // counts samples and follows from 50 ms on.
+    let audio_slack = if name.contains("ffmpeg") { 0 } else { 50 * 90 };
+    let expect = Expect { audio_slack, ..Expect::default() };
+    session::judge(&rillcast, "cam", name, &follower, &sent, expect);
     let seconds = browser.join().expect("browser");
     println!(
         "{name}: {}",

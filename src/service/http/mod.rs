@@ -148,6 +148,20 @@ impl HttpContext {
         inner.places.len() - inner.free.len()
     }
 
+    /// Takes connections of `listener` from now on. Gives the descriptor that is readable when
+    /// there is something for `turn` to do.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn listen(&self, listener: Listener) -> io::Result<OwnedFd> {
+        self.inner.borrow_mut().attach(listener)
+    }
+
+    /// Serves what has happened, without waiting.
+    pub fn turn(&self) {
+        self.inner.borrow_mut().turn();
+    }
+
     /// Keeps all deadlines and lets go of slots; to be called about every 100 ms.
     pub fn tick(&self, now: Instant) {
         self.inner.borrow_mut().tick(now);
@@ -164,10 +178,10 @@ pub async fn serve(
     ctx: Rc<HttpContext>,
     reactor: Rc<Reactor>,
 ) -> io::Result<()> {
-    let set = Source::new(&reactor, ctx.inner.borrow_mut().attach(listener)?)?;
+    let set = Source::new(&reactor, ctx.listen(listener)?)?;
     loop {
         set.readable().await?;
-        ctx.inner.borrow_mut().turn();
+        ctx.turn();
     }
 }
 
