@@ -3,6 +3,19 @@
 //! Runs the real binary. What a command does to media is tested elsewhere; here it is that every
 //! command exists, that help and errors are of use, and that a signal ends it in good order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::pedantic,
+    clippy::useless_conversion,
+    clippy::std_instead_of_core,
+    dead_code,
+    unreachable_pub,
+    reason = "tests: clocks and indexing are theirs, a panic is how they speak, widths differ"
+)]
+
 use core::time::Duration;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
@@ -15,7 +28,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rillcast::config::settings::{TABLE, markdown_table};
 
-#[allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #[path = "support/http.rs"]
 mod http;
 
