@@ -180,7 +180,7 @@ round_segment() {
     while IFS=$'\t' read -r line other; do
         cmp -s "$work/out/$line" "$work/reference/$other" || differing=$((differing + 1))
     done < <(paste <(uris "$work/out/index.m3u8") <(uris "$work/reference/index.m3u8"))
-    check "segment: $((count - differing)) of $count segments are byte for byte this build's" \
+    check "segment: $((count - differing)) of $count segments are byte for byte this machine's" \
         [ "$differing" = 0 ]
 }
 

@@ -220,7 +220,7 @@ fn serve_names_setting_and_cure_when_its_folder_cannot_be_used() {
 fn serve_names_setting_and_cure_when_its_folder_has_no_room() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let room = nix::sys::statvfs::statvfs(folder.path()).unwrap();
-    let free_mib = u64::from(room.blocks_available()) * u64::from(room.fragment_size()) >> 20;
+    let free_mib = (u64::from(room.blocks_available()) * u64::from(room.fragment_size())) >> 20;
     // 32 streams, 14 + 15 + 2 slots, 64 MiB each.
     let need_mib = 32 * 31 * 64;
     assert!(free_mib < need_mib, "a tmpfs of over 62 GiB has room for every configuration");
