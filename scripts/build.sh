@@ -65,7 +65,9 @@ build() {
     fi
     mkdir -p "$folder"
     install -m 0755 "$made" "$folder/rillcast"
-    [ "$target" = host ] || { need_packages readelf:binutils && check_static "$folder/rillcast" "$target"; }
+    [ "$target" = host ] || {
+        need_packages readelf:binutils && check_static "$folder/rillcast" "$target"
+    }
     say "$folder/rillcast: $(stat -c %s "$folder/rillcast") bytes"
 }
 
@@ -80,7 +82,8 @@ unit_tests() {
     need_packages "$(emulator_of "$target"):qemu-user-static"
     make_toolchain
     say "unit tests: $target, under emulation"
-    CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib -Zbuild-std=std,panic_abort,test
+    CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib \
+        -Zbuild-std=std,panic_abort,test
 }
 
 mode="build"
@@ -105,5 +108,6 @@ if [ "$mode" = test ]; then
     emulator=$(emulator_of "$target")
     [ -z "$emulator" ] || need_packages "$emulator:qemu-user-static"
     [ "$target" = host ] || build host
-    scripts/round.sh --emulator "$emulator" "target/board/$target/rillcast" target/board/host/rillcast
+    scripts/round.sh --emulator "$emulator" "target/board/$target/rillcast" \
+        target/board/host/rillcast
 fi

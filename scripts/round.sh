@@ -68,7 +68,8 @@ run() {
 decoded() {
     ffmpeg -nostdin -v error -i "$1" -map "0:$2" -fps_mode passthrough -f framemd5 - |
         awk -F', *' '/^#tb/ { split($1, tb, /[ \/]/) }
-            !/^#/ { if (!n++) first = $3; printf "%.3f %s\n", ($3 - first) * 1000 * tb[3] / tb[4], $NF }'
+            !/^#/ { if (!n++) first = $3; printf "%.3f %s\n",
+                ($3 - first) * 1000 * tb[3] / tb[4], $NF }'
 }
 
 # True when file $1 is a beginning of file $2, both of `decoded`: equal hashes, times within 2 ms,
@@ -90,8 +91,8 @@ judge() {
     else
         pass "$name: decodes without complaint"
     fi
-    have_frames=$(ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
-        -of default=nw=1:nk=1 "$ts" | sed -n 1p)
+    have_frames=$(ffprobe -v error -count_frames -select_streams v:0 \
+        -show_entries stream=nb_read_frames -of default=nw=1:nk=1 "$ts" | sed -n 1p)
     check "$name: ffprobe counts ${have_frames:-no} pictures, $least to $frames expected" \
         within "$least" "${have_frames:-0}" "$frames"
     for media in v a; do
@@ -170,13 +171,16 @@ round_segment() {
     judge segment "$work/out.ts" "$frames"
     [ -n "$reference" ] || return 0
     "$reference" segment "$work/in.flv" "$work/reference" --set "hls.segment_ms=$segment_ms" || true
-    [ -s "$work/reference/index.m3u8" ] || { fail "segment: this machine's build wrote none" && return; }
+    [ -s "$work/reference/index.m3u8" ] || {
+        fail "segment: this machine's build wrote none"
+        return
+    }
     check "segment: same playlist as this machine's build, names apart" \
         cmp -s <(numbered "$work/out/index.m3u8") <(numbered "$work/reference/index.m3u8")
     while IFS=$'\t' read -r line other; do
         cmp -s "$work/out/$line" "$work/reference/$other" || differing=$((differing + 1))
     done < <(paste <(uris "$work/out/index.m3u8") <(uris "$work/reference/index.m3u8"))
-    check "segment: $((count - differing)) of $count segments have the same bytes as this machine's build" \
+    check "segment: $((count - differing)) of $count segments are byte for byte this machine's" \
         [ "$differing" = 0 ]
 }
 
@@ -237,7 +241,8 @@ round_live() {
     fi
     : >"$work/live.uris"
     : >"$work/live.ts"
-    ffmpeg -nostdin -v error -re -i "$work/in.flv" -c copy -f flv "rtmp://127.0.0.1:$rtmp/live/cam" \
+    ffmpeg -nostdin -v error -re -i "$work/in.flv" -c copy -f flv \
+        "rtmp://127.0.0.1:$rtmp/live/cam" \
         2>"$work/publisher.log" &
     publisher=$!
     # Until the publisher has gone, and then until nothing new came for 3 s.
@@ -250,8 +255,10 @@ round_live() {
         sleep 0.3
     done
     wait "$publisher" || status=$?
-    check "live: the publisher ends with $status $(sed -n 1p "$work/publisher.log")" [ "$status" = 0 ]
-    check "live: $(wc -l <"$work/live.uris") segments fetched, $(stat -c %s "$work/live.ts") bytes" \
+    check "live: the publisher ends with $status $(sed -n 1p "$work/publisher.log")" \
+        [ "$status" = 0 ]
+    live_bytes=$(stat -c %s "$work/live.ts")
+    check "live: $(wc -l <"$work/live.uris") segments fetched, $live_bytes bytes" \
         [ -s "$work/live.ts" ]
     # The last segment may still be open when a camera has gone for a moment.
     judge live "$work/live.ts" "$((frames - segment_frames))"

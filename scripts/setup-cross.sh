@@ -171,9 +171,11 @@ toolchain_of_debian() {
         source_line "$host" "$mirror" "$suite"
         [ -z "$security" ] || source_line "$host" "${security% *}" "${security#* }"
     } | own_apt update
-    std=$(own_apt apt-cache depends libstd-rust-web-dev | sed -n 's/.*Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | sed -n 1p)
+    std=$(own_apt apt-cache depends libstd-rust-web-dev |
+        sed -n 's/.*Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | sed -n 1p)
     [ -n "$std" ] || die "this Debian release has no rustc-web"
-    llvm=$(own_apt apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9.]*\)$/\1/p' | sed -n 1p)
+    llvm=$(own_apt apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9.]*\)$/\1/p' |
+        sed -n 1p)
     say "cross: Debian's own compiler, $std"
     unpack rustc-web cargo-web rust-web-src libstd-rust-web-dev "$std" ${llvm:+"$llvm"}
     mkdir -p "$cross_dir/toolchain/bin" "$cross_dir/toolchain/lib"
@@ -193,8 +195,10 @@ WRAPPER
     done
     # Debian's cargo brings its own libraries along only when installed; rustup's does as well.
     "$cross_dir/toolchain/bin/cargo" --version >/dev/null 2>&1 ||
-        ln -sfn "$(rustup which cargo 2>/dev/null || command -v cargo)" "$cross_dir/toolchain/bin/cargo"
-    "$cross_dir/toolchain/bin/rustc" --version >/dev/null || die "Debian's compiler does not run here"
+        ln -sfn "$(rustup which cargo 2>/dev/null || command -v cargo)" \
+            "$cross_dir/toolchain/bin/cargo"
+    "$cross_dir/toolchain/bin/rustc" --version >/dev/null ||
+        die "Debian's compiler does not run here"
 }
 
 # Fills rustc's `self-contained` folder of a musl target, which normally comes with a prebuilt

@@ -84,7 +84,8 @@ need_rust() {
         local installer
         installer=$(mktemp)
         if curl -fsS --proto '=https' --max-time 60 -o "$installer" https://sh.rustup.rs; then
-            sh "$installer" -y -q --profile minimal --component rustfmt,clippy --no-modify-path </dev/null
+            sh "$installer" -y -q --profile minimal --component rustfmt,clippy --no-modify-path \
+                </dev/null
             PATH=$HOME/.cargo/bin:$PATH
         else
             need_packages rustc-web cargo-web rustfmt-web rust-web-clippy

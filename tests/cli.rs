@@ -3,6 +3,19 @@
 //! Runs the real binary. What a command does to media is tested elsewhere; here it is that every
 //! command exists, that help and errors are of use, and that a signal ends it in good order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::pedantic,
+    clippy::useless_conversion,
+    clippy::std_instead_of_core,
+    dead_code,
+    unreachable_pub,
+    reason = "tests: clocks and indexing are theirs, a panic is how they speak, widths differ"
+)]
+
 use core::time::Duration;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
@@ -15,7 +28,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rillcast::config::settings::{TABLE, markdown_table};
 
-#[allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #[path = "support/http.rs"]
 mod http;
 
@@ -208,7 +220,7 @@ fn serve_names_setting_and_cure_when_its_folder_cannot_be_used() {
 fn serve_names_setting_and_cure_when_its_folder_has_no_room() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let room = nix::sys::statvfs::statvfs(folder.path()).unwrap();
-    let free_mib = (room.blocks_available() * room.fragment_size()) >> 20;
+    let free_mib = (u64::from(room.blocks_available()) * u64::from(room.fragment_size())) >> 20;
     // 32 streams, 14 + 15 + 2 slots, 64 MiB each.
     let need_mib = 32 * 31 * 64;
     assert!(free_mib < need_mib, "a tmpfs of over 62 GiB has room for every configuration");

@@ -297,20 +297,19 @@ fn table_of_statuses_holds() {
         (17, "POST /api HTTP/1.1\r\nHost: x\r\n\r\n".into(), "411"),
         (
             18,
-            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
                 .into(),
             "400",
         ),
         (19, "POST /api HTTP/1.0\r\nContent-Length: -1\r\n\r\n".into(), "400"),
         (19, "POST /api HTTP/1.0\r\nContent-Length: 5x\r\n\r\n".into(), "400"),
-        (
-            19,
-            "POST /api HTTP/1.0\r\nContent-Length: 99999999999999999999\r\n\r\n".into(),
-            "400",
-        ),
+        (19, "POST /api HTTP/1.0\r\nContent-Length: 99999999999999999999\r\n\r\n".into(), "400"),
         (
             20,
-            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n".into(),
+            "POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\
+             Expect: 100-continue\r\n\r\n"
+                .into(),
             "405",
         ),
         (21, format!("BREW {FILE} HTTP/1.0\r\n\r\n"), "501"),
@@ -323,11 +322,7 @@ fn table_of_statuses_holds() {
         (28, format!("GET {FILE} HTTP/1.0\r\nA: b\r\n c\r\n\r\n"), "200"),
         (29, format!("GET {FILE} HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n"), "400"),
         (31, format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(5000)), "414"),
-        (
-            32,
-            format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(100)),
-            "431",
-        ),
+        (32, format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(100)), "431"),
         (39, "GET * HTTP/1.1\r\nHost: x\r\n\r\n".into(), "400"),
     ];
     with_server(settings(), |house| async move {
@@ -450,7 +445,8 @@ fn range_table_holds() {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).await.unwrap();
         assert!(bytes.ends_with(b"\r\n\r\n\xfa\xfb\xfc"));
-        let other = "GET /hls/live/cam/5f3a0c11-1.ts HTTP/1.0\r\nRange: bytes=0-1\r\nIf-Range: \"x\"\r\n\r\n";
+        let other = "GET /hls/live/cam/5f3a0c11-1.ts HTTP/1.0\r\n\
+                     Range: bytes=0-1\r\nIf-Range: \"x\"\r\n\r\n";
         assert_eq!(status_of(&house.ask(other).await), "200");
         let head = "HEAD /hls/live/cam/5f3a0c11-1.ts HTTP/1.0\r\nRange: bytes=0-1\r\n\r\n";
         assert_eq!(status_of(&house.ask(head).await), "200");

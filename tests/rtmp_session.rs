@@ -250,7 +250,11 @@ const FAILED: &str = "_error 9 error NetConnection.Call.Failed";
 const FC: &str = "onFCPublish 0 - NetStream.Publish.Start";
 
 /// Captured: ffmpeg 5.1 publishing to app live/inst.
-const FFMPEG_CONNECT: &str = "020007636f6e6e656374003ff00000000000000300036170700200096c6976652f696e737400047479706502000a6e6f6e707269766174650008666c617368566572020024464d4c452f332e302028636f6d70617469626c653b204c61766635392e32372e313030290005746355726c02002072746d703a2f2f3132372e302e302e313a31393335312f6c6976652f696e7374000009";
+const FFMPEG_CONNECT: &str = "\
+    020007636f6e6e656374003ff00000000000000300036170700200096c6976652f696e737400\
+    047479706502000a6e6f6e707269766174650008666c617368566572020024464d4c452f332e\
+    302028636f6d70617469626c653b204c61766635392e32372e313030290005746355726c0200\
+    2072746d703a2f2f3132372e302e302e313a31393335312f6c6976652f696e7374000009";
 
 #[test]
 fn session_publishes_with_ffmpeg() {
@@ -285,9 +289,9 @@ fn session_publishes_with_ffmpeg() {
     assert_eq!(peer.out.pending()[..head.len()], head);
     assert_eq!(
         peer.out.pending()[head.len()..],
-        hex(
-            "0200086f6e537461747573000000000000000000050300056c6576656c0200067374617475730004636f64650200174e657453747265616d2e5075626c6973682e5374617274000b6465736372697074696f6e0200105374617274207075626c697368696e67000009"
-        )
+        hex("0200086f6e537461747573000000000000000000050300056c6576656c020006737461747573\
+    0004636f64650200174e657453747265616d2e5075626c6973682e5374617274000b64657363\
+    72697074696f6e0200105374617274207075626c697368696e67000009")
     );
     peer.replies();
 
@@ -631,8 +635,8 @@ fn session_refuses_hostile_commands() {
     }
 }
 
-/// Encoders with Enhanced RTMP list their codecs in a strict array; a server without a reader for it
-/// turned them all away (bluenviron/mediamtx#3188).
+/// Encoders with Enhanced RTMP list their codecs in a strict array; a server without a reader for
+/// it turned them all away (bluenviron/mediamtx#3188).
 #[test]
 fn mediamtx_3188_connect_with_strict_array_is_read() {
     let payload = amf(|e| {

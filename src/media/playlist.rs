@@ -15,7 +15,7 @@
 //!   version is made at once and counted.
 //! * The oldest leaves while more than the window is listed and three targets remain without it
 //!   (R32, R34). Only where `listed_max` is reached does it leave earlier; that is counted.
-//! * What left is to be kept for its duration plus that of the longest version that listed it (R35).
+//! * What left is to be kept for its duration and that of the longest version that listed it (R35).
 //! * Sequence numbers are 64 bits, go on from what the constructor was given, and never go back
 //!   (R11, R12, R33, R44); the discontinuity sequence rises exactly when a tag leaves (R36).
 //! * `EXT-X-INDEPENDENT-SEGMENTS` stands in the header until a segment closes that does not begin

@@ -917,7 +917,10 @@ mod tests {
 
         #[test]
         fn relation_survives_any_common_jump(
-            from in any::<u32>(), to in any::<u32>(), apart in 0u32..400, video_first in any::<bool>(),
+            from in any::<u32>(),
+            to in any::<u32>(),
+            apart in 0u32..400,
+            video_first in any::<bool>(),
         ) {
             let mut t = Timeline::new(Ticks(0));
             run(&mut t, from, 2_000);

@@ -4,8 +4,8 @@
 //! and whether there is room for all slots before the first is taken. Left-over files of an
 //! earlier run are removed, and nothing else ever: the caller says which names are ours, links
 //! are not followed, and a folder that belongs to another user is refused (anybody may make a
-//! folder in `/dev/shm`). A second process on the same folder is refused by `Claim`. Called at start only; these calls may block. Source: statfs(2),
-//! statvfs(2), tmpfs(5).
+//! folder in `/dev/shm`). A second process on the same folder is refused by `Claim`. Called at
+//! start only; these calls may block. Source: statfs(2), statvfs(2), tmpfs(5).
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};

@@ -747,7 +747,9 @@ mod tests {
         }
 
         #[test]
-        fn lines_come_back_as_emitted(n in any::<u64>(), micros in any::<u64>(), text in "[ -~]{0,40}") {
+        fn lines_come_back_as_emitted(
+            n in any::<u64>(), micros in any::<u64>(), text in "[ -~]{0,40}",
+        ) {
             let key = format!("METHOD=NONE,X=\"{}\"", text.replace('"', ""));
             let title = text.as_str();
             let uri = format!("u{text}");
@@ -767,10 +769,14 @@ mod tests {
 
         #[test]
         fn parsing_any_bytes_never_panics(
-            bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0usize..12, text in "\\PC{0,60}",
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            tag in 0usize..12,
+            text in "\\PC{0,60}",
         ) {
-            let tags = ["EXTINF:", "EXT-X-KEY:", "EXT-X-VERSION:", "EXT-X-PLAYLIST-TYPE:", "", "EXT"];
-            let mixed = format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#{}{text}\n{text}", tags[tag % 6]);
+            let tags =
+                ["EXTINF:", "EXT-X-KEY:", "EXT-X-VERSION:", "EXT-X-PLAYLIST-TYPE:", "", "EXT"];
+            let tag = tags[tag % 6];
+            let mixed = format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#{tag}{text}\n{text}");
             for input in [bytes.as_slice(), mixed.as_bytes()] {
                 if let Ok(p) = MediaPlaylist::parse(input) {
                     prop_assert_eq!(p.segments().count(), p.segments);

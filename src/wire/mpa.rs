@@ -371,7 +371,9 @@ mod tests {
         #[test]
         fn frames_of_any_bytes_account_for_every_byte(
             bytes in proptest::collection::vec(
-                prop_oneof![Just(0xffu8), Just(0xfb), Just(0xf3), Just(0x14), any::<u8>()], 0..2000),
+                prop_oneof![Just(0xffu8), Just(0xfb), Just(0xf3), Just(0x14), any::<u8>()],
+                0..2000,
+            ),
         ) {
             let mut frames = Frames::new(&bytes);
             let mut whole = 0;

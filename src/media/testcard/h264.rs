@@ -4,7 +4,8 @@
 //! and repeated. All other pictures are one P slice in which what was not painted on is skipped.
 //! One reference picture, no reordering, no deblocking, fixed quantiser. No rate control: the
 //! pictures are ours and small. Does not pace, does not know what it draws.
-//! Source: H.264 §7.3.2.1 (SPS), §7.3.2.2 (PPS), §7.3.3 (slice header), annex A.3 (levels), E.1.1 (VUI).
+//! Source: H.264 §7.3.2.1 (SPS), §7.3.2.2 (PPS), §7.3.3 (slice header), annex A.3 (levels), E.1.1
+//! (VUI).
 
 use core::ops::Range;
 

@@ -1,6 +1,6 @@
 //! What the test card looks like: the still parts once, the clock and the marker as they move.
 //!
-//! From the top: name and size; colour bars with a circle; the reversed bars; the clock panel, which
+//! From the top: name and size; colour bars with a circle; reversed bars; the clock panel, which
 //! flashes on the second; the marker's lane; grey steps; the legend. Everything scales with
 //! the picture. Edges of flat areas lie on macroblocks, where they cost nothing.
 //! Source: our own design; bars as in SMPTE EG 1, 75 %.

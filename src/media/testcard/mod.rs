@@ -52,7 +52,8 @@ pub struct TestCardConfig {
 pub enum TestCardError {
     /// Unsupported: outside the limits or odd.
     #[error(
-        "test card of {width}x{height} is not possible: both must be even, {CARD_WIDTH:?} wide, {CARD_HEIGHT:?} high"
+        "test card of {width}x{height} is not possible: both must be even, {CARD_WIDTH:?} wide, \
+         {CARD_HEIGHT:?} high"
     )]
     Size {
         /// Asked for.
@@ -116,7 +117,7 @@ pub struct TestCard {
 }
 
 impl TestCard {
-    /// Draws and codes all that does not move. Takes about 3.2 bytes for each sample of the picture.
+    /// Draws and codes all that does not move. Takes about 3.2 bytes for each sample of a picture.
     ///
     /// # Errors
     /// `Size` or `Rate` outside the limits.

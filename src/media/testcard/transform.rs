@@ -1,6 +1,6 @@
 //! The 4x4 integer transform of H.264 and its quantiser, at the one quantiser step we use.
 //!
-//! Exactly the decoder's arithmetic on the way back, so that what the encoder believes is what every
+//! Exactly the decoder's arithmetic on the way back, so that what the encoder believes is what a
 //! decoder shows. Source: H.264 §8.5.6 to §8.5.12; the forward side is the usual inverse of it.
 
 /// A 4x4 block, by row.

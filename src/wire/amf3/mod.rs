@@ -4,7 +4,8 @@
 //! once, checks it whole and fills the three reference tables, which start empty at each 0x11 and
 //! only ever grow in the order of the bytes: an index means the same wherever in the value it
 //! stands. Containers are slices; the tree iterates and searches them. Strings are bytes.
-//! Source: AMF3 §1.3, §2, §3. Not here: externalizable objects, whose length only their class knows.
+//! Source: AMF3 §1.3, §2, §3. Not here: externalizable objects, whose length only their class
+//! knows.
 
 mod emitter;
 mod walk;

@@ -266,7 +266,9 @@ mod tests {
                     VideoBody::AvcConfig { .. } | VideoBody::HevcConfig { .. } => (true, false),
                     VideoBody::AvcFrame { frame_type, .. }
                     | VideoBody::HevcFrame { frame_type, .. } => (false, frame_type.is_key()),
-                    VideoBody::AvcEnd | VideoBody::HevcEnd | VideoBody::Command(_) => (false, false),
+                    VideoBody::AvcEnd | VideoBody::HevcEnd | VideoBody::Command(_) => {
+                        (false, false)
+                    }
                     VideoBody::Other { .. } | VideoBody::Enhanced(_) => return Ok(()),
                 };
                 // Modifiers hide the packet type from two bytes.

@@ -135,7 +135,7 @@ impl TagHeader {
     /// Bytes of the header.
     pub const BYTES: u32 = 11;
 
-    // | 00 filtered (1) kind (5) | length (24) | timestamp, low 24 | timestamp, high 8 | stream (24) |
+    // | 00 filtered (1) kind (5) | length (24) | time, low 24 | time, high 8 | stream (24) |
 
     /// Reads a header.
     ///

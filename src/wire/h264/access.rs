@@ -154,7 +154,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn access_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..60), first: u8) {
+        fn access_survives_any_bytes(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60), first: u8,
+        ) {
             let mut nal = bytes;
             nal.insert(0, first);
             let _ = slice_type(&nal);

@@ -262,7 +262,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn record_parse_survives_any_bytes(mut bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn record_parse_survives_any_bytes(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
             let _ = AvcConfig::parse(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = 1;

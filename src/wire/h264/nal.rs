@@ -348,7 +348,8 @@ mod tests {
             }
             let (found, dropped) = walk(&lengths, LengthBytes::Four);
             prop_assert_eq!(dropped, 0);
-            prop_assert_eq!(found.into_iter().map(|(_, unit)| unit).collect::<Vec<_>>(), units.clone());
+            let found: Vec<_> = found.into_iter().map(|(_, unit)| unit).collect();
+            prop_assert_eq!(found, units.clone());
             let found: Vec<_> = annexb(&codes).map(|nal| nal.bytes.to_vec()).collect();
             prop_assert_eq!(found, units);
             prop_assert!(!is_annexb(&lengths, LengthBytes::Four));

@@ -47,7 +47,7 @@ impl<'a> Aggregate<'a> {
         Self { r: Reader::new(payload), timestamp, offset: None, failed: false }
     }
 
-    // | type (8) | length (24) | time low (24) | time high (8) | stream id (24) | payload | back (32) |
+    // | type (8) | length (24) | time low (24) | high (8) | stream id (24) | payload | back (32) |
     fn step(&mut self) -> Result<SubMessage<'a>, AggregateError> {
         let kind = MessageType::from(self.r.u8("sub-message type")?);
         let length = self.r.u24("sub-message length")?;

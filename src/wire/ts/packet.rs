@@ -389,7 +389,9 @@ mod tests {
         }
 
         #[test]
-        fn packet_parse_survives_any_bytes(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn packet_parse_survives_any_bytes(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = Packet::parse(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = SYNC;

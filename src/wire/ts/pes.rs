@@ -245,12 +245,15 @@ mod tests {
 
         #[test]
         fn pes_header_keeps_33_bits_of_any_time(pts: i64) {
-            let (read, _) = PesHeader::parse(&emitted(PesHeader { pts: Ticks(pts), ..AUDIO })).unwrap();
+            let header = PesHeader { pts: Ticks(pts), ..AUDIO };
+            let (read, _) = PesHeader::parse(&emitted(header)).unwrap();
             prop_assert_eq!(read.pts.wire(), Ticks(pts).wire());
         }
 
         #[test]
-        fn pes_parse_survives_any_bytes(mut bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn pes_parse_survives_any_bytes(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             let _ = PesHeader::parse(&bytes);
             bytes.splice(..0, [0, 0, 1]);
             if let Ok((_, size)) = PesHeader::parse(&bytes) {

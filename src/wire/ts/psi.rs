@@ -285,7 +285,7 @@ struct Head {
 }
 
 impl Head {
-    // | table (8) | 1 0 11 length (12) | id (16) | 11 version (5) current (1) | number (8) | last (8) |
+    // | table (8) | 1011 length (12) | id (16) | 11 version (5) current (1) | no. (8) | last (8) |
 
     /// Writes head, body and checksum; `body_bytes` is what `body` will write.
     fn emit(
