@@ -321,6 +321,9 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// (at most 19 in front of the comma) and a name of at most 32.
 pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
 
+/// Ring for files, small enough to stay in the second-level cache.
+pub const FILE_RING_BYTES: usize = 512 << 10;
+
 /// Bytes read from a file at once: stays in the second-level cache until it is in packets.
 pub const FILE_READ_BYTES: usize = 256 << 10;
 

@@ -6,11 +6,13 @@
 //! Blocks on files; runs alone, never on the executor of a server.
 
 use crate::config::settings::Config;
-use crate::limits::{FILE_READ_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX};
+use crate::limits::{
+    FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX,
+};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
-use crate::status::Status;
+use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError};
 use crate::time::Ticks;
 use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
@@ -88,6 +90,9 @@ pub enum FileFault {
 /// Cuts `input` into segments and a playlist in `folder`, which is made if it is missing.
 /// `progress` gets bytes read and bytes of the file.
 ///
+/// Works in a ring that stays in the cache; a file with larger pictures or a higher rate than that
+/// can hold is begun again with a ring of `limits.ring_bytes`, as live streams have.
+///
 /// # Errors
 /// `FileFault`, after everything before the fault has been written and listed.
 pub fn segment_file(
@@ -97,14 +102,35 @@ pub fn segment_file(
     epoch: u32,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, FileFault> {
+    let whole = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+    let status = Status::new();
+    if whole > FILE_RING_BYTES {
+        let ring = FrameRing::new(FILE_RING_BYTES, 1);
+        let outcome = cut(input, folder, config, epoch, ring, &status, &mut progress);
+        let small = matches!(outcome, Err(FileFault::TooLong { .. }));
+        if !small && status.get(Counter::MediaOverrun) == 0 {
+            return outcome;
+        }
+    }
+    cut(input, folder, config, epoch, FrameRing::new(whole, 1), &status, &mut progress)
+}
+
+/// Cuts the whole file with one ring.
+fn cut(
+    input: &Path,
+    folder: &Path,
+    config: &Config,
+    epoch: u32,
+    ring: FrameRing,
+    status: &Status,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Report, FileFault> {
     let opened = File::open(input).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = opened.map_err(|cause| fault(input, cause))?;
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
-    let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
-    let mut tags = Tags::new(file, FrameRing::new(ring_bytes, 1));
+    let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
     let mut sink = FileSink::new(folder, epoch);
-    let status = Status::new();
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {
         let read = tags.next(input);
@@ -121,12 +147,12 @@ pub fn segment_file(
             Message { video, at: tag.timestamp, place },
             &tags.ring,
             &mut sink,
-            &status,
+            status,
         );
         progress(tags.position, size);
     }
     let problem = pipeline.problem().to_owned();
-    pipeline.leave(&tags.ring, &mut sink, &status);
+    pipeline.leave(&tags.ring, &mut sink, status);
     progress(tags.position, size);
     let listed = sink.list();
     if let Some(cause) = sink.fault.take() {
