@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, bind,
-    getsockname, listen, recv, send, setsockopt, shutdown, socket, sockopt,
+    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6,
+    SockaddrStorage, bind, getsockname, listen, recv, send, setsockopt, shutdown, socket, sockopt,
 };
 
 use super::net_raw;
@@ -69,7 +69,11 @@ impl Listener {
         if defer_s > 0 {
             net_raw::defer_accept(socket.as_fd(), defer_s)?;
         }
-        bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+        // An address of its own length: not every kernel takes the longer storage form.
+        match address {
+            SocketAddr::V4(address) => bind(socket.as_raw_fd(), &SockaddrIn::from(address))?,
+            SocketAddr::V6(address) => bind(socket.as_raw_fd(), &SockaddrIn6::from(address))?,
+        }
         listen(&socket, Backlog::new(backlog)?)?;
         Ok(Self { socket })
     }

@@ -13,6 +13,7 @@
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
+mod names;
 mod row;
 mod sink;
 mod stream;
@@ -25,7 +26,8 @@ use crate::config::settings::Config;
 use crate::limits::PLAYLIST_BYTES_MAX;
 use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
 use crate::media::sink::Segment;
-use crate::service::store::row::{Row, SegmentName, Use};
+use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
+use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::status::{Counter, Status};
 use crate::sys::clock;
@@ -35,18 +37,11 @@ use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use crate::wire::writer::Writer;
 use core::fmt::Write as _;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Name of a stream's playlist.
-const PLAYLIST: &str = "index.m3u8";
-
-/// Folder of the slots.
-const SLOTS: &str = ".slots";
 
 /// Media type of a segment (RFC 8216 §4).
 const SEGMENT_TYPE: &str = "video/mp2t";
@@ -227,12 +222,7 @@ impl Store {
     /// Lists segments that had to wait, and removes the names of those that need not be kept. To
     /// be called by the shared tick.
     pub fn tick(&mut self, now: Instant) {
-        for stream in 0..self.streams.len() {
-            let change = self.playlist_mut(stream).map(|playlist| playlist.poll(now));
-            if let Some(change) = change {
-                self.apply(stream, &change);
-            }
-        }
+        self.list_due(now);
         for row in 0..self.rows.len() {
             if let Some(Use::Retired { keep_until, .. }) = self.rows.get(row).map(|r| r.state)
                 && keep_until <= now
@@ -242,9 +232,10 @@ impl Store {
         }
     }
 
-    /// Lists every segment that had to wait: the program stops.
+    /// Lists every segment that had to wait: the program stops. What left a playlist stays, for
+    /// whoever else serves the folder.
     pub fn list_all(&mut self) {
-        self.tick(Instant(u64::MAX));
+        self.list_due(Instant(u64::MAX));
     }
 
     /// The playlist at `path`, such as `live/cam/index.m3u8`.
@@ -381,6 +372,16 @@ impl Store {
     /// A number that is not used in another run.
     fn in_epoch(&self, number: u64) -> u64 {
         u64::from(self.epoch) << 32 | number & 0xffff_ffff
+    }
+
+    /// Makes the playlist versions that are due.
+    fn list_due(&mut self, now: Instant) {
+        for stream in 0..self.streams.len() {
+            let change = self.playlist_mut(stream).map(|playlist| playlist.poll(now));
+            if let Some(change) = change {
+                self.apply(stream, &change);
+            }
+        }
     }
 
     fn find(&self, path: &str) -> Option<usize> {
@@ -570,22 +571,6 @@ impl Store {
         }
     }
 }
-
-/// Names that this program makes in its folder, and no others.
-fn is_ours(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    let segment = name.strip_suffix(".ts").and_then(|stem| stem.split_once('-'));
-    let segment = segment.is_some_and(|(epoch, sequence)| {
-        epoch.len() == 8
-            && epoch.bytes().all(|b| b.is_ascii_hexdigit())
-            && sequence.bytes().all(|b| b.is_ascii_digit())
-    });
-    let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-    segment || slot || name == PLAYLIST || name == TEMPORARY
-}
-
-/// Name of a playlist before it is complete.
-const TEMPORARY: &str = ".index.m3u8.new";
 
 /// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;

@@ -2,11 +2,9 @@
 //!
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
-use crate::limits::SEGMENT_NAME_BYTES_MAX;
-use crate::media::playlist::segment_name;
+use super::names::SLOT_NAME_BYTES_MAX;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
-use crate::wire::writer::Writer;
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,27 +73,3 @@ impl Row {
         }
     }
 }
-
-/// The file name of a segment.
-pub(super) struct SegmentName {
-    name: [u8; SEGMENT_NAME_BYTES_MAX],
-    bytes: usize,
-}
-
-impl SegmentName {
-    pub(super) fn new(epoch: u32, sequence: u64) -> Self {
-        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
-        let mut w = Writer::new(&mut name);
-        let written = segment_name(&mut w, epoch, sequence);
-        debug_assert!(written.is_ok());
-        let bytes = w.position();
-        Self { name, bytes }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.name.get(..self.bytes).unwrap_or_default()
-    }
-}
-
-/// Digits of the number of a slot.
-pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;

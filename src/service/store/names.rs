@@ -1,0 +1,54 @@
+//! What the store's files are called, and which files are the store's.
+//!
+//! Formats names; touches no file.
+
+use crate::limits::SEGMENT_NAME_BYTES_MAX;
+use crate::media::playlist::segment_name;
+use crate::wire::writer::Writer;
+use std::ffi::OsStr;
+
+/// Name of a stream's playlist.
+pub(super) const PLAYLIST: &str = "index.m3u8";
+
+/// Name of a playlist before it is complete.
+pub(super) const TEMPORARY: &str = ".index.m3u8.new";
+
+/// Folder of the slots.
+pub(super) const SLOTS: &str = ".slots";
+
+/// The file name of a segment.
+pub(super) struct SegmentName {
+    name: [u8; SEGMENT_NAME_BYTES_MAX],
+    bytes: usize,
+}
+
+impl SegmentName {
+    pub(super) fn new(epoch: u32, sequence: u64) -> Self {
+        let mut name = [0; SEGMENT_NAME_BYTES_MAX];
+        let mut w = Writer::new(&mut name);
+        let written = segment_name(&mut w, epoch, sequence);
+        debug_assert!(written.is_ok());
+        let bytes = w.position();
+        Self { name, bytes }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.name.get(..self.bytes).unwrap_or_default()
+    }
+}
+
+/// Digits of the number of a slot.
+pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;
+
+/// Names that this program makes in its folder, and no others.
+pub(super) fn is_ours(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let segment = name.strip_suffix(".ts").and_then(|stem| stem.split_once('-'));
+    let segment = segment.is_some_and(|(epoch, sequence)| {
+        epoch.len() == 8
+            && epoch.bytes().all(|b| b.is_ascii_hexdigit())
+            && sequence.bytes().all(|b| b.is_ascii_digit())
+    });
+    let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+    segment || slot || name == PLAYLIST || name == TEMPORARY
+}
