@@ -74,7 +74,8 @@ impl Listener {
             SocketAddr::V4(address) => bind(socket.as_raw_fd(), &SockaddrIn::from(address))?,
             SocketAddr::V6(address) => bind(socket.as_raw_fd(), &SockaddrIn6::from(address))?,
         }
-        listen(&socket, Backlog::new(backlog)?)?;
+        // musl says that 128 is the most; the kernel would take more, but nix asks the library.
+        listen(&socket, Backlog::new(backlog).unwrap_or(Backlog::MAXCONN))?;
         Ok(Self { socket })
     }
 
