@@ -100,7 +100,10 @@ pub fn segment_file(
     let opened = File::open(input).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = opened.map_err(|cause| fault(input, cause))?;
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
+    // A file comes in blocks, and audio that waits lies in the one before: whatever is set for
+    // live streams, a few must fit.
     let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+    let ring_bytes = ring_bytes.max(4 * FILE_READ_BYTES);
     let mut tags = Tags::new(file, FrameRing::new(ring_bytes, 1));
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
     let mut sink = FileSink::new(folder, epoch);
