@@ -130,7 +130,8 @@ pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From C2 to an accepted publish. A technician's player that came to the wrong port goes too.
 pub const SETUP_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Without a byte from a publisher: the connection is gone, TCP does not know it yet.
+/// Without a complete audio or video message from a publisher: the connection is gone and TCP does
+/// not know it yet, or it sends just enough to keep a name.
 pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A publisher that has been silent for so long gives way to another with the same name: encoders
@@ -142,6 +143,23 @@ pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Media bytes on a message stream that nobody publishes before the peer is sent away.
 pub const STRAY_BYTES_MAX: u64 = 64 << 10;
+
+/// Publishes that one connection may begin in its life. Encoders that stop and start without a new
+/// connection do so by hand; each time may make and remove files, and is logged.
+pub const PUBLISHES_PER_CONNECTION: u32 = 256;
+
+/// Connections taken in a row before other tasks get their turn: a storm of them keeps the queue
+/// of the kernel full.
+pub const ACCEPTS_PER_TURN: u32 = 32;
+
+/// Log lines about peers at once, and then each second: a technician's whole visit, but no disk
+/// full of strangers.
+pub const LOG_LINES_BURST: u64 = 100;
+/// See `LOG_LINES_BURST`.
+pub const LOG_LINES_PER_S: u64 = 5;
+
+/// Bytes of a peer's description of itself that are logged.
+pub const AGENT_BYTES_SHOWN: usize = 64;
 
 /// Reads in a row before other connections get their turn: half a megabyte, under 1 ms on a Pi.
 pub const READS_PER_TURN: u32 = 8;
@@ -325,7 +343,8 @@ pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
 pub const FILE_RING_BYTES: usize = 512 << 10;
 
 /// Bytes read from a file at once: stays in the second-level cache until it is in packets.
-pub const FILE_READ_BYTES: usize = 256 << 10;
+pub const FILE_READ_BYTES: usize = 128 << 10;
+const _: () = assert!(FILE_RING_BYTES >= 4 * FILE_READ_BYTES);
 
 /// Packets collected before a write to a file: 47 whole pages, so that no page is written twice.
 pub const FILE_WRITE_PACKETS: usize = 1024;

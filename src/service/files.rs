@@ -102,7 +102,10 @@ pub fn segment_file(
     epoch: u32,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, FileFault> {
+    // A file comes in blocks, and audio that waits lies in the one before: whatever is set for
+    // live streams, a few must fit.
     let whole = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+    let whole = whole.max(4 * FILE_READ_BYTES);
     let status = Status::new();
     if whole > FILE_RING_BYTES {
         let ring = FrameRing::new(FILE_RING_BYTES, 1);

@@ -169,6 +169,15 @@ impl<T: AsFd> Source<T> {
         Ok(source)
     }
 
+    /// Waits for nothing: to be said before a task looks away from a descriptor that may be ready,
+    /// since the kernel would report it again and again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn rest(&self) -> io::Result<()> {
+        self.arm(Interest::None)
+    }
+
     /// What was put in.
     pub const fn get_ref(&self) -> &T {
         &self.io
@@ -221,6 +230,9 @@ impl<T: AsFd> Source<T> {
 
 impl<T: AsFd> Drop for Source<T> {
     fn drop(&mut self) {
+        // Closing is not enough where another descriptor refers to the same socket: it would be
+        // reported for ever, under a number that belongs to somebody else by then.
+        let _left = self.reactor.poller.remove(&self.io);
         if let Some(slot) = self.reactor.slots.borrow_mut().get_mut(self.slot) {
             slot.used = false;
             slot.waiter = None;
@@ -288,6 +300,25 @@ mod tests {
         });
         assert!(done.unwrap().is_ok());
         assert!(turns.get() <= 4, "{} polls", turns.get());
+    }
+
+    #[test]
+    fn reactor_is_not_woken_by_what_rests_or_has_left() {
+        let reactor = Reactor::new().unwrap();
+        let (mut resting, b) = pair(&reactor);
+        let (mut left, c) = pair(&reactor);
+        resting.write_all(b"unread").unwrap();
+        left.write_all(b"unread").unwrap();
+        let _same_socket = c.get_ref().try_clone().unwrap();
+        let clone = Rc::clone(&reactor);
+        let reports = reactor.run(async move {
+            b.readable().await.unwrap();
+            c.readable().await.unwrap();
+            b.rest().unwrap();
+            drop(c);
+            clone.poller.wait(Some(20)).unwrap().len()
+        });
+        assert_eq!(reports.unwrap(), 0);
     }
 
     #[test]

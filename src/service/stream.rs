@@ -126,18 +126,20 @@ impl Streams {
         Ok((index, replaced))
     }
 
-    /// Ends the publishing of `stream` if `id` is its publisher: the last segment is written.
-    pub fn leave(&self, stream: usize, id: PublisherId, now: Instant) {
-        let Some(place) = self.places.get(stream) else { return };
+    /// Ends the publishing of `stream` if `id` is its publisher: the last segment is written. Says
+    /// whether it was.
+    pub fn leave(&self, stream: usize, id: PublisherId, now: Instant) -> bool {
+        let Some(place) = self.places.get(stream) else { return false };
         let mut place = place.borrow_mut();
         if place.publisher.is_none_or(|publisher| publisher.id != id) {
-            return;
+            return false;
         }
         place.publisher = None;
         let Stream { ring, pipeline, .. } = &mut *place;
         let mut store = self.store.borrow_mut();
         pipeline.leave(ring, &mut store.sink(stream, now), &self.status);
         store.leave(stream, now);
+        true
     }
 
     /// Ends every stream's last segment: the program stops.
@@ -218,5 +220,18 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
         }
+    }
+
+    /// Asserts what must always hold.
+    ///
+    /// # Panics
+    /// If a stream or the store contradicts itself.
+    pub fn check_invariants(&self) {
+        for place in &self.places {
+            let place = place.borrow();
+            place.ring.check_invariants();
+            place.pipeline.check_invariants();
+        }
+        self.store.borrow().check_invariants();
     }
 }

@@ -322,6 +322,12 @@ impl FrameRing {
         Cursor(self.next)
     }
 
+    /// Messages being assembled.
+    #[must_use]
+    pub fn reservations(&self) -> usize {
+        self.open.len()
+    }
+
     /// Bytes of payload the ring holds.
     #[must_use]
     pub const fn capacity(&self) -> usize {

@@ -41,7 +41,8 @@ impl Poller {
         Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
-    /// Adds a descriptor; it leaves the set when it is closed.
+    /// Adds a descriptor; it leaves the set with `remove`, or when the last
+    /// descriptor of its socket is closed.
     ///
     /// # Errors
     /// The kernel's.
@@ -55,6 +56,14 @@ impl Poller {
     /// The kernel's.
     pub fn change(&self, fd: &impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(self.epoll.modify(fd, &mut event(token, interest))?)
+    }
+
+    /// Takes a descriptor out of the set.
+    ///
+    /// # Errors
+    /// The kernel's; also when it is not a member.
+    pub fn remove(&self, fd: &impl AsFd) -> io::Result<()> {
+        Ok(self.epoll.delete(fd)?)
     }
 
     /// Waits until a member is ready or `wait_ms` have passed, for ever if `None`.

@@ -299,6 +299,16 @@ impl Outbox {
         self.total
     }
 
+    /// Asserts what must always hold.
+    ///
+    /// # Panics
+    /// If what waits lies outside the buffer.
+    pub fn check_invariants(&self) {
+        assert!(self.start <= self.end);
+        assert!(self.end <= self.buffer.len());
+        assert!(self.start < self.end || self.start == 0);
+    }
+
     /// Moves what waits to the front if `n` more bytes do not fit behind it.
     fn make_room(&mut self, n: usize) {
         if self.buffer.len() - self.end < n {
@@ -306,12 +316,6 @@ impl Outbox {
             self.end -= self.start;
             self.start = 0;
         }
-    }
-
-    fn check_invariants(&self) {
-        debug_assert!(self.start <= self.end);
-        debug_assert!(self.end <= self.buffer.len());
-        debug_assert!(self.start < self.end || self.start == 0);
     }
 }
 

@@ -7,8 +7,8 @@
 use super::pace::Pace;
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    PUBLISHES_MAX, RX_BYTES, SCRATCH_BYTES, SCRATCH_MESSAGES, STRAY_BYTES_MAX,
-    STREAM_PATH_BYTES_MAX,
+    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES, SCRATCH_BYTES,
+    SCRATCH_MESSAGES, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
@@ -16,19 +16,17 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
-use crate::service::reactor::Source;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{ByteRing, FrameRing};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
-use crate::wire::rtmp::aggregate::{Aggregate, AggregateError};
+use crate::wire::rtmp::aggregate::{AggregateError, Walk};
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
-use std::io::{self, IoSliceMut, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{self, IoSliceMut, Write as _};
 use std::rc::Rc;
 
 /// The buffers of one connection, allocated at start and used by one after another.
@@ -64,6 +62,8 @@ pub(super) enum Fault {
     Stray { bytes: u64, max: u64 },
     #[error("another connection has taken the stream over")]
     Replaced,
+    #[error("more than {max} publishes on one connection")]
+    Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
     Publish { path: String, refusal: PublishRefusal },
     #[error("{0}")]
@@ -105,6 +105,8 @@ pub(super) struct Connection {
     dechunker: Dechunker,
     session: Session,
     published: heapless::Vec<Published, PUBLISHES_MAX>,
+    /// Publishes that began.
+    publishes: u32,
     /// Bytes that went straight into a message's place in the last read.
     direct: usize,
     total: u64,
@@ -135,6 +137,7 @@ impl Connection {
             dechunker: Dechunker::new(),
             session: Session::new(admission),
             published: heapless::Vec::new(),
+            publishes: 0,
             direct: 0,
             total: 0,
             stray: 0,
@@ -148,12 +151,11 @@ impl Connection {
 
     /// Reads once: what is left of a large chunk goes straight into its message's place, the rest
     /// into the byte ring, with one system call.
-    pub(super) fn receive(&mut self, socket: &Source<TcpStream>) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, mut socket: impl io::Read) -> io::Result<Received> {
         let Some(place) = &mut self.place else { return Ok(Received { bytes: 0, filled: false }) };
         let room = place.rx.window();
         let mut guards = Guards::of(&self.published, &self.ingest.streams);
         let mut rings = guards.rings(&mut place.scratch);
-        let mut socket = socket.get_ref();
         self.direct = 0;
         let (bytes, all) = match self.dechunker.direct(&mut rings) {
             None => (socket.read(room)?, room.len()),
@@ -171,6 +173,10 @@ impl Connection {
 
     /// Uses the `bytes` of the last read.
     pub(super) fn advance(&mut self, bytes: usize, now: Instant) -> Result<(), Fault> {
+        // What came before the end may still be read, but its streams may be somebody else's.
+        if self.live.ended.get().is_some() {
+            return Err(Fault::Replaced);
+        }
         let more = u64::try_from(bytes).unwrap_or(0);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.dechunker.received(core::mem::take(&mut self.direct));
@@ -207,9 +213,9 @@ impl Connection {
         self.place.as_ref().map_or(&[], |place| place.out.pending())
     }
 
-    pub(super) fn send(&mut self, socket: &Source<TcpStream>) -> io::Result<()> {
+    pub(super) fn send(&mut self, mut socket: impl io::Write) -> io::Result<()> {
         let Some(place) = &mut self.place else { return Ok(()) };
-        let sent = socket.get_ref().write(place.out.pending())?;
+        let sent = socket.write(place.out.pending())?;
         place.out.sent(sent);
         Ok(())
     }
@@ -218,33 +224,47 @@ impl Connection {
     pub(super) fn report(&mut self, outcome: Result<(), Fault>) {
         let peer = self.live.peer;
         let (byte, csid) = (self.dechunker.position(), self.dechunker.csid());
+        let told = self.ingest.strangers.takes(clock::now());
         let cause = match (outcome, self.live.ended.get()) {
             (_, Some(why)) => {
-                log::warn!("ingest ended peer={peer} byte={byte} cause=\"{why}\"");
+                if told {
+                    log::warn!("ingest ended peer={peer} byte={byte} cause=\"{why}\"");
+                }
                 return;
             }
             (Ok(()), None) => {
-                log::info!("ingest closed peer={peer} bytes={}", self.total);
+                if told {
+                    log::info!("ingest closed peer={peer} bytes={}", self.total);
+                }
                 return;
             }
             (Err(Fault::Io(error)), None) => {
-                log::info!("ingest lost peer={peer} byte={byte} cause=\"{error}\"");
+                if told {
+                    log::info!("ingest lost peer={peer} byte={byte} cause=\"{error}\"");
+                }
                 return;
             }
             (Err(fault), None) => fault,
         };
         self.ingest.status.add(Counter::RtmpErrors, 1);
-        log::warn!("ingest refused peer={peer} byte={byte} csid={csid} cause=\"{cause}\"");
+        if told {
+            log::warn!("ingest refused peer={peer} byte={byte} csid={csid} cause=\"{cause}\"");
+        }
+        self.refuse(&cause);
+    }
+
+    /// Tells the peer why it must go, unless the session has done so.
+    fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let told = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
+        let said = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
         let Some(place) = self.place.as_mut().filter(|_| handshaken) else { return };
-        if !told {
+        if !said {
             let stream = self.published.first().map_or(0, |published| published.id);
             let mut words = heapless::String::<256>::new();
             // A sentence that is too long ends early.
             let _whole = write!(words, "{cause}");
             if let Err(error) = self.session.fail(stream, &words, &mut place.out) {
-                log::debug!("refusal not sent peer={peer} cause=\"{error}\"");
+                log::debug!("refusal not sent peer={} cause=\"{error}\"", self.live.peer);
             }
         }
         // The socket takes it or the peer goes without.
@@ -273,8 +293,29 @@ impl Connection {
     }
 
     fn leave(&self, published: &Published, now: Instant) {
-        log::info!("stream left stream={} peer={}", masked(&published.path), self.live.peer);
-        self.ingest.streams.leave(published.stream, self.live.id, now);
+        let left = self.ingest.streams.leave(published.stream, self.live.id, now);
+        if left && self.ingest.publishers.takes(now) {
+            log::info!("stream left stream={} peer={}", masked(&published.path), self.live.peer);
+        }
+    }
+
+    /// Asserts what must always hold between two messages.
+    ///
+    /// # Panics
+    /// If a part contradicts itself, or two entries name one stream.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        self.dechunker.check_invariants();
+        if let Some(place) = &self.place {
+            place.rx.check_invariants();
+            place.scratch.check_invariants();
+            place.out.check_invariants();
+        }
+        for (i, a) in self.published.iter().enumerate() {
+            assert!(self.published.iter().skip(i + 1).all(|b| a.stream != b.stream));
+            assert!(self.session.is_publishing(a.id));
+        }
+        self.ingest.streams.check_invariants();
     }
 
     /// Handles every message that the byte ring completes.
@@ -323,20 +364,17 @@ impl Connection {
     /// Takes an aggregate apart where it lies; its parts are messages of their own.
     fn aggregate(&self, stream: usize, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
         let streams = &self.ingest.streams;
-        let mut taken = 0;
+        let mut walk = Walk::new(arrival.at);
         loop {
             let Some(cell) = streams.get(stream) else { return Ok(()) };
             let next = {
                 let cell = cell.borrow();
                 let whole = cell.ring.bytes(arrival.place).unwrap_or_default();
-                let Some(part) = Aggregate::new(arrival.at, whole).nth(taken) else {
-                    return Ok(());
-                };
+                let Some(part) = walk.next(whole) else { return Ok(()) };
                 let part = part?;
                 let from = part.payload.as_ptr().addr() - whole.as_ptr().addr();
                 (part.kind, part.timestamp, arrival.place.part(from, part.payload.len()))
             };
-            taken += 1;
             let (kind, at, place) = next;
             let (Some(kind), Some(place)) = (tag_kind(kind), place) else { continue };
             if !streams.media(stream, self.live.id, kind, at, place, now) {
@@ -356,12 +394,11 @@ impl Connection {
         };
         Ok(match event {
             Event::Connected { app, agent, .. } => {
-                let agent = String::from_utf8_lossy(agent);
-                log::info!(
-                    "ingest connected peer={} app={app} agent=\"{}\"",
-                    self.live.peer,
-                    agent.escape_debug()
-                );
+                if self.ingest.strangers.takes(clock::now()) {
+                    let agent = agent.get(..AGENT_BYTES_SHOWN).unwrap_or(agent).escape_ascii();
+                    let peer = self.live.peer;
+                    log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
+                }
                 Act::Nothing
             }
             Event::Publish { stream, app, name, .. } => {
@@ -414,6 +451,10 @@ impl Connection {
     ) -> Result<(), Fault> {
         let peer = self.live.peer;
         let Some(place) = &mut self.place else { return Ok(()) };
+        self.publishes += 1;
+        if self.publishes > PUBLISHES_PER_CONNECTION {
+            return Err(Fault::Publishes { max: PUBLISHES_PER_CONNECTION });
+        }
         let streams = &self.ingest.streams;
         let takeover = self.ingest.deadlines.takeover;
         let granted = streams.publish(&path, self.live.id, now, takeover);
@@ -430,11 +471,13 @@ impl Connection {
         if let Some(replaced) = replaced {
             self.ingest.end(replaced.0, "another connection has taken the stream over");
         }
-        self.session.accept_publish(id, &mut place.out)?;
-        log::info!("stream published stream={} peer={peer}", masked(&path));
-        let published = Published { id, stream, path, touched: false };
-        let listed = self.published.push(published);
+        if self.ingest.publishers.takes(now) {
+            log::info!("stream published stream={} peer={peer}", masked(&path));
+        }
+        // Before anything can fail: what is not listed here is never given back.
+        let listed = self.published.push(Published { id, stream, path, touched: false });
         debug_assert!(listed.is_ok(), "the session bounds publishes");
+        self.session.accept_publish(id, &mut place.out)?;
         self.live.enter(Phase::Publishing, now);
         Ok(())
     }
@@ -466,7 +509,9 @@ impl<'a> Guards<'a> {
     fn of(published: &[Published], streams: &'a Streams) -> Self {
         let mut guards = [const { None }; PUBLISHES_MAX];
         for (guard, published) in guards.iter_mut().zip(published) {
-            let stream = streams.get(published.stream).map(|cell| cell.borrow_mut());
+            // One that is borrowed already would be listed twice, which `publish` rules out.
+            let stream = streams.get(published.stream).and_then(|cell| cell.try_borrow_mut().ok());
+            debug_assert!(stream.is_some());
             *guard = stream.map(|stream| (published.id, stream));
         }
         Self(guards)

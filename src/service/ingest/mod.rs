@@ -7,11 +7,14 @@
 //! Source: RTMP 1.0 §5–7.
 
 mod connection;
+mod journal;
 mod pace;
+#[cfg(test)]
+mod tests;
 
 use crate::limits::{
-    ACCEPT_PAUSE, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX, READS_PER_TURN,
-    REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
+    ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
+    READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
 };
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
@@ -24,6 +27,7 @@ use connection::{Connection, Fault, Place};
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::time::Duration;
+use journal::Journal;
 use smol::future;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -37,7 +41,7 @@ pub struct Deadlines {
     pub handshake: Duration,
     /// From there to an accepted publish.
     pub setup: Duration,
-    /// Without a byte while publishing.
+    /// Without an audio or video message while publishing.
     pub silence: Duration,
     /// Silence after which another publisher may take the name.
     pub takeover: Duration,
@@ -72,7 +76,7 @@ struct Live {
     socket: Source<TcpStream>,
     peer: SocketAddr,
     phase: Cell<Phase>,
-    /// When this phase began or, while publishing, when the last byte came.
+    /// When this phase began or, while publishing, when the last media message was complete.
     since: Cell<Instant>,
     /// Bytes that make the socket readable.
     gather: Cell<u32>,
@@ -89,6 +93,10 @@ pub struct Ingest {
     #[expect(clippy::vec_box, reason = "a place moves into its connection as a pointer")]
     places: RefCell<Vec<Box<Place>>>,
     live: RefCell<Vec<Rc<Live>>>,
+    /// Lines about streams that begin and end.
+    publishers: Journal,
+    /// Lines about everybody who connects.
+    strangers: Journal,
 }
 
 impl Ingest {
@@ -107,6 +115,8 @@ impl Ingest {
             deadlines,
             places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
             live: RefCell::new(Vec::with_capacity(all)),
+            publishers: Journal::new(),
+            strangers: Journal::new(),
         }
     }
 
@@ -171,12 +181,23 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = Source::new(&reactor, listener)?;
+    let mut turn = 0;
     loop {
         match listener.get_ref().accept() {
-            Ok((socket, peer)) => admit(socket, peer, &ingest, &reactor),
+            Ok((socket, peer)) => {
+                admit(socket, peer, &ingest, &reactor);
+                turn = (turn + 1) % ACCEPTS_PER_TURN;
+                if turn == 0 {
+                    future::yield_now().await;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.readable().await?,
             Err(error) => {
-                log::warn!("ingest accept paused cause=\"{error}\"");
+                if ingest.strangers.takes(clock::now()) {
+                    log::warn!("ingest accept paused cause=\"{error}\"");
+                }
+                // Whoever waits there still does: no news until we look again.
+                listener.rest()?;
                 reactor.sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -189,7 +210,9 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
     let free = ingest.places.borrow().len();
     let Some(place) = ingest.places.borrow_mut().pop() else {
         ingest.status.add(Counter::RtmpRefused, 1);
-        log::warn!("ingest refused peer={peer} cause=\"no place left\"");
+        if ingest.strangers.takes(clock::now()) {
+            log::warn!("ingest refused peer={peer} cause=\"no place left\"");
+        }
         return;
     };
     let admission = if free > REFUSAL_PLACES {
@@ -237,9 +260,9 @@ async fn run(mut connection: Box<Connection>) {
 /// Reads, advances and sends until either side ends.
 async fn publish(connection: &mut Connection) -> Result<(), Fault> {
     let live = connection.live();
-    let mut reads = 0;
+    let mut turn = 0;
     loop {
-        let read = match connection.receive(&live.socket) {
+        let read = match connection.receive(live.socket.get_ref()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 live.socket.readable().await?;
                 continue;
@@ -252,10 +275,10 @@ async fn publish(connection: &mut Connection) -> Result<(), Fault> {
         if read.bytes == 0 {
             return Ok(());
         }
-        reads += 1;
+        turn = (turn + 1) % READS_PER_TURN;
         if !read.filled {
             live.socket.readable().await?;
-        } else if reads % READS_PER_TURN == 0 {
+        } else if turn == 0 {
             future::yield_now().await;
         }
     }
@@ -264,7 +287,7 @@ async fn publish(connection: &mut Connection) -> Result<(), Fault> {
 /// Sends what is pending.
 async fn flush(connection: &mut Connection, socket: &Source<TcpStream>) -> Result<(), Fault> {
     while !connection.pending().is_empty() {
-        match connection.send(socket) {
+        match connection.send(socket.get_ref()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
             sent => sent?,
         }
@@ -284,7 +307,8 @@ async fn part(live: &Live) {
     let mut scratch = [0; 512];
     loop {
         match io::Read::read(&mut live.socket.get_ref(), &mut scratch) {
-            Ok(1..) => {}
+            // Others have their turn, and the tick that ends this one.
+            Ok(1..) => future::yield_now().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if live.socket.readable().await.is_err() {
                     return;

@@ -34,38 +34,15 @@ pub struct SubMessage<'a> {
 /// The messages of an aggregate, in order; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Aggregate<'a> {
-    r: Reader<'a>,
-    timestamp: Millis,
-    offset: Option<u32>,
-    failed: bool,
+    walk: Walk,
+    payload: &'a [u8],
 }
 
 impl<'a> Aggregate<'a> {
     /// Starts at the first message of an aggregate with this time.
     #[must_use]
     pub const fn new(timestamp: Millis, payload: &'a [u8]) -> Self {
-        Self { r: Reader::new(payload), timestamp, offset: None, failed: false }
-    }
-
-    // | type (8) | length (24) | time low (24) | high (8) | stream id (24) | payload | back (32) |
-    fn step(&mut self) -> Result<SubMessage<'a>, AggregateError> {
-        let kind = MessageType::from(self.r.u8("sub-message type")?);
-        let length = self.r.u24("sub-message length")?;
-        let low = self.r.u24("sub-message time")?;
-        let high = self.r.u8("sub-message time")?;
-        self.r.u24("sub-message stream id")?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let payload = self.r.take(length, "sub-message payload")?;
-        if kind == MessageType::Aggregate {
-            return Err(AggregateError::Nested);
-        }
-        if self.r.u32("sub-message back pointer").is_err() {
-            self.r = Reader::new(&[]);
-        }
-        let time = u32::from(high) << 24 | low;
-        let first = self.timestamp.0.wrapping_sub(time);
-        let offset = *self.offset.get_or_insert(first);
-        Ok(SubMessage { kind, timestamp: Millis(time).wrapping_add(offset), payload })
+        Self { walk: Walk::new(timestamp), payload }
     }
 }
 
@@ -73,12 +50,58 @@ impl<'a> Iterator for Aggregate<'a> {
     type Item = Result<SubMessage<'a>, AggregateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.r.is_empty() {
-            return None;
-        }
-        let item = self.step();
-        self.failed = item.is_err();
+        self.walk.next(self.payload)
+    }
+}
+
+/// How far an aggregate has been taken apart. Borrows nothing, so that its payload may be looked
+/// at anew for each message: half a million fit into one, and none may be walked over twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    at: usize,
+    timestamp: Millis,
+    /// What turns a message's time into the aggregate's.
+    offset: Option<u32>,
+    ended: bool,
+}
+
+impl Walk {
+    /// Before the first message of an aggregate with this time.
+    #[must_use]
+    pub const fn new(timestamp: Millis) -> Self {
+        Self { at: 0, timestamp, offset: None, ended: false }
+    }
+
+    /// The next message of `payload`, which is the same at each call; `None` after the last, and
+    /// after the first error.
+    pub fn next<'a>(
+        &mut self,
+        payload: &'a [u8],
+    ) -> Option<Result<SubMessage<'a>, AggregateError>> {
+        let rest = payload.get(self.at..).filter(|rest| !rest.is_empty() && !self.ended)?;
+        let item = self.step(Reader::new(rest));
+        self.ended |= item.is_err();
         Some(item)
+    }
+
+    // | type (8) | length (24) | time low (24) | time high (8) | stream id (24) | payload | back (32) |
+    fn step<'a>(&mut self, mut r: Reader<'a>) -> Result<SubMessage<'a>, AggregateError> {
+        let kind = MessageType::from(r.u8("sub-message type")?);
+        let length = r.u24("sub-message length")?;
+        let low = r.u24("sub-message time")?;
+        let high = r.u8("sub-message time")?;
+        r.u24("sub-message stream id")?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let payload = r.take(length, "sub-message payload")?;
+        if kind == MessageType::Aggregate {
+            return Err(AggregateError::Nested);
+        }
+        self.ended = r.u32("sub-message back pointer").is_err();
+        self.at += r.position();
+        let time = u32::from(high) << 24 | low;
+        let first = self.timestamp.0.wrapping_sub(time);
+        let offset = *self.offset.get_or_insert(first);
+        Ok(SubMessage { kind, timestamp: Millis(time).wrapping_add(offset), payload })
     }
 }
 

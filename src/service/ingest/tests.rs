@@ -1,0 +1,624 @@
+//! Connections as a hostile peer sees them: bytes in, and nothing that may break.
+//!
+//! The whole synchronous way of a publisher runs here, with real rings, pipelines and slots; only
+//! the bytes come from a slice. Sessions are plausible and then wrong: what a parser refuses at
+//! once finds nothing.
+
+use super::*;
+use crate::config::settings::Draft;
+use crate::media::testcard::{CardKind, TestCard, TestCardConfig};
+use crate::service::store::Store;
+use crate::wire::rtmp::chunk::{BasicHeader, MessageHeader};
+use crate::wire::writer::Writer;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use std::net::Ipv4Addr;
+use std::sync::OnceLock;
+
+/// A port with two stream places and room for a few connections.
+struct House {
+    ingest: Rc<Ingest>,
+    streams: Rc<Streams>,
+    store: Rc<RefCell<Store>>,
+    status: Rc<Status>,
+    reactor: Rc<Reactor>,
+    listener: TcpListener,
+    now: Instant,
+    _folder: tempfile::TempDir,
+}
+
+const PLACES: usize = 4 + REFUSAL_PLACES;
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mut draft = Draft::new();
+        draft.set("hls.dir", folder.path().to_str().unwrap()).unwrap();
+        for pair in [
+            "limits.streams=2",
+            "limits.ring_bytes=262144",
+            "limits.slot_bytes=262144",
+            "hls.window_segments=3",
+            "hls.segment_ms=1000",
+        ] {
+            draft.set_pair(pair).unwrap();
+        }
+        let config = draft.check().unwrap();
+        let status = Rc::new(Status::new());
+        let store = Store::open(&config, 7, Rc::clone(&status)).unwrap();
+        let store = Rc::new(RefCell::new(store));
+        let streams = Rc::new(Streams::new(&config, Rc::clone(&store), Rc::clone(&status)));
+        let deadlines = Deadlines::STANDARD;
+        let ingest = Ingest::new(4, Rc::clone(&streams), Rc::clone(&status), deadlines);
+        Self {
+            ingest: Rc::new(ingest),
+            streams,
+            store,
+            status,
+            reactor: Reactor::new().unwrap(),
+            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+            now: Instant(1_000_000),
+            _folder: folder,
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = self.listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let place = self.ingest.places.borrow_mut().pop().unwrap();
+        let live = Rc::new(Live {
+            id: self.streams.new_publisher(),
+            socket: Source::new(&self.reactor, socket).unwrap(),
+            peer,
+            phase: Cell::new(Phase::Handshake),
+            since: Cell::new(self.now),
+            gather: Cell::new(1),
+            ended: Cell::new(None),
+        });
+        self.ingest.live.borrow_mut().push(Rc::clone(&live));
+        let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Open);
+        Peer { connection: Some(connection), deaf: false, chunk: 128, _client: client }
+    }
+
+    /// A peer that is connected to `app` and has one message stream.
+    fn connected(&self, app: &str) -> Peer {
+        let mut peer = self.peer();
+        let mut hello = vec![0; 1 + 1536 + 1536];
+        hello[0] = 3;
+        assert!(peer.feed(self, &hello, usize::MAX));
+        let connect = command("connect", 1.0, &[&object(&[("app", app)])]);
+        assert!(peer.say(self, 20, 0, &connect));
+        assert!(peer.say(self, 20, 0, &command("createStream", 2.0, &[&[5]])));
+        peer
+    }
+
+    fn tick(&mut self, micros: u64) {
+        self.now = Instant(self.now.0 + micros);
+        self.ingest.tick(self.now);
+        self.store.borrow_mut().tick(self.now);
+    }
+
+    /// Nobody is connected: everything has been given back.
+    fn check_empty(&self) {
+        assert_eq!(self.ingest.places.borrow().len(), PLACES);
+        assert!(self.ingest.live.borrow().is_empty());
+        for index in 0..2 {
+            assert_eq!(self.streams.get(index).unwrap().borrow().ring.reservations(), 0);
+        }
+        assert!(self.store.borrow().streams().all(|stream| !stream.live));
+        self.streams.check_invariants();
+    }
+}
+
+/// The far end of a connection.
+struct Peer {
+    connection: Option<Box<Connection>>,
+    /// Reads no answers.
+    deaf: bool,
+    /// Chunk size it has announced.
+    chunk: usize,
+    _client: TcpStream,
+}
+
+impl Peer {
+    /// Sends bytes in reads of `piece` at most. Says whether the connection goes on.
+    fn feed(&mut self, house: &House, mut bytes: &[u8], piece: usize) -> bool {
+        while let (Some(connection), false) = (&mut self.connection, bytes.is_empty()) {
+            let mut now = bytes.get(..piece).unwrap_or(bytes);
+            let all = now.len();
+            let read = connection.receive(&mut now).unwrap();
+            assert_eq!(read.bytes, all - now.len());
+            assert!(read.bytes > 0, "there is always room to read");
+            let outcome = connection.advance(read.bytes, house.now);
+            connection.check_invariants();
+            bytes = &bytes[read.bytes..];
+            while !self.deaf && !connection.pending().is_empty() {
+                connection.send(io::sink()).unwrap();
+            }
+            if let Err(fault) = outcome {
+                connection.report(Err(fault));
+                self.leave(house);
+            }
+        }
+        self.connection.is_some()
+    }
+
+    /// Sends a whole message in type 0 and type 3 chunks.
+    fn say(&mut self, house: &House, kind: u8, stream: u32, payload: &[u8]) -> bool {
+        let bytes = self.message(kind, stream, 0, payload);
+        self.feed(house, &bytes, usize::MAX)
+    }
+
+    fn publish(&mut self, house: &House, stream: u32, name: &str) -> bool {
+        self.say(house, 20, stream, &publish(name))
+    }
+
+    fn message(&self, kind: u8, stream: u32, at: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap();
+        let csid = 3 + u32::from(kind % 8);
+        let header = MessageHeader::Full { timestamp: at, length, kind, stream };
+        let mut bytes = head(csid, header);
+        for (n, part) in payload.chunks(self.chunk).enumerate() {
+            if n > 0 {
+                bytes.extend(head(csid, MessageHeader::Same));
+                bytes.extend(header.extended().map(u32::to_be_bytes).iter().flatten());
+            }
+            bytes.extend(part);
+        }
+        bytes
+    }
+
+    fn leave(&mut self, house: &House) {
+        if let Some(connection) = self.connection.take() {
+            connection.close();
+            house.streams.check_invariants();
+        }
+    }
+}
+
+fn head(csid: u32, header: MessageHeader) -> Vec<u8> {
+    let mut buffer = [0; 18];
+    let mut w = Writer::new(&mut buffer);
+    BasicHeader { fmt: header.fmt(), csid }.emit(&mut w).unwrap();
+    header.emit(&mut w).unwrap();
+    w.finish().to_vec()
+}
+
+fn string(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    [&[2][..], &length, text.as_bytes()].concat()
+}
+
+fn object(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = vec![3];
+    for (name, value) in fields {
+        bytes.extend(&string(name)[1..]);
+        bytes.extend(string(value));
+    }
+    bytes.extend([0, 0, 9]);
+    bytes
+}
+
+fn command(name: &str, transaction: f64, rest: &[&[u8]]) -> Vec<u8> {
+    let transaction = transaction.to_be_bytes();
+    [&string(name)[..], &[0], &transaction, &rest.concat()].concat()
+}
+
+fn publish(name: &str) -> Vec<u8> {
+    command("publish", 0.0, &[&[5], &string(name), &string("live")])
+}
+
+fn delete(stream: u32) -> Vec<u8> {
+    let id = [&[0][..], &f64::from(stream).to_be_bytes()].concat();
+    command("deleteStream", 0.0, &[&[5], &id])
+}
+
+/// Bodies of a small test card, headers first: two seconds.
+fn card() -> &'static [(u8, u32, Vec<u8>)] {
+    static CARD: OnceLock<Vec<(u8, u32, Vec<u8>)>> = OnceLock::new();
+    CARD.get_or_init(|| {
+        let config =
+            TestCardConfig { width: 160, height: 128, frames_per_second: 10, clock_start_ms: 0 };
+        let mut card = TestCard::new(&config).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        let headers = card.headers(&mut buffer).unwrap();
+        let mut all = vec![(9, 0, headers.video.to_vec()), (8, 0, headers.audio.to_vec())];
+        while card.due_ms() < 2000 {
+            let message = card.next(&mut buffer).unwrap();
+            let kind = if message.kind == CardKind::Audio { 8 } else { 9 };
+            all.push((kind, message.timestamp.0, buffer[..message.bytes].to_vec()));
+        }
+        all
+    })
+}
+
+#[test]
+fn card_sent_by_a_publisher_becomes_segments() {
+    let mut house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    for (kind, at, body) in card() {
+        let bytes = peer.message(*kind, 1, *at, body);
+        assert!(peer.feed(&house, &bytes, 1000));
+        house.tick(20_000);
+    }
+    peer.leave(&house);
+    house.store.borrow_mut().list_all();
+    assert!(house.status.get(Counter::Segments) >= 2);
+    assert_eq!(house.status.get(Counter::MediaMalformed), 0);
+    house.check_empty();
+}
+
+#[test]
+fn publish_is_given_back_when_its_answer_finds_no_room() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    peer.deaf = true;
+    // Pings fill the outbox up to where the answer to publish no longer fits, but goes unread.
+    let room = |peer: &Peer| {
+        crate::limits::OUTBOX_BYTES - peer.connection.as_ref().unwrap().pending().len()
+    };
+    while room(&peer) > 60 {
+        assert!(peer.say(&house, 4, 0, &[0, 6, 0, 0, 0, 1]));
+    }
+    assert!(!peer.publish(&house, 1, "cam"), "the connection ends");
+    house.check_empty();
+    let mut next = house.connected("live");
+    assert!(next.publish(&house, 1, "cam"), "the name is free");
+    next.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn replaced_publisher_cannot_act_on_what_it_had_sent_before() {
+    let mut house = House::new();
+    let mut first = house.connected("");
+    assert!(first.publish(&house, 1, "cam"));
+    house.now = house.now.after(TAKEOVER_TIME_MIN);
+    let mut second = house.connected("live");
+    assert!(second.publish(&house, 1, "cam"), "a silent publisher gives way");
+    assert!(second.say(&house, 20, 0, &delete(1)));
+    // The same stream under another name, in bytes that came before the end did.
+    assert!(!first.publish(&house, 2, "live#cam"));
+    second.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn connection_may_publish_many_times_but_not_for_ever() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    let mut times = 0;
+    while peer.publish(&house, 1, if times % 2 == 0 { "a" } else { "b" }) {
+        times += 1;
+        peer.say(&house, 20, 0, &delete(1));
+    }
+    assert_eq!(times, crate::limits::PUBLISHES_PER_CONNECTION);
+    house.check_empty();
+}
+
+/// Half a million parts in one message: each may be looked at once.
+#[test]
+fn aggregate_of_the_smallest_parts_takes_time_in_proportion() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    assert!(peer.say(&house, 1, 0, &(1_u32 << 20).to_be_bytes()));
+    peer.chunk = 1 << 20;
+    let parts = 131_072 / 15;
+    let part = [8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    let body = part.repeat(parts);
+    let before = clock::now();
+    for _ in 0..20 {
+        assert!(peer.say(&house, 22, 1, &body));
+    }
+    let took = clock::now().since(before);
+    // Walking from the front for each part took 20 s and more.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn publisher_without_media_is_gone_however_much_else_it_says() {
+    let mut house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    let bytes = peer.message(9, 1, 0, &[0x17; 100_000]);
+    let mut sent = 0;
+    for _ in 0..299 {
+        house.tick(100_000);
+        assert!(peer.feed(&house, &bytes[sent..=sent], 1), "a byte of a message that never ends");
+        sent += 1;
+        assert_eq!(peer.connection.as_ref().unwrap().live().ended.get(), None);
+    }
+    house.tick(100_000);
+    let live = peer.connection.as_ref().unwrap().live();
+    assert_eq!(live.ended.get(), Some("publisher is silent"));
+    drop(live);
+    peer.leave(&house);
+    house.check_empty();
+}
+
+/// What one peer does next.
+#[derive(Clone, Debug)]
+enum Act {
+    /// A media message of the card, with bytes changed and its end cut off.
+    Card {
+        n: usize,
+        stream: u32,
+        cut: usize,
+        changes: Vec<(usize, u8)>,
+        shift: u32,
+    },
+    /// Messages of the card as they are: what comes next must find a pipeline at work.
+    Run {
+        n: usize,
+        count: usize,
+        stream: u32,
+        shift: u32,
+    },
+    /// A message of any kind: header as it comes, payload split as announced.
+    Message {
+        fmt: u8,
+        csid: u32,
+        kind: u8,
+        stream: u32,
+        time: u32,
+        lie: i32,
+        payload: Vec<u8>,
+    },
+    ChunkSize(u32),
+    Abort(u32),
+    Publish {
+        stream: u32,
+        name: usize,
+    },
+    Delete(u32),
+    Call {
+        name: usize,
+        rest: Vec<u8>,
+    },
+    Bytes(Vec<u8>),
+    Deaf(bool),
+    Again,
+    Wait(u64),
+}
+
+const NAMES: [&str; 6] = ["cam", "a", "live#cam", "b", "../x", "c?key=1"];
+const CALLS: [&str; 8] = [
+    "createStream",
+    "FCPublish",
+    "FCUnpublish",
+    "closeStream",
+    "releaseStream",
+    "play",
+    "deleteStream",
+    "@setDataFrame",
+];
+
+/// The beginnings of what pipelines look into.
+fn bodies() -> impl Strategy<Value = Vec<u8>> {
+    let heads: Vec<&[u8]> = vec![
+        &[],
+        &[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xfd, 0xe1, 0, 4, 0x67, 0x42, 0xc0, 0x1e, 1],
+        &[0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xfe],
+        &[0x17, 1, 0, 0, 0, 0, 0, 0, 5, 0x65],
+        &[0x27, 1, 0xff, 0xff, 0xff, 0, 0, 0, 2, 0x41],
+        &[0x27, 1, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[0xaf, 0, 0x12, 0x10],
+        &[0xaf, 0, 0xf8],
+        &[0xaf, 1],
+        &[0xaf, 1, 0xff, 0xf1, 0x50, 0x80, 0, 0x1f, 0xfc],
+        &[0x2f, 0xff, 0xfb, 0x90, 0x64],
+        &[0x2e, 0xff, 0xf3],
+        b"\x90avc1\x01\x42\xc0\x1e\xff\xe1",
+        b"\x91avc1\0\0\0\0\0\0\x02\x65",
+        b"\x93hvc1\0\0\0",
+        b"\x96\x10avc1\0\0\0\x04",
+        b"\x90mp4a\x12\x10",
+        b"\x95\x01mp4a\0",
+        b"\x97\x10\0\0\x01\x91avc1",
+        &[8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0xaf, 1, 0, 0, 0, 13],
+        &[9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0],
+        &[22, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 12],
+        &[2, 0, 13, b'@', b's', b'e', b't', b'D', b'a', b't', b'a', b'F', b'r', b'a', b'm', b'e'],
+        &[0, 6, 0, 0, 0, 1],
+    ];
+    let tail = prop_oneof![
+        4 => proptest::collection::vec(any::<u8>(), 0..40),
+        1 => proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0xff)], 0..3000),
+    ];
+    (proptest::sample::select(heads), tail).prop_map(|(head, tail)| [head, &tail].concat())
+}
+
+fn times() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        4 => 0..5000u32,
+        1 => any::<u32>(),
+        1 => 0xff_fff0..0x100_0010u32,
+        1 => u32::MAX - 50..=u32::MAX,
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let kinds = prop_oneof![
+        6 => proptest::sample::select(vec![8u8, 9, 22]),
+        2 => proptest::sample::select(vec![1u8, 2, 3, 4, 5, 6, 15, 17, 18, 20]),
+        1 => any::<u8>(),
+    ];
+    let csids = prop_oneof![12 => 3..9u32, 1 => 2..65_600u32];
+    let formats = prop_oneof![12 => Just(0u8), 3 => Just(1), 2 => Just(2), 3 => Just(3)];
+    let lies = prop_oneof![
+        24 => Just(0), 2 => -20..20i32, 1 => Just(9_000_000), 1 => Just(70_000), 1 => Just(3000),
+    ];
+    let change = (0..4000usize, any::<u8>());
+    let changes = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => proptest::collection::vec(change, 1..4),
+    ];
+    let cuts = prop_oneof![4 => Just(usize::MAX), 1 => 0..2000usize];
+    let shifts = || prop_oneof![4 => Just(0), 1 => times()];
+    let streams = || prop_oneof![9 => Just(1u32), 1 => 0..4u32];
+    let sizes = prop_oneof![
+        2 => Just(128), 1 => 1..200u32, 1 => Just(4096), 1 => 1..=0x7fff_ffffu32,
+    ];
+    let card = (0..60usize, streams(), cuts, changes, shifts());
+    let run = (0..3usize, 1..60usize, streams(), shifts());
+    let message = (formats, csids, kinds, streams(), times(), lies, bodies());
+    prop_oneof![
+        20 => card.prop_map(
+            |(n, stream, cut, changes, shift)| Act::Card { n, stream, cut, changes, shift }),
+        8 => run.prop_map(|(n, count, stream, shift)| Act::Run { n, count, stream, shift }),
+        20 => message.prop_map(|(fmt, csid, kind, stream, time, lie, payload)|
+            Act::Message { fmt, csid, kind, stream, time, lie, payload }),
+        2 => sizes.prop_map(Act::ChunkSize),
+        2 => prop_oneof![2..10u32, any::<u32>()].prop_map(Act::Abort),
+        2 => (0..4u32, 0..NAMES.len()).prop_map(|(stream, name)| Act::Publish { stream, name }),
+        1 => (0..4u32).prop_map(Act::Delete),
+        3 => (0..CALLS.len(), bodies()).prop_map(|(name, rest)| Act::Call { name, rest }),
+        1 => proptest::collection::vec(any::<u8>(), 1..300).prop_map(Act::Bytes),
+        1 => any::<bool>().prop_map(Act::Deaf),
+        1 => Just(Act::Again),
+        3 => prop_oneof![0..200_000u64, Just(5_100_000), Just(31_000_000)].prop_map(Act::Wait),
+    ]
+}
+
+impl Peer {
+    fn act(&mut self, house: &House, act: &Act, piece: usize) {
+        let bytes = match act {
+            Act::Card { n, stream, cut, changes, shift } => {
+                let (kind, at, body) = &card()[n % card().len()];
+                let mut body = body.get(..*cut).unwrap_or(body).to_vec();
+                for (at, value) in changes {
+                    if let Some(byte) = body.get_mut(*at) {
+                        *byte = *value;
+                    }
+                }
+                self.message(*kind, *stream, at.wrapping_add(*shift), &body)
+            }
+            Act::Run { n, count, stream, shift } => {
+                let run = card().iter().skip(*n).take(*count);
+                run.flat_map(|(kind, at, body)| {
+                    self.message(*kind, *stream, at.wrapping_add(*shift), body)
+                })
+                .collect()
+            }
+            Act::Message { fmt, csid, kind, stream, time, lie, payload } => {
+                let length = i32::try_from(payload.len()).unwrap().saturating_add(*lie).max(0);
+                let length = u32::try_from(length).unwrap();
+                let (kind, stream) = (*kind, *stream);
+                let header = match fmt {
+                    0 => MessageHeader::Full { timestamp: *time, length, kind, stream },
+                    1 => MessageHeader::SameStream { delta: *time, length, kind },
+                    2 => MessageHeader::SameLength { delta: *time },
+                    _ => MessageHeader::Same,
+                };
+                let mut bytes = Vec::new();
+                for (n, part) in payload.chunks(self.chunk).enumerate() {
+                    let first = n == 0;
+                    bytes.extend(head(*csid, if first { header } else { MessageHeader::Same }));
+                    if !first {
+                        bytes.extend(header.extended().map(u32::to_be_bytes).iter().flatten());
+                    }
+                    bytes.extend(part);
+                }
+                bytes
+            }
+            Act::ChunkSize(size) => {
+                let bytes = self.message(1, 0, 0, &size.to_be_bytes());
+                if (1..1 << 31).contains(size) {
+                    self.chunk = usize::try_from(*size).unwrap();
+                }
+                bytes
+            }
+            Act::Abort(csid) => self.message(2, 0, 0, &csid.to_be_bytes()),
+            Act::Publish { stream, name } => self.message(20, *stream, 0, &publish(NAMES[*name])),
+            Act::Delete(stream) => self.message(20, 0, 0, &delete(*stream)),
+            Act::Call { name, rest } => {
+                self.message(20, 1, 0, &command(CALLS[*name], 3.0, &[&[5], rest]))
+            }
+            Act::Bytes(bytes) => bytes.clone(),
+            Act::Deaf(deaf) => {
+                self.deaf = *deaf;
+                return;
+            }
+            Act::Again | Act::Wait(_) => return,
+        };
+        self.feed(house, &bytes, piece);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        rng_seed: RngSeed::Fixed(0x5eed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Two peers after their handshakes, in any order and in pieces of any size.
+    #[test]
+    fn sessions_that_go_wrong_break_nothing_and_leave_nothing(
+        acts in proptest::collection::vec((0..2usize, acts()), 1..120),
+        piece in prop_oneof![Just(usize::MAX), 1..50usize, Just(4096)],
+        apps in (0..2usize, 0..2usize),
+    ) {
+        let mut house = House::new();
+        let app = |n: usize| ["", "live"][n];
+        let mut peers = [house.connected(app(apps.0)), house.connected(app(apps.1))];
+        for (peer, name) in peers.iter_mut().zip(NAMES) {
+            peer.publish(&house, 1, name);
+        }
+        for (who, act) in &acts {
+            if let Act::Wait(micros) = act {
+                house.tick(*micros);
+            }
+            let gone = peers[*who].connection.is_none();
+            if gone || matches!(act, Act::Again) {
+                peers[*who].leave(&house);
+                peers[*who] = house.connected(app(apps.1));
+                peers[*who].publish(&house, 1, ["cam", "a"][*who]);
+            }
+            peers[*who].act(&house, act, piece);
+        }
+        for peer in &mut peers {
+            peer.leave(&house);
+        }
+        house.check_empty();
+    }
+
+    /// A good session with a few bytes changed or cut off, handshake included.
+    #[test]
+    fn good_session_with_changed_bytes_breaks_nothing(
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+        piece in prop_oneof![Just(usize::MAX), 1..50usize, Just(4096)],
+        early in any::<bool>(),
+    ) {
+        let house = House::new();
+        let mut peer = house.peer();
+        let mut bytes = vec![0; 1 + 1536 + 1536];
+        bytes[0] = 3;
+        let start = bytes.len();
+        bytes.extend(peer.message(20, 0, 0, &command("connect", 1.0, &[&object(&[("app", "live")])])));
+        bytes.extend(peer.message(20, 0, 0, &command("createStream", 2.0, &[&[5]])));
+        bytes.extend(peer.message(20, 1, 0, &publish("cam")));
+        let media = bytes.len();
+        for (kind, at, body) in card() {
+            bytes.extend(peer.message(*kind, 1, *at, body));
+        }
+        for (index, value) in &changes {
+            let range = if early { start..media + 400 } else { 0..bytes.len() };
+            let at = range.start + index.index(range.len());
+            bytes[at] = *value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        peer.feed(&house, &bytes, piece);
+        peer.leave(&house);
+        house.check_empty();
+    }
+}
