@@ -118,9 +118,6 @@ pub const SCRATCH_BYTES: usize = 128 << 10;
 #[expect(clippy::as_conversions, reason = "a small u32 always fits")]
 const _: () = assert!(SCRATCH_BYTES >= 2 * COMMAND_BYTES_MAX as usize);
 
-/// Messages listed in that ring: none; they are read when they arrive.
-pub const SCRATCH_MESSAGES: usize = 1;
-
 /// Connections that are told that every place is taken; more than that are just closed.
 pub const REFUSAL_PLACES: usize = 2;
 
@@ -527,19 +524,3 @@ const _: () = assert!(
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 3;
-
-/// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
-pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
-const _: () = assert!(BUDGET_OUTBOX_BYTES > 4 << 10, "S0, S1 and S2 go out together");
-
-/// Bytes of one viewer's place: its request head, its response head and its state.
-pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
-
-/// Bytes of one stream's segmenter, timelines, parameter sets and tables.
-pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
-
-/// Bytes of one media playlist: 60 segments with their durations, dates and names.
-pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
-
-/// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
-pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;

@@ -29,7 +29,7 @@ mod flv;
 mod rtmp;
 
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::{RX_BYTES, SCRATCH_BYTES, SCRATCH_MESSAGES};
+use rillcast::limits::{RX_BYTES, SCRATCH_BYTES};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
 use rillcast::service::store::Store;
@@ -210,7 +210,7 @@ fn media_path_takes_no_memory_from_recv_to_published_segment() {
         socket: listener.accept().unwrap().0,
         bytes: ByteRing::new(RX_BYTES),
         dechunker: Dechunker::new(),
-        scratch: FrameRing::new(SCRATCH_BYTES, SCRATCH_MESSAGES),
+        scratch: FrameRing::scratch(SCRATCH_BYTES),
         media: FrameRing::new(1 << 20, 256),
         pipeline: Pipeline::new(Ticks::from_millis(1_000)),
         store,

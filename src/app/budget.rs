@@ -7,7 +7,11 @@
 use core::fmt;
 
 use crate::config::settings::Config;
-use crate::limits;
+use crate::limits::REFUSAL_PLACES;
+use crate::service::http::HttpContext;
+use crate::service::ingest::Ingest;
+use crate::service::store::Store;
+use crate::service::stream::Streams;
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +43,8 @@ impl Line {
     }
 }
 
-#[expect(clippy::as_conversions, reason = "a usize is never wider than 64 bits")]
-const RX_BYTES: u64 = limits::RX_BYTES as u64;
-
-/// The largest command or data message, made whole.
-#[expect(clippy::as_conversions, reason = "a u32 always fits")]
-const SCRATCH_BYTES: u64 = limits::COMMAND_BYTES_MAX as u64;
-
 /// Lines of the budget.
-const LINES: usize = 9;
+const LINES: usize = 8;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -60,7 +57,7 @@ impl Budget {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let streams = u64::from(config.limits_streams);
-        let publishers = u64::from(config.limits_publishers);
+        let places = u64::from(config.limits_publishers) + wide(REFUSAL_PLACES);
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
@@ -70,13 +67,12 @@ impl Budget {
         Self {
             lines: [
                 line("stream: ring of recent messages", streams, ring),
-                line("stream: segmenter, tables", streams, limits::BUDGET_STREAM_BYTES),
-                line("stream: playlist text", streams, limits::BUDGET_PLAYLIST_BYTES),
-                line("slot: its row in the store", slots, limits::BUDGET_SLOT_ROW_BYTES),
-                line("publisher: socket bytes in", publishers, RX_BYTES),
-                line("publisher: command scratch", publishers, SCRATCH_BYTES),
-                line("publisher: answers", publishers, limits::BUDGET_OUTBOX_BYTES),
-                line("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
+                line("stream: index, headers, segmenter", streams, wide(Streams::STREAM_BYTES)),
+                line("stream: playlist", streams, wide(Store::PLAYLIST_BYTES)),
+                line("slot: its row in the store", slots, wide(Store::ROW_BYTES)),
+                line("publisher: place, two to refuse", places, wide(Ingest::PLACE_BYTES)),
+                line("viewer: place", viewers, wide(HttpContext::PLACE_BYTES)),
+                line("viewers: pages, waiting answers", 1, wide(HttpContext::SHARED_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
         }
@@ -94,6 +90,10 @@ impl Budget {
         let lines = self.lines.iter().filter(|line| line.kind == kind);
         lines.map(Line::bytes).sum()
     }
+}
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// The table that a person reads: sizes in KiB, so that columns can be compared and added.
@@ -153,9 +153,8 @@ mod tests {
     fn private_sum_grows_by_what_a_setting_adds() {
         let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
-        let publisher = RX_BYTES + SCRATCH_BYTES + limits::BUDGET_OUTBOX_BYTES;
-        assert_eq!(grown("limits.publishers=9"), publisher);
-        assert_eq!(grown("limits.viewers=257"), limits::BUDGET_VIEWER_BYTES);
+        assert_eq!(grown("limits.publishers=9"), wide(Ingest::PLACE_BYTES));
+        assert_eq!(grown("limits.viewers=257"), wide(HttpContext::PLACE_BYTES));
     }
 
     #[test]

@@ -8,7 +8,9 @@
 //! is nothing. Tells in plain words which track cannot be carried. Holds no payload: that stays in
 //! the stream's ring until it is laid into packets.
 
-use crate::limits::{COMPOSITION_LEAD_MS, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
+use crate::limits::{
+    COMPOSITION_LEAD_MS, PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH,
+};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
 use crate::media::demux::{self, Unit};
 use crate::media::mux::Track;
@@ -67,6 +69,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Memory that a pipeline allocates beside itself, in bytes.
+    pub const PARAMETER_BYTES: usize = PARAMETER_BYTES_MAX;
+
     /// A pipeline that cuts segments of `target` or more. Allocates what it will ever need.
     #[must_use]
     pub fn new(target: Ticks) -> Self {

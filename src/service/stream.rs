@@ -71,6 +71,11 @@ pub struct Streams {
 }
 
 impl Streams {
+    /// Private memory of one stream beside the bytes of its ring.
+    pub const STREAM_BYTES: usize = FrameRing::footprint(0, RING_MESSAGES)
+        + size_of::<RefCell<Stream>>()
+        + Pipeline::PARAMETER_BYTES;
+
     /// Takes the memory for `limits.streams` streams.
     #[must_use]
     pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {

@@ -145,11 +145,21 @@ impl FrameRing {
     /// Allocates a ring of `bytes` payload bytes and `entries` messages.
     #[must_use]
     pub fn new(bytes: usize, entries: usize) -> Self {
+        Self::with_asides(bytes, entries, ASIDE_BYTES_MAX)
+    }
+
+    /// A ring whose messages are read when they arrive: lists one, keeps nothing aside.
+    #[must_use]
+    pub fn scratch(bytes: usize) -> Self {
+        Self::with_asides(bytes, 1, 0)
+    }
+
+    fn with_asides(bytes: usize, entries: usize, aside_bytes: usize) -> Self {
         let empty = Entry {
-            place: Place { start: 0, offset: 0, bytes: 0 },
+            place: Place::NOWHERE,
             label: Label { kind: 0, at: Millis(0), keyframe: false },
         };
-        let aside = || AsideBytes { bytes: vec![0; ASIDE_BYTES_MAX].into_boxed_slice(), len: None };
+        let aside = || AsideBytes { bytes: vec![0; aside_bytes].into_boxed_slice(), len: None };
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
             head: 0,

@@ -23,8 +23,8 @@ use super::clock;
 use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
-    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
-    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
+    HTTP_ACCEPT_BURST, HTTP_BODY_BYTES, HTTP_EVENTS, HTTP_HEAD_OUT_BYTES, HTTP_PER_ADDRESS,
+    HTTP_REQUEST_BYTES, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
 use crate::sys;
@@ -103,6 +103,13 @@ pub struct HttpContext {
 }
 
 impl HttpContext {
+    /// Private memory that all viewers share, in bytes: the answer being made, and those that wait.
+    pub const SHARED_BYTES: usize = (1 + HTTP_SPILLS) * (HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES);
+
+    /// Private memory of one viewer's place, in bytes.
+    pub const PLACE_BYTES: usize =
+        HTTP_REQUEST_BYTES + size_of::<Connection>() + size_of::<usize>();
+
     /// Takes the memory for `settings.viewers` places.
     ///
     /// # Errors

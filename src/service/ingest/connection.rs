@@ -7,8 +7,8 @@
 use super::pace::Pace;
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES, SCRATCH_BYTES,
-    SCRATCH_MESSAGES, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
+    AGENT_BYTES_SHOWN, OUTBOX_BYTES, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES,
+    SCRATCH_BYTES, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
@@ -38,10 +38,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Private memory of one place and of the connection in it, in bytes.
+    pub(super) const FOOTPRINT: usize =
+        RX_BYTES + SCRATCH_BYTES + OUTBOX_BYTES + size_of::<Self>() + size_of::<Connection>();
+
     pub(super) fn new() -> Self {
         Self {
             rx: ByteRing::new(RX_BYTES),
-            scratch: FrameRing::new(SCRATCH_BYTES, SCRATCH_MESSAGES),
+            scratch: FrameRing::scratch(SCRATCH_BYTES),
             out: Outbox::new(),
         }
     }

@@ -100,6 +100,9 @@ pub struct Ingest {
 }
 
 impl Ingest {
+    /// Private memory of one connection's place, in bytes.
+    pub const PLACE_BYTES: usize = Place::FOOTPRINT;
+
     /// Takes the memory for `publishers` connections, and a little to refuse others politely.
     #[must_use]
     pub fn new(

@@ -104,6 +104,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Private memory of one stream's playlist, in bytes.
+    pub const PLAYLIST_BYTES: usize = PLAYLIST_BYTES_MAX + size_of::<Option<Stream>>();
+
+    /// Private memory of one slot's row, in bytes; its pages are tmpfs.
+    pub const ROW_BYTES: usize = size_of::<Row>();
+
     /// Makes the folder, removes what an earlier run left in it, and makes all slots.
     ///
     /// # Errors
