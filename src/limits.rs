@@ -155,6 +155,9 @@ pub const LOG_LINES_BURST: u64 = 100;
 /// See `LOG_LINES_BURST`.
 pub const LOG_LINES_PER_S: u64 = 5;
 
+/// Pause between two lines that say how many were withheld.
+pub const LOG_WITHHELD_PAUSE: Duration = Duration::from_secs(10);
+
 /// Bytes of a peer's description of itself that are logged.
 pub const AGENT_BYTES_SHOWN: usize = 64;
 

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::limits::{ASIDE_BYTES_MAX, KEYFRAMES_INDEXED, RESERVATIONS_MAX};
+use crate::storage::widen;
 use crate::time::Millis;
 
 /// Where a message lies: valid until the ring has been written once around past it.
@@ -389,11 +390,6 @@ impl FrameRing {
     fn slot_of(&self, sequence: u64) -> usize {
         remainder(sequence, self.entries.len())
     }
-}
-
-#[expect(clippy::as_conversions, reason = "usize is at most 64 bits wide")]
-const fn widen(n: usize) -> u64 {
-    n as u64
 }
 
 #[expect(clippy::as_conversions, reason = "a remainder is below its usize divisor")]

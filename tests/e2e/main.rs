@@ -30,4 +30,5 @@ mod hostile;
 mod judges;
 mod publish;
 mod refusals;
+mod soak;
 mod streams;

@@ -18,7 +18,7 @@ use crate::limits::{
     DIRECT_BYTES_MIN, MESSAGE_BYTES_MAX, PUBLISHES_MAX,
 };
 use crate::status::{Counter, Status};
-use crate::storage::{FrameRing, Place, RingError};
+use crate::storage::{FrameRing, Place, RingError, narrow, widen};
 use crate::time::Millis;
 use crate::wire::reader::{Reader, Short};
 use crate::wire::rtmp::chunk::{BasicHeader, CSID_CONTROL, MessageHeader};
@@ -562,14 +562,4 @@ fn ring<'r>(bin: Bin, rings: &'r mut Rings<'_>) -> Option<&'r mut FrameRing> {
             .map(|(_, ring)| &mut **ring),
         Bin::Nowhere => None,
     }
-}
-
-#[expect(clippy::as_conversions, reason = "usize is at most 64 bits wide")]
-const fn widen(n: usize) -> u64 {
-    n as u64
-}
-
-#[expect(clippy::as_conversions, reason = "usize is at least 32 bits wide on every target")]
-const fn narrow(n: u32) -> usize {
-    n as usize
 }
