@@ -522,10 +522,6 @@ const _: () = assert!(
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 3;
 
-/// Bytes of answers that wait for one publisher to read them: to its handshake, to its commands.
-pub const BUDGET_OUTBOX_BYTES: u64 = 8 << 10;
-const _: () = assert!(BUDGET_OUTBOX_BYTES > 4 << 10, "S0, S1 and S2 go out together");
-
 /// Bytes of one viewer's place: its request head, its response head and its state.
 pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
 

@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::config::settings::Config;
 use crate::limits;
+use crate::storage::{FrameRing, widen};
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +40,16 @@ impl Line {
     }
 }
 
-#[expect(clippy::as_conversions, reason = "a usize is never wider than 64 bits")]
-const RX_BYTES: u64 = limits::RX_BYTES as u64;
+const RX_BYTES: u64 = widen(limits::RX_BYTES);
 
-/// The largest command or data message, made whole.
-#[expect(clippy::as_conversions, reason = "a u32 always fits")]
-const SCRATCH_BYTES: u64 = limits::COMMAND_BYTES_MAX as u64;
+/// Commands and data messages being made whole.
+const SCRATCH_BYTES: u64 =
+    widen(FrameRing::footprint(limits::SCRATCH_BYTES, limits::SCRATCH_MESSAGES));
+
+const OUTBOX_BYTES: u64 = widen(limits::OUTBOX_BYTES);
+
+/// What a stream's ring takes beside the bytes of its messages.
+const RING_TABLE_BYTES: u64 = widen(FrameRing::footprint(0, limits::RING_MESSAGES));
 
 /// Lines of the budget.
 const LINES: usize = 9;
@@ -60,10 +65,10 @@ impl Budget {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let streams = u64::from(config.limits_streams);
-        let publishers = u64::from(config.limits_publishers);
+        let publishers = u64::from(config.limits_publishers) + widen(limits::REFUSAL_PLACES);
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
-        let ring = u64::from(config.limits_ring_bytes);
+        let ring = u64::from(config.limits_ring_bytes) + RING_TABLE_BYTES;
         let slot = u64::from(config.limits_slot_bytes);
         let line =
             |owner, count, bytes_each| Line { owner, count, bytes_each, kind: Kind::Private };
@@ -75,7 +80,7 @@ impl Budget {
                 line("slot: its row in the store", slots, limits::BUDGET_SLOT_ROW_BYTES),
                 line("publisher: socket bytes in", publishers, RX_BYTES),
                 line("publisher: command scratch", publishers, SCRATCH_BYTES),
-                line("publisher: answers", publishers, limits::BUDGET_OUTBOX_BYTES),
+                line("publisher: answers", publishers, OUTBOX_BYTES),
                 line("viewer: place", viewers, limits::BUDGET_VIEWER_BYTES),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
@@ -153,7 +158,7 @@ mod tests {
     fn private_sum_grows_by_what_a_setting_adds() {
         let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
-        let publisher = RX_BYTES + SCRATCH_BYTES + limits::BUDGET_OUTBOX_BYTES;
+        let publisher = RX_BYTES + SCRATCH_BYTES + OUTBOX_BYTES;
         assert_eq!(grown("limits.publishers=9"), publisher);
         assert_eq!(grown("limits.viewers=257"), limits::BUDGET_VIEWER_BYTES);
     }

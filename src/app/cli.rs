@@ -164,7 +164,7 @@ impl fmt::Display for Page {
             Self::Program => writeln!(f, "  -V, --version    print name and version")?,
             Self::Serve => writeln!(f, "  --testcard       put a test card on the air")?,
             Self::Testcard => {
-                writeln!(f, "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}")?
+                writeln!(f, "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}")?;
             }
             Self::Segment | Self::Budget => {}
         }

@@ -243,7 +243,7 @@ impl<T: AsFd> Drop for Source<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use core::cell::Cell;
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
 
@@ -261,7 +261,7 @@ mod tests {
         reactor.spawn(async move {
             clone.sleep(Duration::from_millis(20)).await;
             a.write_all(b"x").unwrap();
-            clone.sleep(Duration::from_secs(60)).await;
+            clone.sleep(Duration::from_mins(1)).await;
         });
         let start = clock::now();
         let got = reactor.run(async move {
@@ -286,7 +286,7 @@ mod tests {
         let (counter, clone) = (Rc::clone(&turns), Rc::clone(&reactor));
         reactor.spawn(async move {
             clone.sleep(Duration::from_millis(50)).await;
-            let mut room = [0; 65_536];
+            let mut room = vec![0; 65_536];
             while a.read(&mut room).is_ok() {}
         });
         let done = reactor.run(async move {

@@ -180,7 +180,9 @@ impl Streams {
         let keyframe = flv::is_keyframe(kind, payload);
         let aside = flv::is_sequence_header(kind, payload).then_some(match kind {
             TagKind::Video => Aside::VideoHeader,
-            _ => Aside::AudioHeader,
+            TagKind::Audio | TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
+                Aside::AudioHeader
+            }
         });
         if let Some(aside) = aside {
             ring.keep_aside(aside, place);

@@ -570,7 +570,7 @@ mod tests {
                         Read::Empty => break,
                     }
                 }
-                prop_assert_eq!(cursor.0, done.len() as u64);
+                prop_assert_eq!(cursor.0, widen(done.len()));
             }
         }
     }

@@ -236,7 +236,7 @@ impl ResponseHead<'_> {
         }
         match self.content_range {
             Some((Some(Span { first, last }), size)) => {
-                print(w, format_args!("Content-Range: bytes {first}-{last}/{size}\r\n"))?
+                print(w, format_args!("Content-Range: bytes {first}-{last}/{size}\r\n"))?;
             }
             Some((None, size)) => print(w, format_args!("Content-Range: bytes */{size}\r\n"))?,
             None => {}
