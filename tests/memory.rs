@@ -8,6 +8,7 @@
     unsafe_code,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::as_conversions,
     clippy::pedantic,
     clippy::disallowed_methods,

@@ -119,7 +119,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn byte_ring_equals_a_queue(steps in proptest::collection::vec((any::<bool>(), 0usize..40), 1..200)) {
+        fn byte_ring_equals_a_queue(
+            steps in proptest::collection::vec((any::<bool>(), 0usize..40), 1..200),
+        ) {
             let mut ring = ByteRing::new(64);
             let mut model = VecDeque::new();
             let mut next = 0u8;

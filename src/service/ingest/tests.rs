@@ -677,7 +677,8 @@ proptest! {
         let mut bytes = vec![0; 1 + 1536 + 1536];
         bytes[0] = 3;
         let start = bytes.len();
-        bytes.extend(peer.message(20, 0, 0, &command("connect", 1.0, &[&object(&[("app", "live")])])));
+        let connect = command("connect", 1.0, &[&object(&[("app", "live")])]);
+        bytes.extend(peer.message(20, 0, 0, &connect));
         bytes.extend(peer.message(20, 0, 0, &command("createStream", 2.0, &[&[5]])));
         bytes.extend(peer.message(20, 1, 0, &publish("cam")));
         let media = bytes.len();
