@@ -1,6 +1,5 @@
 //! The receiving half of the chunk stream, from bytes: goldens, the checklist of chunk stream
 //! traps, and properties over every split and interleaving.
-
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -68,12 +68,14 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change], within: usize) -> Vec<u8> {
 }
 
 const REQUESTS: [&str; 6] = [
-    "GET /hls/live/cam/index.m3u8 HTTP/1.1\r\nHost: box:8080\r\nIf-None-Match: \"1-2\", W/\"x\"\r\n\r\n",
+    "GET /hls/live/cam/index.m3u8 HTTP/1.1\r\nHost: box:8080\r\n\
+     If-None-Match: \"1-2\", W/\"x\"\r\n\r\n",
     "GET /hls/live/cam/00000007-12.ts HTTP/1.1\r\nHost: [::1]:80\r\nRange: bytes=0-187\r\n\
      If-Range: \"7-12\"\r\nConnection: keep-alive\r\n\r\n",
     "HEAD http://box/%61/../b?x=y HTTP/1.0\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
      Accept-Encoding: gzip;q=0.5,\r\n identity\r\n\r\n",
-    "POST /status.json HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
+    "POST /status.json HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\
+     Expect: 100-continue\r\n\r\nhello",
     "GET /\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 ];

@@ -7,8 +7,8 @@
 #![allow(
     unsafe_code,
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::as_conversions,
     clippy::pedantic,
     clippy::disallowed_methods,

@@ -12,6 +12,7 @@ use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
+use crate::storage::widen;
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Budget {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let streams = u64::from(config.limits_streams);
-        let places = u64::from(config.limits_publishers) + wide(REFUSAL_PLACES);
+        let places = u64::from(config.limits_publishers) + widen(REFUSAL_PLACES);
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
@@ -67,12 +68,12 @@ impl Budget {
         Self {
             lines: [
                 line("stream: ring of recent messages", streams, ring),
-                line("stream: index, headers, segmenter", streams, wide(Streams::STREAM_BYTES)),
-                line("stream: playlist", streams, wide(Store::PLAYLIST_BYTES)),
-                line("slot: its row in the store", slots, wide(Store::ROW_BYTES)),
-                line("publisher: place, two to refuse", places, wide(Ingest::PLACE_BYTES)),
-                line("viewer: place", viewers, wide(HttpContext::PLACE_BYTES)),
-                line("viewers: pages, waiting answers", 1, wide(HttpContext::SHARED_BYTES)),
+                line("stream: index, headers, segmenter", streams, widen(Streams::STREAM_BYTES)),
+                line("stream: playlist", streams, widen(Store::PLAYLIST_BYTES)),
+                line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
+                line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
+                line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
+                line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
         }
@@ -90,10 +91,6 @@ impl Budget {
         let lines = self.lines.iter().filter(|line| line.kind == kind);
         lines.map(Line::bytes).sum()
     }
-}
-
-fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// The table that a person reads: sizes in KiB, so that columns can be compared and added.
@@ -153,8 +150,8 @@ mod tests {
     fn private_sum_grows_by_what_a_setting_adds() {
         let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
-        assert_eq!(grown("limits.publishers=9"), wide(Ingest::PLACE_BYTES));
-        assert_eq!(grown("limits.viewers=257"), wide(HttpContext::PLACE_BYTES));
+        assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
+        assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
     }
 
     #[test]

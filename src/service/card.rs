@@ -23,7 +23,7 @@ const TOGETHER_MS: u64 = 5;
 /// Publishes `card` for ever.
 ///
 /// # Errors
-/// `PublishRefusal` if its stream cannot be had.
+/// `PublishRefusal` if its stream cannot be had, or is lost to another publisher.
 pub async fn run(
     mut card: TestCard,
     streams: Rc<Streams>,
@@ -37,8 +37,8 @@ pub async fn run(
     let sender = Sender { streams: &streams, stream, id };
     if let Ok(headers) = card.headers(&mut buffer) {
         streams.metadata(stream, headers.metadata);
-        sender.send(TagKind::Video, Millis(0), headers.video, start);
-        sender.send(TagKind::Audio, Millis(0), headers.audio, start);
+        sender.send(TagKind::Video, Millis(0), headers.video, start)?;
+        sender.send(TagKind::Audio, Millis(0), headers.audio, start)?;
     }
     loop {
         let now = clock::now();
@@ -50,7 +50,7 @@ pub async fn run(
                 CardKind::Video => TagKind::Video,
             };
             let body = buffer.get(..message.bytes).unwrap_or_default();
-            sender.send(kind, message.timestamp, body, now);
+            sender.send(kind, message.timestamp, body, now)?;
         }
         streams.settle(stream);
         let wait = card.due_ms().saturating_sub(elapsed).max(1);
@@ -65,18 +65,30 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn send(&self, kind: TagKind, at: Millis, body: &[u8], now: Instant) {
+    /// Publishes a message; a refusal when another publisher has the stream, as it may have after
+    /// this one was held up for long.
+    fn send(
+        &self,
+        kind: TagKind,
+        at: Millis,
+        body: &[u8],
+        now: Instant,
+    ) -> Result<(), PublishRefusal> {
         let place = {
-            let Some(stream) = self.streams.get(self.stream) else { return };
+            let Some(stream) = self.streams.get(self.stream) else { return Ok(()) };
             let mut stream = stream.borrow_mut();
             let Ok(place) = stream.ring.reserve(body.len()) else {
                 log::error!("test card does not fit its ring bytes={}", body.len());
-                return;
+                return Ok(());
             };
             stream.ring.window(place).copy_from_slice(body);
             stream.ring.close(place);
             place
         };
-        self.streams.media(self.stream, self.id, kind, at, place, now);
+        if self.streams.media(self.stream, self.id, kind, at, place, now) {
+            Ok(())
+        } else {
+            Err(PublishRefusal::Busy(self.stream))
+        }
     }
 }

@@ -183,10 +183,11 @@ impl Streams {
         publisher.heard = now;
         let payload = ring.bytes(place).unwrap_or_default();
         let keyframe = flv::is_keyframe(kind, payload);
-        let aside = flv::is_sequence_header(kind, payload).then_some(if kind == TagKind::Video {
-            Aside::VideoHeader
-        } else {
-            Aside::AudioHeader
+        let aside = flv::is_sequence_header(kind, payload).then_some(match kind {
+            TagKind::Video => Aside::VideoHeader,
+            TagKind::Audio | TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
+                Aside::AudioHeader
+            }
         });
         if let Some(aside) = aside {
             ring.keep_aside(aside, place);

@@ -580,7 +580,7 @@ mod tests {
                         Read::Empty => break,
                     }
                 }
-                prop_assert_eq!(cursor.0, u64::try_from(done.len()).unwrap());
+                prop_assert_eq!(cursor.0, widen(done.len()));
             }
         }
     }

@@ -8,8 +8,7 @@
 //!
 //! Quirks tolerated:
 //! * a type 1 header first on chunk stream 2: librtmp sends its pings so;
-//! * a type 0 or 1 header while a message is incomplete: the encoder restarted, the rest is
-//!   dropped;
+//! * a type 0 or 1 header while a message is incomplete: the encoder restarted, the rest goes;
 //! * no extended timestamp on type 3 chunks (old encoders, OBS): recognised at the first chunk
 //!   whose next bytes differ from the timestamp, and remembered for the connection.
 

@@ -7,8 +7,7 @@
 //!
 //! Quirks: leading and trailing slashes of an application go (`rtmp://h//app/key`); so does a last
 //! segment `_definst_`; an empty stream name is the application's last segment (`rtmp://h/key`);
-//! `path#key` as stream name, from a client that knows no fragments, adds `path` to the
-//! application.
+//! `path#key` as stream name, from a client without fragments, adds `path` to the application.
 
 use core::ascii::escape_default;
 

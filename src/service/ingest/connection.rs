@@ -119,7 +119,7 @@ pub(super) struct Connection {
 }
 
 /// What a message asks the connection to do, free of borrows.
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one message")]
+#[expect(clippy::large_enum_variant, reason = "a name on its way through one call, on the stack")]
 enum Act {
     Nothing,
     Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
@@ -530,7 +530,7 @@ impl<'a> Guards<'a> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "every other type is no media")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "two of all types are media")]
 const fn tag_kind(kind: MessageType) -> Option<TagKind> {
     match kind {
         MessageType::Audio => Some(TagKind::Audio),

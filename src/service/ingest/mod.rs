@@ -90,7 +90,7 @@ pub struct Ingest {
     streams: Rc<Streams>,
     status: Rc<Status>,
     deadlines: Deadlines,
-    #[expect(clippy::vec_box, reason = "a place moves into its connection as a pointer")]
+    #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
     places: RefCell<Vec<Box<Place>>>,
     live: RefCell<Vec<Rc<Live>>>,
     /// Lines about streams that begin and end.

@@ -339,6 +339,83 @@ fn publisher_without_media_is_gone_however_much_else_it_says() {
     house.check_empty();
 }
 
+#[test]
+fn each_phase_ends_at_its_deadline_and_not_before() {
+    let mut house = House::new();
+    let mut slow = house.peer();
+    let mut idle = house.connected("live");
+    let ended = |peer: &Peer| peer.connection.as_ref().unwrap().live().ended.get();
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap();
+    house.tick(micros(HANDSHAKE_TIME_MAX) - 1);
+    assert_eq!((ended(&slow), ended(&idle)), (None, None));
+    assert!(slow.feed(&house, &[3, 0, 0], 1), "bytes of a handshake do not prolong it");
+    house.tick(1);
+    assert_eq!((ended(&slow), ended(&idle)), (Some("no handshake in time"), None));
+    house.tick(micros(SETUP_TIME_MAX.saturating_sub(HANDSHAKE_TIME_MAX)) - 1);
+    assert!(idle.say(&house, 4, 0, &[0, 6, 0, 0, 0, 1]), "nor do pings a setup");
+    assert_eq!(ended(&idle), None);
+    house.tick(1);
+    assert_eq!(ended(&idle), Some("no publish in time"));
+    let refused = house.connected("live");
+    let live = refused.connection.as_ref().unwrap().live();
+    live.enter(Phase::Ending, house.now);
+    house.tick(micros(LINGER_TIME_MAX) - 1);
+    assert_eq!(live.ended.get(), None);
+    house.tick(1);
+    assert_eq!(live.ended.get(), Some("peer does not close"));
+    drop(live);
+    for mut peer in [slow, idle, refused] {
+        peer.leave(&house);
+    }
+    house.check_empty();
+}
+
+#[test]
+fn stray_media_is_borne_up_to_its_limit() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    let most = usize::try_from(crate::limits::STRAY_BYTES_MAX).unwrap();
+    assert!(peer.say(&house, 9, 1, &vec![0; most]));
+    assert!(!peer.say(&house, 8, 1, &[0]));
+    assert_eq!(house.status.get(Counter::RtmpStrayMedia), 2);
+    house.check_empty();
+}
+
+#[test]
+fn longest_command_is_read_and_one_byte_more_ends_the_connection() {
+    for (bytes, goes_on) in [(0, true), (1, false)] {
+        let house = House::new();
+        let mut peer = house.connected("live");
+        let mut body = command("nobodyKnowsThis", 0.0, &[&[5]]);
+        body.resize(usize::try_from(crate::limits::COMMAND_BYTES_MAX).unwrap() + bytes, 5);
+        assert_eq!(peer.say(&house, 20, 0, &body), goes_on);
+        peer.leave(&house);
+        house.check_empty();
+    }
+}
+
+#[test]
+fn longest_message_may_begin_and_one_byte_more_ends_the_connection() {
+    for (more, goes_on) in [(0, true), (1, false)] {
+        let house = House::new();
+        let mut peer = house.connected("live");
+        let length = crate::limits::MESSAGE_BYTES_MAX + more;
+        let bytes = head(6, MessageHeader::Full { timestamp: 0, length, kind: 9, stream: 1 });
+        assert_eq!(peer.feed(&house, &bytes, usize::MAX), goes_on);
+        peer.leave(&house);
+        house.check_empty();
+    }
+}
+
+#[test]
+fn message_larger_than_half_the_ring_ends_only_its_connection() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    assert!(!peer.say(&house, 9, 1, &vec![0x17; 131_073]));
+    house.check_empty();
+}
+
 /// What one peer does next.
 #[derive(Clone, Debug)]
 enum Act {
@@ -600,7 +677,8 @@ proptest! {
         let mut bytes = vec![0; 1 + 1536 + 1536];
         bytes[0] = 3;
         let start = bytes.len();
-        bytes.extend(peer.message(20, 0, 0, &command("connect", 1.0, &[&object(&[("app", "live")])])));
+        let connect = command("connect", 1.0, &[&object(&[("app", "live")])]);
+        bytes.extend(peer.message(20, 0, 0, &connect));
         bytes.extend(peer.message(20, 0, 0, &command("createStream", 2.0, &[&[5]])));
         bytes.extend(peer.message(20, 1, 0, &publish("cam")));
         let media = bytes.len();

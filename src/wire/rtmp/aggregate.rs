@@ -84,7 +84,7 @@ impl Walk {
         Some(item)
     }
 
-    // | type (8) | length (24) | time low (24) | time high (8) | stream id (24) | payload | back (32) |
+    // | type (8) | length (24) | time low (24) | high (8) | stream id (24) | payload | back (32) |
     fn step<'a>(&mut self, mut r: Reader<'a>) -> Result<SubMessage<'a>, AggregateError> {
         let kind = MessageType::from(r.u8("sub-message type")?);
         let length = r.u24("sub-message length")?;

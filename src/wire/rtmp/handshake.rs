@@ -85,9 +85,9 @@ impl From<u8> for Version {
 
 /// The order of the two blocks of a C1 or S1 that carries a digest.
 //
-// |           | time (4) | version (4) |             764             |            764            |
-// | digest    |          |             | offset (4) . digest .       | . key . offset (4)        |
-// | key first |          |             | . key . offset (4)          | offset (4) . digest .     |
+// |           | time (4) | version (4) |             764             |            764             |
+// | digest    |          |             | offset (4) . digest .       | . key . offset (4)         |
+// | key first |          |             | . key . offset (4)          | offset (4) . digest .      |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// What ffmpeg and Flash Player send.
