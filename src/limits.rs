@@ -89,6 +89,11 @@ const _: () = assert!(
 /// Bytes of an application name and of a stream name each; both become parts of a path.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// Segments of an application. Each is a folder that the next start must find and clear: what is
+/// deeper would keep its segments, and their memory, for ever.
+pub const APP_SEGMENTS_MAX: usize = 3;
+const _: () = assert!(APP_SEGMENTS_MAX < LEFTOVER_DEPTH_MAX, "the stream's own folder is one more");
+
 /// Bytes of the query behind a stream name: stream keys and signed tokens.
 pub const QUERY_BYTES_MAX: usize = 1024;
 
@@ -527,3 +532,16 @@ const _: () = assert!(
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 3;
+pub const LEFTOVER_DEPTH_MAX: usize = 4;
+
+/// Bytes of one viewer's place: its request head, its response head and its state.
+pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
+
+/// Bytes of one stream's segmenter, timelines, parameter sets and tables.
+pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
+
+/// Bytes of one media playlist: 60 segments with their durations, dates and names.
+pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
+
+/// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
+pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;

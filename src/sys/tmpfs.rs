@@ -330,14 +330,14 @@ mod tests {
     fn clearing_removes_ours_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
-        for folder in ["live/cam", "live/kept", "a/b/c/d", "empty"] {
+        for folder in ["live/cam", "live/kept", "a/b/c/d/e", "empty"] {
             create_folder(&at(folder), 0o755).unwrap();
         }
         for ours in ["0.ts", "live/cam/1.ts", "live/cam/index.m3u8", "live/kept/2.ts"] {
             touch(at(ours));
         }
         let kept =
-            ["notes.txt", "live/kept/photo.jpg", "a/b/c/d/deep.ts"].map(|name| touch(at(name)));
+            ["notes.txt", "live/kept/photo.jpg", "a/b/c/d/e/deep.ts"].map(|name| touch(at(name)));
         let outside = tempfile::tempdir().unwrap();
         let target = touch(outside.path().join("9.ts"));
         symlink(&target, at("link.ts")).unwrap();

@@ -61,6 +61,14 @@ pub enum NameError {
         /// The limit.
         max: usize,
     },
+    /// Exhausted: segments of an application, each a folder.
+    #[error("application has {segments} segments, at most {max} are allowed")]
+    TooDeep {
+        /// Its segments.
+        segments: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Misbehaved: a query with bytes that are no text.
     #[error("query of {0} is not text")]
     QueryText(What),
@@ -152,7 +160,7 @@ fn join(app: &str, added: &[u8]) -> Result<Name, NameError> {
             max: limits::NAME_BYTES_MAX,
         })?;
     }
-    Ok(path)
+    checked(path.as_bytes(), What::App)
 }
 
 /// Splits off a query and checks it.
@@ -181,7 +189,8 @@ fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
     if said.is_empty() && what == What::App {
         return Ok(Name::new());
     }
-    for segment in said.split(|&byte| byte == b'/' && what == What::App) {
+    let segments = || said.split(|&byte| byte == b'/' && what == What::App);
+    for segment in segments() {
         match segment.first() {
             None => return Err(NameError::Empty(what)),
             Some(b'.') => return Err(NameError::Dot(what)),
@@ -191,6 +200,10 @@ fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
         if let Some(&byte) = segment.iter().find(foreign) {
             return Err(NameError::Character { what, byte });
         }
+    }
+    let (deep, max) = (segments().count(), limits::APP_SEGMENTS_MAX);
+    if deep > max {
+        return Err(NameError::TooDeep { segments: deep, max });
     }
     let text = core::str::from_utf8(said).map_err(|_| NameError::Empty(what))?;
     Name::try_from(text).map_err(|_| NameError::Empty(what))

@@ -371,6 +371,17 @@ fn each_phase_ends_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn application_is_no_deeper_than_the_next_start_looks() {
+    let house = House::new();
+    let mut peer = house.connected("a/b/c");
+    assert!(peer.publish(&house, 1, "cam"));
+    assert!(peer.publish(&house, 2, "d#cam"), "refused in the session, which goes on");
+    assert_eq!(house.store.borrow().stream("a/b/c/d/cam"), None);
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
 fn stray_media_is_borne_up_to_its_limit() {
     let house = House::new();
     let mut peer = house.connected("live");
