@@ -314,6 +314,10 @@ pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
 /// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
 pub const STREAM_PATH_BYTES_MAX: usize = 260;
 
+/// A stream keeps its place for so long after its publisher has left: a camera that reboots comes
+/// back within this.
+pub const STREAM_AWAY_TIME_MIN: Duration = Duration::from_mins(2);
+
 /// Bytes of the sentence that says what is wrong with a stream.
 pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 /// Segments held by one playlist, listed and waiting. Where segments come out shorter than
@@ -531,17 +535,4 @@ const _: () = assert!(
 );
 
 /// Depth of folders below `hls.dir`: application, then stream.
-pub const LEFTOVER_DEPTH_MAX: usize = 3;
 pub const LEFTOVER_DEPTH_MAX: usize = 4;
-
-/// Bytes of one viewer's place: its request head, its response head and its state.
-pub const BUDGET_VIEWER_BYTES: u64 = 10 << 10;
-
-/// Bytes of one stream's segmenter, timelines, parameter sets and tables.
-pub const BUDGET_STREAM_BYTES: u64 = 16 << 10;
-
-/// Bytes of one media playlist: 60 segments with their durations, dates and names.
-pub const BUDGET_PLAYLIST_BYTES: u64 = 16 << 10;
-
-/// Bytes of one slot's row in the store: its mapping, its holders and its place in time.
-pub const BUDGET_SLOT_ROW_BYTES: u64 = 128;

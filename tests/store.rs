@@ -26,6 +26,7 @@ mod ts;
 
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
+use rillcast::limits::STREAM_AWAY_TIME_MIN;
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::store::Store;
@@ -278,11 +279,14 @@ fn place_of_a_stream_that_is_away_is_given_up_and_its_numbers_are_not() {
     let version = house.store.playlist("live/cam/index.m3u8").unwrap().version;
     assert!(house.store.publish("live/other", Instant(house.now)).is_err(), "it is live");
     house.store.leave(house.stream, Instant(house.now));
-    house.store.publish("live/other", Instant(house.now)).unwrap();
-    assert!(!folder.path().join("live/cam").exists());
+    assert!(house.store.publish("live/other", Instant(house.now)).is_err(), "it may come back");
+    let later = Instant(house.now).after(STREAM_AWAY_TIME_MIN);
+    house.store.publish("deep/er/other", later).unwrap();
+    assert!(!folder.path().join("live").exists(), "its folders go with it");
     assert!(house.store.playlist("live/cam/index.m3u8").is_none());
     assert!(house.store.segment(&format!("live/cam/{}", names[5])).is_none());
-    house.store.leave(0, Instant(house.now));
+    house.store.leave(0, later);
+    house.now = later.after(STREAM_AWAY_TIME_MIN).0;
     house.stream = house.store.publish("live/cam", Instant(house.now)).unwrap();
     house.segment(2_000, 10);
     let again = house.listed().0;

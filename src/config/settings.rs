@@ -83,7 +83,7 @@ settings! {
     limits_viewers: u32 = "limits.viewers",
         Number { min: 1, max: limits::VIEWERS_MAX, unit: "" },
         256, Restart;
-    /// Memory of one stream for its recent messages; no keyframe may be larger.
+    /// Memory of one stream for its recent messages; no keyframe may exceed half.
     limits_ring_bytes: u32 = "limits.ring_bytes",
         Bytes { min: limits::RING_BYTES_MIN, max: limits::RING_BYTES_MAX },
         4 << 20, Restart;

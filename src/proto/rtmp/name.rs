@@ -51,6 +51,9 @@ pub enum NameError {
     /// Misbehaved: `.`, `..` or a hidden file.
     #[error("{0} has a segment that starts with '.'")]
     Dot(What),
+    /// Misbehaved: what our files are called; a stream's folder would take their place.
+    #[error("{0} has a segment that ends in .m3u8 or .ts")]
+    File(What),
     /// Exhausted: the name.
     #[error("{what} is {len} bytes long, at most {max} are allowed")]
     TooLong {
@@ -196,6 +199,9 @@ fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
             Some(b'.') => return Err(NameError::Dot(what)),
             Some(_) => {}
         }
+        if segment.ends_with(b".m3u8") || segment.ends_with(b".ts") {
+            return Err(NameError::File(what));
+        }
         let foreign = |byte: &&u8| !(byte.is_ascii_alphanumeric() || b"._-".contains(byte));
         if let Some(&byte) = segment.iter().find(foreign) {
             return Err(NameError::Character { what, byte });
@@ -295,6 +301,13 @@ mod tests {
         assert_eq!(place("", "").unwrap_err(), NameError::Empty(What::Stream));
         assert_eq!(place("live", "..#x").unwrap_err(), NameError::Dot(What::App));
         assert_eq!(place("live", "k?\n").unwrap_err(), NameError::QueryText(What::Stream));
+    }
+
+    #[test]
+    fn names_of_our_own_files_are_refused() {
+        assert_eq!(place("live/cam", "index.m3u8"), Err(NameError::File(What::Stream)));
+        assert_eq!(place("live", "5f3a0c11-12.ts"), Err(NameError::File(What::Stream)));
+        assert!(place("live", "cam.tsx").is_ok());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
-use crate::limits::PLAYLIST_BYTES_MAX;
+use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
 use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -426,9 +426,12 @@ impl Store {
         })
     }
 
-    /// Gives up the stream that has been away longest, if one has. Its files go with it.
+    /// Gives up the stream that has been away longest, if one has been away for a while. Its files
+    /// go with it.
     fn evict(&mut self, now: Instant) -> Option<usize> {
-        let away = |stream: &Stream| stream.publisher.is_none().then_some(stream.away_since);
+        let gone = |since: &Instant| now.since(*since) >= STREAM_AWAY_TIME_MIN;
+        let away =
+            |stream: &Stream| stream.publisher.is_none().then_some(stream.away_since).filter(gone);
         let streams = self.streams.iter().enumerate();
         let candidates = streams.filter_map(|(i, s)| Some((i, s.as_ref().and_then(away)?)));
         let (index, since) = candidates.min_by_key(|(_, since)| *since)?;
@@ -444,11 +447,12 @@ impl Store {
         );
         self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
-        for outcome in [fs::remove_file(folder.join(PLAYLIST)), fs::remove_dir(&folder)] {
-            if let Err(cause) = outcome {
-                log::debug!("leftover path={} cause=\"{cause}\"", folder.display());
-            }
+        if let Err(cause) = fs::remove_file(folder.join(PLAYLIST)) {
+            log::debug!("leftover path={} cause=\"{cause}\"", folder.display());
         }
+        // The folders of the application go too, up to the first that holds something else.
+        let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
+        let _gone = folder.ancestors().take_while(empty).count();
         self.texts.push(stream.text);
         Some(index)
     }
