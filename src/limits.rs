@@ -444,6 +444,9 @@ pub const HTTP_DEFER_S: u32 = 5;
 /// The one tick that drives all deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// The tick may come so much early, with a message that wakes the loop anyway.
+pub const TICK_EARLY_MAX: Duration = Duration::from_millis(40);
+
 /// Descriptors that one wait reports; the rest are reported by the next.
 pub const POLL_EVENTS: usize = 64;
 

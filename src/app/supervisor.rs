@@ -8,7 +8,9 @@
 use crate::app::budget::{Budget, Kind};
 use crate::app::offline::card_config;
 use crate::config::settings::Config;
-use crate::limits::{DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK};
+use crate::limits::{
+    DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK, TICK_EARLY_MAX,
+};
 use crate::media::testcard::{TestCard, TestCardError};
 use crate::service::card;
 use crate::service::clock;
@@ -154,7 +156,7 @@ impl Server {
         let ticks = Rc::clone(&reactor);
         reactor.spawn(async move {
             loop {
-                ticks.sleep(TICK).await;
+                ticks.sleep_about(TICK, TICK_EARLY_MAX).await;
                 let now = clock::now();
                 ingest.tick(now);
                 http.tick(now);

@@ -41,6 +41,8 @@ struct Slot {
 
 #[derive(Debug)]
 struct Sleeper {
+    /// From here on it is woken when the loop is awake; the loop wakes for it at `until`.
+    from: Instant,
     until: Instant,
     waker: Waker,
 }
@@ -84,16 +86,23 @@ impl Reactor {
 
     /// Waits for `wait`.
     pub async fn sleep(&self, wait: Duration) {
-        let until = clock::now().after(wait);
+        self.sleep_about(wait, Duration::ZERO).await;
+    }
+
+    /// Waits for `wait`, or up to `early` less if the loop is awake then anyway: a board that is
+    /// busy need not be woken once more for it.
+    pub async fn sleep_about(&self, wait: Duration, early: Duration) {
+        let now = clock::now();
+        let (from, until) = (now.after(wait.saturating_sub(early)), now.after(wait));
         let mut asleep = false;
         poll_fn(|cx: &mut Context<'_>| {
-            if clock::now() >= until {
+            if clock::now() >= from {
                 return Poll::Ready(());
             }
             if !asleep {
                 asleep = true;
                 let waker = cx.waker().clone();
-                self.sleepers.borrow_mut().push(Sleeper { until, waker });
+                self.sleepers.borrow_mut().push(Sleeper { from, until, waker });
             }
             Poll::Pending
         })
@@ -110,7 +119,7 @@ impl Reactor {
         let mut sleepers = self.sleepers.borrow_mut();
         if !sleepers.is_empty() {
             let now = clock::now();
-            while let Some(due) = sleepers.iter().position(|sleeper| sleeper.until <= now) {
+            while let Some(due) = sleepers.iter().position(|sleeper| sleeper.from <= now) {
                 sleepers.swap_remove(due).waker.wake();
             }
         }
@@ -273,6 +282,28 @@ mod tests {
         assert_eq!(got.unwrap(), *b"x");
         let waited = clock::now().since(start);
         assert!(waited >= Duration::from_millis(20) && waited < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn sleeper_wakes_early_only_together_with_others() {
+        let reactor = Reactor::new().unwrap();
+        let start = clock::now();
+        let clone = Rc::clone(&reactor);
+        let waits = reactor.run(async move {
+            let about = |wait, early| {
+                clone.sleep_about(Duration::from_millis(wait), Duration::from_millis(early))
+            };
+            about(60, 40).await;
+            let alone = clock::now().since(start);
+            let (other, start) = (Rc::clone(&clone), clock::now());
+            clone.spawn(async move { other.sleep(Duration::from_millis(30)).await });
+            about(10_000, 9_990).await;
+            (alone, clock::now().since(start))
+        });
+        let (alone, together) = waits.unwrap();
+        assert!(alone >= Duration::from_millis(60), "{alone:?}");
+        assert!(together >= Duration::from_millis(10), "{together:?}");
+        assert!(together < Duration::from_secs(5), "{together:?}");
     }
 
     #[test]
