@@ -349,10 +349,10 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
 
 /// Ring for files, small enough to stay in the second-level cache.
-pub const FILE_RING_BYTES: usize = 512 << 10;
+pub const FILE_RING_BYTES: usize = 1 << 20;
 
 /// Bytes read from a file at once: stays in the second-level cache until it is in packets.
-pub const FILE_READ_BYTES: usize = 128 << 10;
+pub const FILE_READ_BYTES: usize = 256 << 10;
 const _: () = assert!(FILE_RING_BYTES >= 4 * FILE_READ_BYTES);
 
 /// Packets collected before a write to a file: 47 whole pages, so that no page is written twice.

@@ -118,7 +118,8 @@ pub(crate) struct Paced<'a> {
     pub(crate) stream: &'a Stream,
     /// Begins so much after the others, so that streams do not beat in step.
     pub(crate) delay: Duration,
-    /// When the last byte of each keyframe was written.
+    /// When the write of each keyframe began: before the server can have its last byte, so that the
+    /// time of the write counts against it.
     pub(crate) keys: Vec<Instant>,
     next: usize,
 }
@@ -138,10 +139,10 @@ impl<'a> Paced<'a> {
         let message = &self.stream.messages[self.next];
         self.next += 1;
         let bytes = &self.stream.bytes[message.bytes.clone()];
-        self.publisher.socket.write_all(bytes).expect("the server left a publisher");
         if message.key {
             self.keys.push(Instant::now());
         }
+        self.publisher.socket.write_all(bytes).expect("the server left a publisher");
     }
 }
 
