@@ -170,11 +170,11 @@ pub const AGENT_BYTES_SHOWN: usize = 64;
 pub const READS_PER_TURN: u32 = 8;
 
 /// Media time that may gather in the kernel between two messages before a publisher's bytes are
-/// read: below any frame distance, so that audio rides along with the next picture.
-pub const GATHER_TIME: Duration = Duration::from_millis(15);
+/// read: two pictures of 30 a second, and the audio with them. Not near the end of a segment.
+pub const GATHER_TIME: Duration = Duration::from_millis(45);
 
 /// Bytes that may gather at most; far below what the kernel holds.
-pub const GATHER_BYTES_MAX: u32 = 16 << 10;
+pub const GATHER_BYTES_MAX: u32 = 32 << 10;
 
 /// Silence after which a publisher's bytes are no longer gathered: what waits may be a command.
 pub const GATHER_PAUSE_MAX: Duration = Duration::from_millis(100);

@@ -94,6 +94,25 @@ fn segment_ends_at_the_keyframe_that_rounding_put_before_the_target() {
 }
 
 #[test]
+fn cut_is_foretold_so_that_nobody_waits_for_its_keyframe() {
+    let mut camera = Camera::new(2_000);
+    camera.configure(0);
+    let soon = Ticks::from_millis(80);
+    assert!(camera.pipeline.may_cut_within(soon), "the first keyframe is waited for");
+    let mut foretold = Vec::new();
+    for n in 0..120u32 {
+        let before = camera.tape.segments.len();
+        let told = camera.pipeline.may_cut_within(soon);
+        camera.frame(n * 40, n % 50 == 0, 500);
+        assert!(told || camera.tape.segments.len() == before, "the cut at {} came untold", n * 40);
+        if told {
+            foretold.push(n);
+        }
+    }
+    assert_eq!(foretold, [0, 47, 48, 49, 50, 97, 98, 99, 100], "two pictures, and the slack");
+}
+
+#[test]
 fn audio_shares_pes_packets_of_at_most_100_ms_with_exact_times() {
     let mut camera = Camera::new(2_000);
     camera.configure(0);

@@ -140,6 +140,12 @@ impl Pipeline {
         self.segmenter.set_limit(limit);
     }
 
+    /// Whether a segment may end or begin within `time` of media.
+    #[must_use]
+    pub fn may_cut_within(&self, time: Ticks) -> bool {
+        self.segmenter.may_cut_within(time)
+    }
+
     /// Size of the picture, if there is one.
     #[must_use]
     pub const fn size(&self) -> Option<PictureSize> {

@@ -4,7 +4,7 @@
 //! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
 
 use crate::config::settings::Config;
-use crate::limits::RING_MESSAGES;
+use crate::limits::{GATHER_TIME, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
 use crate::service::store::{NoStreamPlace, Store};
@@ -226,6 +226,14 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
         }
+    }
+
+    /// Whether the stream's bytes are wanted at once: a segment may end or begin within
+    /// `GATHER_TIME`.
+    #[must_use]
+    pub fn is_pressing(&self, stream: usize) -> bool {
+        let time = Ticks::from_millis(i64::try_from(GATHER_TIME.as_millis()).unwrap_or(0));
+        self.places.get(stream).is_some_and(|place| place.borrow().pipeline.may_cut_within(time))
     }
 
     /// Asserts what must always hold.

@@ -291,6 +291,14 @@ impl Segmenter {
         self.open.is_some()
     }
 
+    /// Whether the segment may end, or one begin, within `time` of media: a keyframe would end it.
+    #[must_use]
+    pub fn may_cut_within(&self, time: Ticks) -> bool {
+        let Some(open) = self.open else { return true };
+        let coming = open.end.minus(open.start).plus(time).plus(CUT_SLACK_TICKS);
+        self.change != Change::Done || coming >= self.target
+    }
+
     /// Asserts what must always hold.
     ///
     /// # Panics

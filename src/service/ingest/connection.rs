@@ -199,9 +199,6 @@ impl Connection {
         }
         let outcome = self.messages(now);
         self.pace.count(more, now);
-        let gathers = self.live.phase.get() == Phase::Publishing;
-        let between = gathers && outcome.is_ok() && self.dechunker.is_between_messages();
-        self.live.gather(if between { self.pace.gather() } else { 1 });
         if let Some(place) = &mut self.place {
             self.session.bytes_received(self.total, &mut place.out);
         }
@@ -210,7 +207,17 @@ impl Connection {
                 self.ingest.streams.settle(published.stream);
             }
         }
+        let gathers = outcome.is_ok() && self.may_gather();
+        self.live.gather(if gathers { self.pace.gather() } else { 1 });
         outcome
+    }
+
+    /// Whether nobody waits for the next byte.
+    fn may_gather(&self) -> bool {
+        let streams = &self.ingest.streams;
+        self.live.phase.get() == Phase::Publishing
+            && self.dechunker.is_between_messages()
+            && !self.published.iter().any(|published| streams.is_pressing(published.stream))
     }
 
     pub(super) fn pending(&self) -> &[u8] {

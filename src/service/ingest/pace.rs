@@ -2,8 +2,9 @@
 //!
 //! A live stream is dozens of small messages a second, and waking for each costs more than the
 //! message. Between messages the kernel is asked to report only once about `GATHER_TIME` worth of
-//! the stream has come; inside a message every byte counts, so that no picture waits for its own
-//! end. Reads no clock and asks nothing of the kernel itself.
+//! the stream has come; inside a message, and where a segment may end, every byte counts, so that
+//! no picture waits for its own end and no playlist for its segment. Reads no clock and asks
+//! nothing of the kernel itself.
 
 use crate::limits::{GATHER_BYTES_MAX, GATHER_TIME};
 use crate::time::Instant;
@@ -55,10 +56,10 @@ mod tests {
     fn pace_gathers_a_share_of_the_rate_within_its_bounds() {
         let second = |s: u64| Instant(s * 1_000_000);
         let mut pace = Pace::new(second(0));
-        pace.count(1_000_000, Instant(500_000));
+        pace.count(500_000, Instant(500_000));
         assert_eq!(pace.gather(), 1, "not yet measured");
         pace.count(0, second(1));
-        assert_eq!(pace.gather(), 15_000);
+        assert_eq!(pace.gather(), 22_500);
         pace.count(100_000_000, second(2));
         assert_eq!(pace.gather(), GATHER_BYTES_MAX);
         pace.count(0, second(3));
