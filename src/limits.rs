@@ -104,6 +104,10 @@ pub const MESSAGE_STREAMS_MAX: usize = 8;
 pub const PUBLISHES_MAX: usize = 4;
 const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
 
+/// Streams that one connection may play at the same time.
+pub const PLAYS_MAX: usize = 4;
+const _: () = assert!(PLAYS_MAX <= MESSAGE_STREAMS_MAX);
+
 /// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
 /// must have read something, connect to publish on every message stream, is under 4 KiB.
 pub const OUTBOX_BYTES: usize = 16 << 10;

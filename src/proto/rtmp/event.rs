@@ -34,6 +34,48 @@ pub enum Event<'a> {
         /// Message stream id.
         stream: u32,
     },
+    /// The peer asks to play: answer with `accept_play` or `reject_play`. What it played on this
+    /// message stream before is over.
+    Play {
+        /// Message stream id, for the answer.
+        stream: u32,
+        /// Application, safe as a path; empty if the URL had but one segment.
+        app: &'a str,
+        /// Stream name, safe as a file name, not empty.
+        name: &'a str,
+        /// What followed the stream name's `?`.
+        query: &'a str,
+        /// What followed the application's `?`; of less weight than `query`.
+        app_query: &'a str,
+        /// What it wants to see.
+        start: PlayStart,
+    },
+    /// The peer ends what it played, or asked to play, on this stream.
+    Stop {
+        /// Message stream id.
+        stream: u32,
+    },
+    /// The peer wants no media for a while, or wants it again.
+    Pause {
+        /// Message stream id, being played.
+        stream: u32,
+        /// Whether it pauses.
+        paused: bool,
+    },
+    /// The peer wants audio, or no more of it.
+    ReceiveAudio {
+        /// Message stream id, being played.
+        stream: u32,
+        /// Whether it wants audio.
+        wanted: bool,
+    },
+    /// The peer wants video, or no more of it.
+    ReceiveVideo {
+        /// Message stream id, being played.
+        stream: u32,
+        /// Whether it wants video.
+        wanted: bool,
+    },
     /// The stream describes itself; replaces an earlier description.
     Metadata {
         /// Message stream id, being published.
@@ -79,6 +121,51 @@ impl PublishKind {
             Some(b"record") => Self::Record,
             Some(b"append") => Self::Append,
             Some(_) => Self::Unknown,
+        }
+    }
+}
+
+/// What a player wants to see (RTMP 1.0 §7.2.2.1). Everything here is live: a recording is the
+/// live stream, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlayStart {
+    /// The live stream, now or when it comes.
+    LiveOrWait,
+    /// The live stream if there is one.
+    Live,
+    /// A recording; there are none.
+    Recorded,
+}
+
+impl PlayStart {
+    /// Reads the second argument of play: -2, -1 or seconds, which real clients multiply by 1000.
+    #[must_use]
+    pub fn parse(said: Option<f64>) -> Self {
+        match said {
+            None => Self::LiveOrWait,
+            Some(start) if start == -1.0 || start == -1000.0 => Self::Live,
+            Some(start) if start >= 0.0 => Self::Recorded,
+            Some(_) => Self::LiveOrWait,
+        }
+    }
+}
+
+/// Why a player is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlayRefusal {
+    /// There is no such stream.
+    NotFound,
+    /// The peer may not, or there is no room.
+    Failed,
+}
+
+impl PlayRefusal {
+    /// The status code on the wire.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotFound => "NetStream.Play.StreamNotFound",
+            Self::Failed => "NetStream.Play.Failed",
         }
     }
 }

@@ -7,6 +7,5 @@ pub mod flow;
 pub mod handshake;
 pub mod name;
 pub mod server;
-pub mod streams;
 
 mod reply;

@@ -7,10 +7,11 @@ use crate::proto::rtmp::enchunk::Outbox;
 use crate::proto::rtmp::flow::control;
 use crate::proto::rtmp::server::SessionError;
 use crate::time::Millis;
+use crate::wire::amf0::Emitter;
 use crate::wire::rtmp::command::{Command, Level, Reply};
 use crate::wire::rtmp::message::MessageType;
 use crate::wire::rtmp::user_control::UserControl;
-use crate::wire::writer::Writer;
+use crate::wire::writer::{Full, Writer};
 
 /// Chunk stream of replies to calls.
 const CSID_REPLY: u32 = 3;
@@ -94,6 +95,29 @@ pub(super) fn status(
 ) -> Result<(), SessionError> {
     let reply = Reply::Status { level: Level::Status, code, description };
     send(CSID_STATUS, stream, &reply, out)
+}
+
+/// A status on a message stream that something does not work, but the rest goes on.
+pub(super) fn warning(
+    stream: u32,
+    code: &str,
+    description: &str,
+    out: &mut Outbox,
+) -> Result<(), SessionError> {
+    let reply = Reply::Status { level: Level::Warning, code, description };
+    send(CSID_STATUS, stream, &reply, out)
+}
+
+/// A data message that `write` fills.
+pub(super) fn data(
+    stream: u32,
+    out: &mut Outbox,
+    write: impl FnOnce(&mut Emitter<'_, '_>) -> Result<(), Full>,
+) -> Result<(), SessionError> {
+    let mut buffer = [0; 64];
+    let mut w = Writer::new(&mut buffer);
+    write(&mut Emitter::new(&mut w)).map_err(|full| SessionError::Reply { max: full.have })?;
+    Ok(out.message(CSID_STATUS, MessageType::DataAmf0, stream, Millis(0), w.written())?)
 }
 
 /// An error status on a message stream.

@@ -1,4 +1,4 @@
-//! The message streams of one connection: created, asked to publish, publishing.
+//! The message streams of one connection: created, asked to publish or play, publishing, playing.
 //!
 //! Stream 0, the connection's own, is there without being created, and some encoders publish on
 //! it. Others publish on a number they never created; that makes the stream.
@@ -10,27 +10,44 @@ use crate::proto::rtmp::name::Target;
 /// Places: what may be created, and stream 0.
 const PLACES: usize = limits::MESSAGE_STREAMS_MAX + 1;
 
-/// What a message stream does.
-#[derive(Clone, Debug)]
-enum Phase {
-    Idle,
-    Asked(Target),
-    Publishing(Target),
+/// What a message stream is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The peer sends.
+    Publish,
+    /// The peer receives.
+    Play,
 }
 
-impl Phase {
-    const fn target(&self) -> Option<&Target> {
+impl Purpose {
+    /// How many message streams of one connection may serve it.
+    const fn most(self) -> usize {
         match self {
-            Self::Idle => None,
-            Self::Asked(target) | Self::Publishing(target) => Some(target),
+            Self::Publish => limits::PUBLISHES_MAX,
+            Self::Play => limits::PLAYS_MAX,
         }
     }
+}
+
+/// What a message stream does.
+#[derive(Clone, Debug)]
+struct Work {
+    purpose: Purpose,
+    target: Target,
+    /// Whether the service has agreed.
+    granted: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Stream {
     id: u32,
-    phase: Phase,
+    work: Option<Work>,
+}
+
+impl Stream {
+    fn is_for(&self, purpose: Purpose) -> bool {
+        self.work.as_ref().is_some_and(|work| work.purpose == purpose)
+    }
 }
 
 /// Why a message stream cannot do what is asked.
@@ -48,6 +65,12 @@ pub enum StreamError {
         /// The limit.
         max: usize,
     },
+    /// Exhausted: players.
+    #[error("connection plays {max} streams already")]
+    TooManyPlaying {
+        /// The limit.
+        max: usize,
+    },
     /// Misbehaved: one stream, two publishers.
     #[error("message stream {id} publishes already")]
     Busy {
@@ -61,7 +84,7 @@ pub enum StreamError {
         id: u32,
     },
     /// Misbehaved, and by the service: an answer without a question.
-    #[error("message stream {id} did not ask to publish")]
+    #[error("message stream {id} did not ask for this")]
     NotAsked {
         /// Message stream id.
         id: u32,
@@ -93,47 +116,57 @@ impl Streams {
         Ok(id)
     }
 
-    /// Notes that stream `id` asks to publish.
-    pub(super) fn ask(&mut self, id: u32, target: Target) -> Result<&Target, StreamError> {
-        if let Some(id) = self.by_name(&target) {
+    /// Notes that stream `id` asks to publish or play.
+    pub(super) fn ask(
+        &mut self,
+        id: u32,
+        purpose: Purpose,
+        target: Target,
+    ) -> Result<&Target, StreamError> {
+        if purpose == Purpose::Publish
+            && let Some(id) = self.by_name(Purpose::Publish, &target)
+        {
             return Err(StreamError::SameName { id });
         }
-        let busy = |stream: &&Stream| stream.phase.target().is_some();
-        if self.table.iter().filter(busy).count() >= limits::PUBLISHES_MAX {
-            return Err(StreamError::TooManyPublishing { max: limits::PUBLISHES_MAX });
+        let serves = |stream: &&Stream| stream.is_for(purpose);
+        let max = purpose.most();
+        if self.table.iter().filter(serves).count() >= max {
+            return Err(match purpose {
+                Purpose::Publish => StreamError::TooManyPublishing { max },
+                Purpose::Play => StreamError::TooManyPlaying { max },
+            });
         }
         if self.find(id).is_none() {
             self.insert(id)?;
         }
         let stream = self.find_mut(id).ok_or(StreamError::NotAsked { id })?;
-        if stream.phase.target().is_some() {
+        if stream.work.is_some() {
             return Err(StreamError::Busy { id });
         }
-        stream.phase = Phase::Asked(target);
-        stream.phase.target().ok_or(StreamError::NotAsked { id })
+        Ok(&stream.work.insert(Work { purpose, target, granted: false }).target)
     }
 
-    /// Lets a stream that asked publish, or not.
-    pub(super) fn answer(&mut self, id: u32, accepted: bool) -> Result<(), StreamError> {
+    /// Lets a stream do what it asked for, or not.
+    pub(super) fn answer(
+        &mut self,
+        id: u32,
+        purpose: Purpose,
+        granted: bool,
+    ) -> Result<(), StreamError> {
         let stream = self.find_mut(id).ok_or(StreamError::NotAsked { id })?;
-        stream.phase = match core::mem::replace(&mut stream.phase, Phase::Idle) {
-            Phase::Asked(target) if accepted => Phase::Publishing(target),
-            Phase::Asked(_) => Phase::Idle,
-            phase @ (Phase::Idle | Phase::Publishing(_)) => {
-                stream.phase = phase;
-                return Err(StreamError::NotAsked { id });
-            }
-        };
+        let asked = stream.work.as_mut().filter(|work| work.purpose == purpose && !work.granted);
+        let work = asked.ok_or(StreamError::NotAsked { id })?;
+        work.granted = granted;
+        if !granted {
+            stream.work = None;
+        }
         Ok(())
     }
 
-    /// Ends what stream `id` publishes or asked to; says whether it did.
-    pub(super) fn stop(&mut self, id: u32) -> bool {
-        let Some(stream) = self.find_mut(id) else {
-            return false;
-        };
-        let was = core::mem::replace(&mut stream.phase, Phase::Idle);
-        was.target().is_some()
+    /// Ends what stream `id` does or asked to; says what that was.
+    pub(super) fn stop(&mut self, id: u32) -> Option<Purpose> {
+        let work = self.find_mut(id)?.work.take()?;
+        Some(work.purpose)
     }
 
     /// Frees the place of stream `id`.
@@ -141,16 +174,23 @@ impl Streams {
         self.table.retain(|stream| stream.id != id);
     }
 
-    /// The stream that publishes, or asked to publish, this.
-    pub(super) fn by_name(&self, target: &Target) -> Option<u32> {
-        let same = |stream: &&Stream| stream.phase.target() == Some(target);
+    /// The stream that does, or asked to do, this.
+    pub(super) fn by_name(&self, purpose: Purpose, target: &Target) -> Option<u32> {
+        let same = |stream: &&Stream| {
+            stream.work.as_ref().is_some_and(|w| w.purpose == purpose && w.target == *target)
+        };
         self.table.iter().find(same).map(|stream| stream.id)
     }
 
-    /// Whether stream `id` was let publish.
-    pub(super) fn is_publishing(&self, id: u32) -> bool {
-        let stream = self.find(id);
-        stream.is_some_and(|stream| matches!(stream.phase, Phase::Publishing(_)))
+    /// Whether stream `id` was let publish or play.
+    pub(super) fn is_active(&self, id: u32, purpose: Purpose) -> bool {
+        let work = self.find(id).and_then(|stream| stream.work.as_ref());
+        work.is_some_and(|work| work.purpose == purpose && work.granted)
+    }
+
+    /// Whether stream `id` does, or asked to do, this.
+    pub(super) fn is_for(&self, id: u32, purpose: Purpose) -> bool {
+        self.find(id).is_some_and(|stream| stream.is_for(purpose))
     }
 
     fn insert(&mut self, id: u32) -> Result<(), StreamError> {
@@ -159,8 +199,7 @@ impl Streams {
         if id != 0 && created >= limits::MESSAGE_STREAMS_MAX {
             return Err(full);
         }
-        let phase = Phase::Idle;
-        self.table.push(Stream { id, phase }).map_err(|_| full)
+        self.table.push(Stream { id, work: None }).map_err(|_| full)
     }
 
     fn find(&self, id: u32) -> Option<&Stream> {

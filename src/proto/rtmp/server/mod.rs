@@ -4,20 +4,22 @@
 //! video and aggregates go past the session to the service. The session answers through an
 //! `Outbox` and says what happened with an `Event`. After an error the connection is closed, once
 //! what is pending has been sent.
-//! Source: RTMP 1.0 §5.4, §6, §7; Errata §8. Not here: who may publish (the service answers
-//! `Event::Publish`), deadlines, playing (refused; the seam is `Method::Play`).
+//! Source: RTMP 1.0 §5.4, §6, §7; Errata §8. Not here: who may publish or play (the service
+//! answers `Event::Publish` and `Event::Play`), deadlines, media.
 //!
 //! Quirks: publish on message stream 0, or on one that was never created, is accepted. GStreamer's
 //! deleteStream carries the stream's name. Data messages that do not parse are counted and
 //! dropped, as encoders send empty ones.
 
+mod play;
+mod streams;
+
 use crate::limits;
 use crate::proto::rtmp::enchunk::{Outbox, OutboxFull};
-use crate::proto::rtmp::event::{Admission, Event, PublishKind, Reason};
+use crate::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
 use crate::proto::rtmp::flow::{Flow, control};
 use crate::proto::rtmp::name::{self, Name, NameError, Target};
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
-use crate::proto::rtmp::streams::{StreamError, Streams};
 use crate::status::{Counter, Status};
 use crate::time::Millis;
 use crate::wire::amf0::{Value, Values};
@@ -29,6 +31,9 @@ use crate::wire::rtmp::message::{
 };
 use crate::wire::rtmp::user_control::UserControl;
 use crate::wire::writer::Writer;
+use streams::{Purpose, Streams};
+
+pub use streams::StreamError;
 
 /// Why a connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +87,10 @@ enum Method {
     DeleteStream,
     CloseStream,
     Play,
+    Pause,
+    Seek,
+    ReceiveAudio,
+    ReceiveVideo,
     StreamLength,
     /// Calls whose callers only want to hear that all is well.
     Courtesy,
@@ -101,6 +110,10 @@ impl Method {
             b"deleteStream" => Self::DeleteStream,
             b"closeStream" => Self::CloseStream,
             b"play" | b"play2" => Self::Play,
+            b"pause" | b"pauseRaw" => Self::Pause,
+            b"seek" => Self::Seek,
+            b"receiveAudio" => Self::ReceiveAudio,
+            b"receiveVideo" => Self::ReceiveVideo,
             b"getStreamLength" => Self::StreamLength,
             b"releaseStream" | b"FCSubscribe" | b"_checkbw" | b"checkBandwidth" => Self::Courtesy,
             b"_result"
@@ -213,7 +226,7 @@ impl Session {
     /// # Errors
     /// `NotAsked`, or `OutboxFull`.
     pub fn accept_publish(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
-        self.streams()?.answer(stream, true)?;
+        self.streams()?.answer(stream, Purpose::Publish, true)?;
         send_event(UserControl::StreamBegin(stream), out)?;
         reply::status(stream, "NetStream.Publish.Start", "Start publishing", out)
     }
@@ -230,8 +243,47 @@ impl Session {
         description: &str,
         out: &mut Outbox,
     ) -> Result<(), SessionError> {
-        self.streams()?.answer(stream, false)?;
+        self.streams()?.answer(stream, Purpose::Publish, false)?;
         refuse(stream, reason.code(), description, out)
+    }
+
+    /// Lets a stream play that asked to. What follows is the service's: metadata, sequence headers,
+    /// media from a keyframe.
+    ///
+    /// # Errors
+    /// `NotAsked`, or `OutboxFull`.
+    pub fn accept_play(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
+        self.streams()?.answer(stream, Purpose::Play, true)?;
+        play::started(stream, out)
+    }
+
+    /// Turns away a stream that asked to play. `description` is for the person at the player, below
+    /// 512 bytes.
+    ///
+    /// # Errors
+    /// `NotAsked`, or `OutboxFull`.
+    pub fn reject_play(
+        &mut self,
+        stream: u32,
+        reason: PlayRefusal,
+        description: &str,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
+        self.streams()?.answer(stream, Purpose::Play, false)?;
+        refuse(stream, reason.code(), description, out)
+    }
+
+    /// Tells a player that its camera went, or is back.
+    ///
+    /// # Errors
+    /// `OutboxFull`.
+    pub fn notify_play(
+        &self,
+        stream: u32,
+        published: bool,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
+        play::notify(stream, published, out)
     }
 
     /// Tells the peer why its connection ends, as the protocol says it: on the stream it publishes,
@@ -261,7 +313,7 @@ impl Session {
     #[must_use]
     pub fn is_publishing(&self, stream: u32) -> bool {
         match &self.state {
-            State::Connected(link) => link.streams.is_publishing(stream),
+            State::Connected(link) => link.streams.is_active(stream, Purpose::Publish),
             State::Unconnected | State::Closed => false,
         }
     }
@@ -303,13 +355,15 @@ impl Session {
             }
             Method::CloseStream => return link.end(command, stream, out),
             Method::DeleteStream => return link.delete(command, stream, out),
+            Method::Play => return link.play(command, stream, out),
+            Method::Pause => return link.pause(command, stream, out),
+            Method::ReceiveAudio | Method::ReceiveVideo => {
+                return link.receive(method == Method::ReceiveAudio, command, stream, out);
+            }
+            Method::Seek => link.seek(command, stream, out)?,
             Method::CreateStream => link.create(command, out)?,
             Method::FcPublish => reply::fc_publish(command, out)?,
             Method::StreamLength => reply::result(command, 0.0, out)?,
-            Method::Play => {
-                let words = "this server has no players over RTMP: use its HTTP address";
-                refuse(stream, "NetStream.Play.Failed", words, out)?;
-            }
             Method::Courtesy | Method::Connect | Method::Ignored | Method::Unknown => {
                 reply::done(command, out)?;
             }
@@ -412,7 +466,7 @@ impl Link {
                 return Ok(None);
             }
         };
-        match self.streams.ask(stream, target) {
+        match self.streams.ask(stream, Purpose::Publish, target) {
             Ok(target) => Ok(Some(Event::Publish {
                 stream,
                 app: &target.app,
@@ -426,6 +480,7 @@ impl Link {
                     StreamError::SameName { .. } | StreamError::Busy { .. } => Reason::BadName,
                     StreamError::TooMany { .. }
                     | StreamError::TooManyPublishing { .. }
+                    | StreamError::TooManyPlaying { .. }
                     | StreamError::NotAsked { .. } => Reason::Denied,
                 };
                 refuse(stream, reason.code(), &sentence(error), out)?;
@@ -467,11 +522,17 @@ impl Link {
         stream: u32,
         out: &mut Outbox,
     ) -> Result<Option<Event<'s>>, SessionError> {
-        if !self.streams.stop(stream) {
-            return Ok(None);
+        match self.streams.stop(stream) {
+            None => Ok(None),
+            Some(Purpose::Publish) => {
+                reply::status(stream, "NetStream.Unpublish.Success", "Stop publishing", out)?;
+                Ok(Some(Event::Unpublish { stream }))
+            }
+            Some(Purpose::Play) => {
+                reply::status(stream, "NetStream.Play.Stop", "Stop playing", out)?;
+                Ok(Some(Event::Stop { stream }))
+            }
         }
-        reply::status(stream, "NetStream.Unpublish.Success", "Stop publishing", out)?;
-        Ok(Some(Event::Unpublish { stream }))
     }
 
     /// The stream meant by a call: by name, by number, or the one that the call came on.
@@ -480,7 +541,8 @@ impl Link {
             return Some(command.stream(0).unwrap_or(stream));
         };
         let (target, _) = Target::parse(&self.app, said).ok()?;
-        self.streams.by_name(&target)
+        let publishes = self.streams.by_name(Purpose::Publish, &target);
+        publishes.or_else(|| self.streams.by_name(Purpose::Play, &target))
     }
 }
 
