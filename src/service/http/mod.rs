@@ -27,6 +27,7 @@ use crate::limits::{
     HTTP_REQUEST_BYTES, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
+use crate::storage::widen;
 use crate::sys;
 use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
 use crate::time::Instant;
@@ -390,7 +391,7 @@ fn refuse(socket: &OwnedFd, scratch: &mut [u8]) {
 }
 
 fn token(index: usize, epoch: u32) -> u64 {
-    u64::from(epoch) << 32 | u64::try_from(index).unwrap_or(u64::MAX >> 32)
+    u64::from(epoch) << 32 | widen(index)
 }
 
 /// Index and epoch of a place's token; `None` for the listener's.

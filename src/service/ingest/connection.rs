@@ -18,7 +18,7 @@ use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
-use crate::storage::{ByteRing, FrameRing};
+use crate::storage::{ByteRing, FrameRing, widen};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
@@ -181,7 +181,7 @@ impl Connection {
         if self.live.ended.get().is_some() {
             return Err(Fault::Replaced);
         }
-        let more = u64::try_from(bytes).unwrap_or(0);
+        let more = widen(bytes);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.dechunker.received(core::mem::take(&mut self.direct));
         if let Stage::Handshake(handshake) = &mut self.stage {

@@ -30,6 +30,7 @@ use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_o
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::status::{Counter, Status};
+use crate::storage::{narrow, widen};
 use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
@@ -131,19 +132,19 @@ impl Store {
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = wide(config.slots_per_stream());
-        let slots = rows_per_stream * wide(config.limits_streams);
+        let rows_per_stream = narrow(config.slots_per_stream());
+        let slots = rows_per_stream * narrow(config.limits_streams);
         let mut rows = Vec::with_capacity(slots);
         for number in 0..slots {
             let mut name = heapless::String::new();
             let named = write!(name, "{number}");
             debug_assert!(named.is_ok());
             let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, wide(config.limits_slot_bytes))
+            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
                 .map_err(|cause| StoreError::Slot { number, slots, cause })?;
             rows.push(Row::new(slot, name));
         }
-        let streams = wide(config.limits_streams);
+        let streams = narrow(config.limits_streams);
         let target = config.hls_target_duration_s;
         Ok(Self {
             root,
@@ -155,7 +156,7 @@ impl Store {
             texts: vec![vec![0; PLAYLIST_BYTES_MAX].into_boxed_slice(); streams],
             config: PlaylistConfig {
                 segment: Ticks::from_millis(config.hls_segment_ms.into()),
-                window_segments: wide(config.hls_window_segments),
+                window_segments: narrow(config.hls_window_segments),
                 listed_max: rows_per_stream.saturating_sub(2),
                 target_duration_s: (target > 0).then_some(target),
                 media_sequence: 0,
@@ -278,7 +279,7 @@ impl Store {
             Use::Free | Use::Writing => false,
         })?;
         let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * self.config.window_segments.try_into().unwrap_or(u64::MAX);
+        let keep = target * widen(self.config.window_segments);
         Some(SegmentView {
             slot: first + offset,
             generation: row.generation,
@@ -584,7 +585,3 @@ impl Store {
 
 /// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;
-
-fn wide(n: u32) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
