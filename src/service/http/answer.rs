@@ -72,6 +72,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// What `new` takes: the answer being made, and those that wait.
+    pub(super) const BYTES: usize = (1 + HTTP_SPILLS) * OUT_BYTES;
+
     pub(super) fn new(
         store: Rc<RefCell<Store>>,
         status: Rc<Status>,

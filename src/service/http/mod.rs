@@ -23,8 +23,8 @@ use super::clock;
 use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
-    HTTP_ACCEPT_BURST, HTTP_BODY_BYTES, HTTP_EVENTS, HTTP_HEAD_OUT_BYTES, HTTP_PER_ADDRESS,
-    HTTP_REQUEST_BYTES, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_VIEWERS_MAX,
+    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
 use crate::storage::widen;
@@ -105,7 +105,7 @@ pub struct HttpContext {
 
 impl HttpContext {
     /// Private memory that all viewers share, in bytes: the answer being made, and those that wait.
-    pub const SHARED_BYTES: usize = (1 + HTTP_SPILLS) * (HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES);
+    pub const SHARED_BYTES: usize = Desk::BYTES;
 
     /// Private memory of one viewer's place, in bytes.
     pub const PLACE_BYTES: usize =
@@ -135,18 +135,6 @@ impl HttpContext {
             addresses_at: clock::now(),
         };
         Ok(Self { inner: RefCell::new(inner) })
-    }
-
-    /// Bytes taken by `new`, for the budget.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let inner = self.inner.borrow();
-        let spills = inner.desk.spills.iter().map(|s| s.len()).sum::<usize>();
-        inner.slab.len()
-            + size_of_val(&*inner.places)
-            + size_of_val(&*inner.free)
-            + inner.desk.out.len()
-            + spills
     }
 
     /// Connections that have a place.
