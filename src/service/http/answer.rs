@@ -142,7 +142,7 @@ impl Desk {
     /// The answer to what is no request; the connection ends after it.
     pub(super) fn refusal(&mut self, error: RequestError, version: Version) -> Answer {
         let code = error.code(version);
-        log::debug!("http refused code={} cause={error}", code.line());
+        log::debug!("http refused code={} cause=\"{error}\"", code.line());
         let head = ResponseHead::new(version, code, After::Close);
         self.text(head, true, &error)
     }

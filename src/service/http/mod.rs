@@ -131,6 +131,7 @@ impl HttpContext {
             set: WaitSet::new()?,
             listener: None,
             listening: false,
+            pause_said: None,
             idle: false,
             addresses_at: clock::now(),
         };
@@ -192,6 +193,8 @@ struct Inner {
     listener: Option<Listener>,
     /// Whether the listener is in the set.
     listening: bool,
+    /// When it was last said that accepting pauses.
+    pause_said: Option<Instant>,
     /// Nobody was there at the last tick, which then left date and addresses as they were.
     idle: bool,
     /// When the own addresses were listed.
@@ -203,6 +206,9 @@ const LISTENER: u64 = u64::MAX;
 
 /// How long the list of own addresses is believed.
 const ADDRESSES_FOR: Duration = Duration::from_secs(5);
+
+/// How long one line about a pause stands for those that follow: each tick may end in another.
+const PAUSE_SAID_FOR: Duration = Duration::from_secs(10);
 
 impl Inner {
     fn attach(&mut self, listener: Listener) -> io::Result<OwnedFd> {
@@ -254,9 +260,13 @@ impl Inner {
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely no descriptor is left: the tick tries again.
-                    log::warn!("http accept paused cause={error}");
                     self.set.remove_listener(listener);
                     self.listening = false;
+                    let now = self.desk.now;
+                    if self.pause_said.is_none_or(|said| now.since(said) >= PAUSE_SAID_FOR) {
+                        self.pause_said = Some(now);
+                        log::warn!("http accept paused cause=\"{error}\"");
+                    }
                     return;
                 }
             }
@@ -335,7 +345,7 @@ impl Inner {
         };
         if let Err(error) = armed {
             // Without news it would wait for its deadline; that is what happens now.
-            log::warn!("http wait refused peer={} cause={error}", place.peer);
+            log::warn!("http wait refused peer={} cause=\"{error}\"", place.peer);
         }
         debug_assert!(self.free.len() <= self.places.len());
     }
