@@ -7,7 +7,7 @@ use crate::config::settings::Config;
 use crate::limits::RING_MESSAGES;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
-use crate::service::store::{NoStreamPlace, Store};
+use crate::service::store::{NoStreamPlace, Store, masked};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
 use crate::storage::{FrameRing, Label, Place, narrow};
@@ -221,10 +221,11 @@ impl Streams {
             facts.height = size.height;
         }
         if facts.problem != problem {
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
             facts.problem.clear();
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
+            let stream = masked(store.path(stream).unwrap_or_default());
+            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
         }
     }
 

@@ -16,6 +16,7 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::store::masked;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{ByteRing, FrameRing, widen};
@@ -537,12 +538,4 @@ const fn tag_kind(kind: MessageType) -> Option<TagKind> {
         MessageType::Video => Some(TagKind::Video),
         _ => None,
     }
-}
-
-/// A stream's path with all but the first two characters of its key hidden.
-fn masked(path: &str) -> impl core::fmt::Display {
-    core::fmt::from_fn(move |f| {
-        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
-        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
-    })
 }
