@@ -7,12 +7,11 @@
 use core::fmt;
 
 use crate::config::settings::Config;
-use crate::limits::REFUSAL_PLACES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
-use crate::storage::widen;
+use crate::storage::{narrow, widen};
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ impl Budget {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let streams = u64::from(config.limits_streams);
-        let places = u64::from(config.limits_publishers) + widen(REFUSAL_PLACES);
+        let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);

@@ -20,6 +20,7 @@ use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::status::Status;
+use crate::storage::narrow;
 use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
@@ -105,11 +106,10 @@ impl Server {
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
         allow_descriptors(config);
-        let publishers = usize::try_from(config.limits_publishers).unwrap_or(usize::MAX);
-        let viewers = usize::try_from(config.limits_viewers).unwrap_or(usize::MAX);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
-        let settings = HttpSettings::standard(viewers, rtmp_port);
+        let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
+        let publishers = narrow(config.limits_publishers);
         let ingest = Ingest::new(publishers, Rc::clone(&streams), status, Deadlines::STANDARD);
         Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
     }

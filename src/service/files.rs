@@ -13,7 +13,7 @@ use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
-use crate::storage::{FrameRing, Place, RingError};
+use crate::storage::{FrameRing, Place, RingError, narrow, widen};
 use crate::time::Ticks;
 use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
 use crate::wire::ts::packet::PACKET_BYTES;
@@ -104,8 +104,7 @@ pub fn segment_file(
 ) -> Result<Report, FileFault> {
     // A file comes in blocks, and audio that waits lies in the one before: whatever is set for
     // live streams, a few must fit.
-    let whole = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
-    let whole = whole.max(4 * FILE_READ_BYTES);
+    let whole = narrow(config.limits_ring_bytes).max(4 * FILE_READ_BYTES);
     let status = Status::new();
     if whole > FILE_RING_BYTES {
         let ring = FrameRing::new(FILE_RING_BYTES, 1);
@@ -197,7 +196,7 @@ impl Tags {
     fn header(&mut self, input: &Path) -> Result<(), FileFault> {
         self.want(usize::from(FileHeader::BYTES), input)?;
         let header = FileHeader::parse(self.rest())?;
-        let skip = usize::try_from(header.data_offset).unwrap_or(usize::MAX);
+        let skip = narrow(header.data_offset);
         let skip = skip.saturating_add(TRAILER_BYTES);
         if self.want(skip, input)? < skip {
             return Err(FileFault::Truncated { at: 0, need: skip, have: self.rest().len() });
@@ -208,7 +207,7 @@ impl Tags {
 
     /// The next tag and the place of its body; `None` at the end of the file.
     fn next(&mut self, input: &Path) -> Result<Option<(TagHeader, Place)>, FileFault> {
-        let header_bytes = usize::try_from(TagHeader::BYTES).unwrap_or(usize::MAX);
+        let header_bytes = narrow(TagHeader::BYTES);
         let at = self.position;
         let have = self.want(header_bytes, input)?;
         if have == 0 {
@@ -216,7 +215,7 @@ impl Tags {
         }
         let truncated = |need| move |have| FileFault::Truncated { at, need, have };
         let tag = TagHeader::parse(self.rest()).map_err(|_| truncated(header_bytes)(have))?;
-        let body = usize::try_from(tag.length).unwrap_or(usize::MAX);
+        let body = narrow(tag.length);
         let need = header_bytes + body;
         let have = self.want(need + TRAILER_BYTES, input)?;
         if have < need {
@@ -235,7 +234,7 @@ impl Tags {
 
     fn consume(&mut self, bytes: usize) {
         self.at += bytes;
-        self.position += u64::try_from(bytes).unwrap_or(0);
+        self.position += widen(bytes);
         debug_assert!(self.at <= self.filled);
     }
 
@@ -393,7 +392,7 @@ impl Sink for FileSink {
             return;
         }
         self.attempt(|sink| {
-            let offset = u64::try_from(at * PACKET_BYTES).map_err(io::Error::other)?;
+            let offset = widen(at * PACKET_BYTES);
             sink.file.as_ref().map_or(Ok(()), |file| file.write_all_at(packet, offset))
         });
     }

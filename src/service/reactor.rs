@@ -10,6 +10,7 @@
 
 use crate::limits::TASKS_PER_TURN;
 use crate::service::clock;
+use crate::storage::widen;
 use crate::sys::poll::{Interest, Poller};
 use crate::time::Instant;
 use core::cell::RefCell;
@@ -173,8 +174,7 @@ impl<T: AsFd> Source<T> {
     pub fn new(reactor: &Rc<Reactor>, io: T) -> io::Result<Self> {
         let slot = reactor.join();
         let source = Self { reactor: Rc::clone(reactor), slot, io };
-        let token = u64::try_from(slot).map_err(io::Error::other)?;
-        source.reactor.poller.add(&source.io, token, Interest::None)?;
+        source.reactor.poller.add(&source.io, widen(slot), Interest::None)?;
         Ok(source)
     }
 
@@ -230,8 +230,7 @@ impl<T: AsFd> Source<T> {
         slot.ready = false;
         if slot.armed != interest {
             slot.armed = interest;
-            let token = u64::try_from(self.slot).map_err(io::Error::other)?;
-            self.reactor.poller.change(&self.io, token, interest)?;
+            self.reactor.poller.change(&self.io, widen(self.slot), interest)?;
         }
         Ok(())
     }

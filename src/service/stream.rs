@@ -7,10 +7,10 @@ use crate::config::settings::Config;
 use crate::limits::{GATHER_TIME, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
-use crate::service::store::{NoStreamPlace, Store};
+use crate::service::store::{NoStreamPlace, Store, masked};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
-use crate::storage::{FrameRing, Label, Place};
+use crate::storage::{FrameRing, Label, Place, narrow};
 use crate::time::{Instant, Millis, Ticks};
 use crate::wire::flv::{self, TagKind};
 use core::cell::RefCell;
@@ -79,7 +79,7 @@ impl Streams {
     /// Takes the memory for `limits.streams` streams.
     #[must_use]
     pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {
-        let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+        let ring_bytes = narrow(config.limits_ring_bytes);
         let target = Ticks::from_millis(config.hls_segment_ms.into());
         let stream = || Stream {
             ring: FrameRing::new(ring_bytes, RING_MESSAGES),
@@ -221,10 +221,11 @@ impl Streams {
             facts.height = size.height;
         }
         if facts.problem != problem {
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
             facts.problem.clear();
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
+            let stream = masked(store.path(stream).unwrap_or_default());
+            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
         }
     }
 

@@ -23,10 +23,11 @@ use super::clock;
 use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
-    HTTP_ACCEPT_BURST, HTTP_BODY_BYTES, HTTP_EVENTS, HTTP_HEAD_OUT_BYTES, HTTP_PER_ADDRESS,
-    HTTP_REQUEST_BYTES, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_VIEWERS_MAX,
+    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
+use crate::storage::widen;
 use crate::sys;
 use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
 use crate::time::Instant;
@@ -104,7 +105,7 @@ pub struct HttpContext {
 
 impl HttpContext {
     /// Private memory that all viewers share, in bytes: the answer being made, and those that wait.
-    pub const SHARED_BYTES: usize = (1 + HTTP_SPILLS) * (HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES);
+    pub const SHARED_BYTES: usize = Desk::BYTES;
 
     /// Private memory of one viewer's place, in bytes.
     pub const PLACE_BYTES: usize =
@@ -130,22 +131,11 @@ impl HttpContext {
             set: WaitSet::new()?,
             listener: None,
             listening: false,
+            pause_said: None,
             idle: false,
             addresses_at: clock::now(),
         };
         Ok(Self { inner: RefCell::new(inner) })
-    }
-
-    /// Bytes taken by `new`, for the budget.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let inner = self.inner.borrow();
-        let spills = inner.desk.spills.iter().map(|s| s.len()).sum::<usize>();
-        inner.slab.len()
-            + size_of_val(&*inner.places)
-            + size_of_val(&*inner.free)
-            + inner.desk.out.len()
-            + spills
     }
 
     /// Connections that have a place.
@@ -203,6 +193,8 @@ struct Inner {
     listener: Option<Listener>,
     /// Whether the listener is in the set.
     listening: bool,
+    /// When it was last said that accepting pauses.
+    pause_said: Option<Instant>,
     /// Nobody was there at the last tick, which then left date and addresses as they were.
     idle: bool,
     /// When the own addresses were listed.
@@ -214,6 +206,9 @@ const LISTENER: u64 = u64::MAX;
 
 /// How long the list of own addresses is believed.
 const ADDRESSES_FOR: Duration = Duration::from_secs(5);
+
+/// How long one line about a pause stands for those that follow: each tick may end in another.
+const PAUSE_SAID_FOR: Duration = Duration::from_secs(10);
 
 impl Inner {
     fn attach(&mut self, listener: Listener) -> io::Result<OwnedFd> {
@@ -265,9 +260,13 @@ impl Inner {
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely no descriptor is left: the tick tries again.
-                    log::warn!("http accept paused cause={error}");
                     self.set.remove_listener(listener);
                     self.listening = false;
+                    let now = self.desk.now;
+                    if self.pause_said.is_none_or(|said| now.since(said) >= PAUSE_SAID_FOR) {
+                        self.pause_said = Some(now);
+                        log::warn!("http accept paused cause=\"{error}\"");
+                    }
                     return;
                 }
             }
@@ -346,7 +345,7 @@ impl Inner {
         };
         if let Err(error) = armed {
             // Without news it would wait for its deadline; that is what happens now.
-            log::warn!("http wait refused peer={} cause={error}", place.peer);
+            log::warn!("http wait refused peer={} cause=\"{error}\"", place.peer);
         }
         debug_assert!(self.free.len() <= self.places.len());
     }
@@ -390,7 +389,7 @@ fn refuse(socket: &OwnedFd, scratch: &mut [u8]) {
 }
 
 fn token(index: usize, epoch: u32) -> u64 {
-    u64::from(epoch) << 32 | u64::try_from(index).unwrap_or(u64::MAX >> 32)
+    u64::from(epoch) << 32 | widen(index)
 }
 
 /// Index and epoch of a place's token; `None` for the listener's.

@@ -16,9 +16,10 @@ use crate::proto::rtmp::event::{Admission, Event};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::store::masked;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
-use crate::storage::{ByteRing, FrameRing};
+use crate::storage::{ByteRing, FrameRing, widen};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
@@ -181,7 +182,7 @@ impl Connection {
         if self.live.ended.get().is_some() {
             return Err(Fault::Replaced);
         }
-        let more = u64::try_from(bytes).unwrap_or(0);
+        let more = widen(bytes);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.dechunker.received(core::mem::take(&mut self.direct));
         if let Stage::Handshake(handshake) = &mut self.stage {
@@ -544,12 +545,4 @@ const fn tag_kind(kind: MessageType) -> Option<TagKind> {
         MessageType::Video => Some(TagKind::Video),
         _ => None,
     }
-}
-
-/// A stream's path with all but the first two characters of its key hidden.
-fn masked(path: &str) -> impl core::fmt::Display {
-    core::fmt::from_fn(move |f| {
-        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
-        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
-    })
 }

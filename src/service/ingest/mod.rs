@@ -103,7 +103,13 @@ impl Ingest {
     /// Private memory of one connection's place, in bytes.
     pub const PLACE_BYTES: usize = Place::FOOTPRINT;
 
-    /// Takes the memory for `publishers` connections, and a little to refuse others politely.
+    /// Places for `publishers` connections, and a few to refuse others politely.
+    #[must_use]
+    pub const fn places(publishers: usize) -> usize {
+        publishers + REFUSAL_PLACES
+    }
+
+    /// Takes the memory for all `places` of `publishers`.
     #[must_use]
     pub fn new(
         publishers: usize,
@@ -111,7 +117,7 @@ impl Ingest {
         status: Rc<Status>,
         deadlines: Deadlines,
     ) -> Self {
-        let all = publishers + REFUSAL_PLACES;
+        let all = Self::places(publishers);
         Self {
             streams,
             status,
