@@ -27,7 +27,9 @@ use camera::{
     AUDIO, Camera, I_SLICE, Judged, PPS, RECOVERY, SPS, VIDEO, adts, assert_nothing_is_lost, judge,
 };
 use proptest::prelude::*;
-use rillcast::limits::{COMPOSITION_LEAD_MS, PCR_LEAD_TICKS, TIMELINE_EPOCH};
+use rillcast::limits::{
+    AUDIO_PES_BYTES_MAX, COMPOSITION_LEAD_MS, PCR_LEAD_TICKS, TIMELINE_EPOCH,
+};
 use rillcast::status::Counter;
 use rillcast::time::Ticks;
 
@@ -91,6 +93,21 @@ fn segment_ends_at_the_keyframe_that_rounding_put_before_the_target() {
     }
     let judged = end(&mut camera);
     assert_eq!(durations(&judged)[..5], [1_999; 5]);
+}
+
+#[test]
+fn audio_longer_than_a_pes_packet_is_dropped_and_counted() {
+    for (more, dropped) in [(0, 0), (1, 1), (8, 1), (9, 1)] {
+        let mut camera = Camera::new(2_000);
+        let mut bytes = mp3_frame(1).repeat(2);
+        bytes.resize(AUDIO_PES_BYTES_MAX + more, 0x55);
+        camera.send(false, 0, &[&[0x2f][..], &bytes].concat());
+        camera.send(false, 52, &[&[0x2f][..], &mp3_frame(2)].concat());
+        let judged = end(&mut camera);
+        assert_eq!(camera.count(Counter::MediaTooLarge), dropped, "{more}");
+        let sounds: usize = judged.iter().map(|segment| segment.sounds.len()).sum();
+        assert_eq!(sounds as u64, 2 - dropped, "{more}");
+    }
 }
 
 #[test]
