@@ -265,6 +265,7 @@ impl Inner {
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely no descriptor is left: the tick tries again.
+                    self.desk.count(Counter::HttpAcceptsPaused);
                     log::warn!("http accept paused cause={error}");
                     self.set.remove_listener(listener);
                     self.listening = false;
