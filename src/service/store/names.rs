@@ -52,3 +52,17 @@ pub(super) fn is_ours(name: &OsStr) -> bool {
     let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     segment || slot || name == PLAYLIST || name == TEMPORARY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longest_segment_name_fits_and_is_ours() {
+        let name = SegmentName::new(u32::MAX, u64::MAX);
+        assert_eq!(name.bytes().len(), SEGMENT_NAME_BYTES_MAX);
+        assert!(name.bytes().ends_with(b".ts"));
+        let text = core::str::from_utf8(name.bytes()).unwrap();
+        assert!(is_ours(OsStr::new(text)));
+    }
+}
