@@ -28,7 +28,12 @@ use camera::{
     judge,
 };
 use proptest::prelude::*;
-use rillcast::limits::{COMPOSITION_LEAD_MS, PCR_LEAD_TICKS, TIMELINE_EPOCH};
+use rillcast::limits::{
+    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
+    COMPOSITION_LEAD_MS, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT,
+    PARAMETER_BYTES_MAX, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, STREAM_PROBLEM_BYTES_MAX,
+    TIMELINE_EPOCH, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
+};
 use rillcast::status::Counter;
 use rillcast::time::Ticks;
 
@@ -41,6 +46,11 @@ fn flags(judged: &[Judged]) -> Vec<bool> {
 
 fn durations(judged: &[Judged]) -> Vec<i64> {
     judged.iter().map(Judged::ms).collect()
+}
+
+/// Milliseconds on the wire.
+fn wire(ticks: Ticks) -> u32 {
+    u32::try_from(ticks.0 / 90).unwrap()
 }
 
 /// Times of pictures are those sent, to the tick.
@@ -104,6 +114,146 @@ fn cut_is_foretold_so_that_nobody_waits_for_its_keyframe() {
         }
     }
     assert_eq!(foretold, [0, 47, 48, 49, 50, 97, 98, 99, 100], "two pictures, and the slack");
+}
+
+#[test]
+fn keyframe_before_the_target_ends_the_segment_within_the_slack() {
+    let due = 2_000 - wire(CUT_SLACK_TICKS);
+    for (early, segments) in [(0, 2), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.video_config(0, &SPS, &PPS);
+        camera.idr(0, 0, 500);
+        camera.inter(1_000, 0, 500);
+        camera.idr(due - early, 0, 500);
+        assert_eq!(camera.end().len(), segments, "{early}");
+    }
+}
+
+#[test]
+fn segment_without_keyframes_ends_at_the_limit_of_all() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    for n in 0..1_000 {
+        camera.frame(n * 40, n == 0, 300);
+    }
+    let judged = camera.end();
+    assert_eq!(judged[0].segment.duration, SEGMENT_TICKS_MAX);
+    assert_eq!(camera.count(Counter::SegmentsForced), judged.len() as u64 - 1);
+}
+
+#[test]
+fn single_picture_lasts_a_frame_as_long_as_none_is_known() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    camera.idr(0, 0, 500);
+    assert_eq!(durations(&camera.end()), [FRAME_MS_DEFAULT]);
+}
+
+#[test]
+fn pictures_wait_for_a_first_keyframe_and_no_longer() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    let patience = wire(FIRST_KEYFRAME_TICKS_MAX);
+    for at in [0, 9_000, patience - 1] {
+        camera.inter(at, 0, 500);
+    }
+    assert_eq!(camera.tape.slots_left, usize::MAX);
+    camera.inter(patience, 0, 500);
+    let judged = camera.end();
+    assert_eq!(camera.count(Counter::MediaBeforeKeyframe), 3);
+    assert!(judged[0].segment.forced);
+    assert_eq!(judged[0].pictures.len(), 1);
+}
+
+#[test]
+fn audio_before_the_first_keyframe_is_held_up_to_its_bound() {
+    for (more, lost) in [(0, 0), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.video_config(0, &SPS, &PPS);
+        // 96 kHz: as many frames last less than the clock is ahead of the picture.
+        camera.aac_config(0, [0x10, 0x10]);
+        let frames = AUDIO_FRAMES_HELD + more;
+        for n in 0..frames as u32 {
+            camera.aac(n * 1024 / 96, 100);
+        }
+        camera.idr(frames as u32 * 1024 / 96, 0, 900);
+        camera.sounds.drain(..lost);
+        let judged = camera.end();
+        assert_eq!(camera.count(Counter::MediaBeforeKeyframe), lost as u64);
+        assert_nothing_is_lost(&camera, &judged);
+    }
+}
+
+#[test]
+fn audio_waits_for_the_picture_after_a_jump_and_no_longer() {
+    for (early, begun) in [(1, false), (0, true)] {
+        let mut camera = Camera::new(2_000);
+        camera.configure(0);
+        camera.run(0, 0, 4_000, 50);
+        camera.aac(1_000_000, 180);
+        let before = camera.tape.slots_left;
+        camera.aac(1_000_000 + wire(AUDIO_HELD_TICKS_MAX) - early, 180);
+        assert_eq!(camera.tape.slots_left < before, begun, "{early}");
+    }
+}
+
+#[test]
+fn audio_ends_a_segment_that_is_due_where_the_picture_is_late() {
+    // The last picture is at 1.96 s and lasts 40 ms; a segment may last 2 s.
+    let late = 1_960 + 40 + wire(VIDEO_LATE_TICKS);
+    for (early, ended) in [(1, 0), (0, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.configure(0);
+        camera.pipeline.set_limit(Some(Ticks::from_millis(2_000)));
+        for n in 0..50 {
+            camera.frame(n * 40, n == 0, 500);
+        }
+        camera.aac(late - early, 180);
+        assert_eq!(camera.tape.segments.len(), ended, "{early}");
+    }
+}
+
+#[test]
+fn audio_is_alone_where_the_last_picture_is_long_ago() {
+    let starved = 40 + wire(VIDEO_STARVED_TICKS);
+    for (early, tagged) in [(1, false), (0, true)] {
+        let mut camera = Camera::new(500);
+        camera.configure(0);
+        camera.frame(0, true, 500);
+        camera.frame(40, false, 500);
+        camera.aac(0, 180);
+        // Another rate: it waits for a keyframe only while there are pictures.
+        camera.aac(starved - early, 180);
+        camera.aac_config(starved, [0x12, 0x10]);
+        camera.aac(starved + 30, 180);
+        assert_eq!(camera.tape.segments.len(), usize::from(tagged), "{early}");
+    }
+}
+
+#[test]
+fn audio_longer_than_a_pes_packet_is_dropped_and_counted() {
+    for (more, dropped) in [(0, 0), (1, 1), (8, 1), (9, 1)] {
+        let mut camera = Camera::new(2_000);
+        let mut bytes = mp3_frame(1).repeat(2);
+        bytes.resize(AUDIO_PES_BYTES_MAX + more, 0x55);
+        camera.send(false, 0, &[&[0x2f][..], &bytes].concat());
+        camera.send(false, 52, &[&[0x2f][..], &mp3_frame(2)].concat());
+        let judged = camera.end();
+        assert_eq!(camera.count(Counter::MediaTooLarge), dropped, "{more}");
+        let sounds: usize = judged.iter().map(|segment| segment.sounds.len()).sum();
+        assert_eq!(sounds as u64, 2 - dropped, "{more}");
+    }
+}
+
+#[test]
+fn parameters_too_long_to_keep_are_counted() {
+    for (more, malformed) in [(0, 0), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        let mut sps = [&[0, 0, 0, 1][..], &SPS].concat();
+        sps.resize(PARAMETER_BYTES_MAX + more, 0x55);
+        camera.send(true, 0, &[&[0x17, 0, 0, 0, 0][..], &sps].concat());
+        assert_eq!(camera.count(Counter::MediaMalformed), malformed);
+    }
 }
 
 #[test]
@@ -173,12 +323,20 @@ fn program_map_names_video_alone_and_audio_alone() {
 
 #[test]
 fn audio_alone_waits_only_a_moment_for_video() {
+    let patience = wire(AUDIO_ALONE_TICKS);
+    for (early, waits) in [(1, true), (0, false)] {
+        let mut camera = Camera::new(2_000);
+        camera.aac_config(0, [0x11, 0x90]);
+        camera.aac(0, 60);
+        camera.aac(patience - early, 60);
+        assert_eq!(camera.tape.slots_left == usize::MAX, waits, "{early}");
+    }
     // 8 kHz: a frame lasts 128 ms, and 64 of them eight seconds.
     let mut camera = Camera::new(2_000);
     camera.aac_config(0, [0x15, 0x88]);
     for n in 0..40 {
         camera.aac(n * 128, 60);
-        let waits = n * 128 < 1_500;
+        let waits = n * 128 < patience;
         assert_eq!(camera.tape.slots_left == usize::MAX, waits, "{n}");
     }
     let judged = camera.end();
@@ -725,6 +883,22 @@ fn codecs_that_cannot_be_carried_are_named_once_and_the_rest_goes_on() {
     let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(camera.pipeline.problem(), "");
+}
+
+#[test]
+fn every_codec_is_named_within_the_room_of_a_problem() {
+    for first in 0..=u8::MAX {
+        for payload in [&[first, 0, 0][..], &[first, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]] {
+            for video in [true, false] {
+                let mut camera = Camera::new(2_000);
+                camera.send(video, 0, payload);
+                let problem = camera.pipeline.problem();
+                // The longest ends as the shortest do.
+                assert!(problem.is_empty() || problem.contains(": set the camera to "));
+                assert!(problem.len() < STREAM_PROBLEM_BYTES_MAX, "{problem}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -402,6 +402,13 @@ mod tests {
     }
 
     #[test]
+    fn testcard_is_made_for_a_day_and_no_longer() {
+        let seconds = |seconds: u32| parse(&format!("testcard a.flv --seconds {seconds}"));
+        assert!(seconds(TESTCARD_SECONDS_MAX).is_ok());
+        assert!(seconds(TESTCARD_SECONDS_MAX + 1).is_err());
+    }
+
+    #[test]
     fn usage_errors_are_one_line_and_say_what_to_do() {
         for (line, part) in [
             ("", "no command: give serve"),

@@ -177,11 +177,16 @@ impl Server {
     }
 }
 
-/// Makes sure that every connection and slot can have its descriptor, or says which cannot.
-fn allow_descriptors(config: &Config) {
+/// Descriptors that all connections and slots take, and what is beside them.
+fn descriptors_needed(config: &Config) -> u64 {
     let connections = u64::from(config.limits_viewers) + u64::from(config.limits_publishers);
     let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
-    let need = connections + slots + DESCRIPTORS_SPARE;
+    connections + slots + DESCRIPTORS_SPARE
+}
+
+/// Makes sure that every connection and slot can have its descriptor, or says which cannot.
+fn allow_descriptors(config: &Config) {
+    let need = descriptors_needed(config);
     match descriptors::allow(need) {
         Ok(may) if may < need => log::warn!(
             "descriptors are few may={may} need={need} cure=\"raise the limit of open files, or \
@@ -224,4 +229,25 @@ fn announce(rtmp: &SocketAddr, web: &SocketAddr, testcard: bool) {
 fn clock_ms() -> u32 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_millis() % 86_400_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Draft;
+
+    #[test]
+    fn task_that_ended_pauses_before_it_starts_again() {
+        let reactor = Reactor::new().unwrap();
+        let tasks = Rc::clone(&reactor);
+        let start = clock::now();
+        reactor.run(async move { restart("test", Ok(()), &tasks).await }).unwrap();
+        assert!(clock::now().since(start) >= RESTART_PAUSE);
+    }
+
+    #[test]
+    fn every_connection_and_slot_has_its_descriptor() {
+        let config = Draft::new().check().unwrap();
+        assert_eq!(descriptors_needed(&config), 256 + 8 + 4 * 15 + DESCRIPTORS_SPARE);
+    }
 }

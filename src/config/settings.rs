@@ -478,7 +478,7 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.rtmp_listen.to_string(), "0.0.0.0:1935");
         assert_eq!(config.hls_segment_ms, 2000);
-        assert_eq!(config.slots_per_stream(), 15);
+        assert_eq!(config.slots_per_stream(), 2 * 6 + 1 + limits::SLOTS_SPARE);
         assert_eq!(config.slots_bytes(), 4 * 15 * (3 << 20));
         for setting in TABLE {
             let default = setting.default_value();
@@ -501,6 +501,25 @@ mod tests {
                 let changed = row.value(&draft.0) != row.default_value();
                 assert_eq!(changed, row.key == setting.key, "{other} {}", row.key);
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_taken_up_to_their_bounds_and_no_further() {
+        for (key, min, max) in [
+            ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
+            ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
+            ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
+            ("limits.streams", 1, limits::STREAMS_MAX),
+            ("limits.publishers", 1, limits::PUBLISHERS_MAX),
+            ("limits.viewers", 1, limits::VIEWERS_MAX),
+            ("limits.ring_bytes", limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),
+            ("limits.slot_bytes", limits::SLOT_BYTES_MIN, limits::SLOT_BYTES_MAX),
+        ] {
+            let taken = |value: i64| Draft::new().set(key, &value.to_string()).is_ok();
+            let (min, max) = (i64::from(min), i64::from(max));
+            assert!(taken(min) && taken(max), "{key}");
+            assert!(!taken(min - 1) && !taken(max + 1), "{key}");
         }
     }
 
@@ -620,6 +639,23 @@ mod tests {
         let line = config(&most).unwrap_err();
         let start = "limits.streams is 32: their rings and slots take 248GiB, allowed is";
         assert!(line.starts_with(start), "{line}");
+    }
+
+    #[test]
+    fn memory_of_all_streams_is_taken_up_to_its_bound() {
+        // A ring and 31 slots at their largest are 2 GiB a stream.
+        let window = |segments: u32| {
+            let streams = limits::MEDIA_BYTES_MAX >> 31;
+            config(&[
+                &format!("limits.streams={streams}"),
+                &format!("limits.slot_bytes={}", limits::SLOT_BYTES_MAX),
+                &format!("limits.ring_bytes={}", limits::RING_BYTES_MAX),
+                &format!("hls.window_segments={segments}"),
+            ])
+        };
+        let most = window(14).unwrap();
+        assert_eq!(most.rings_bytes() + most.slots_bytes(), limits::MEDIA_BYTES_MAX);
+        assert!(window(15).is_err());
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl<T: AsFd> Drop for Source<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{TICK, TICK_EARLY_MAX};
     use core::cell::Cell;
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
@@ -292,7 +293,7 @@ mod tests {
             let about = |wait, early| {
                 clone.sleep_about(Duration::from_millis(wait), Duration::from_millis(early))
             };
-            about(60, 40).await;
+            clone.sleep_about(TICK, TICK_EARLY_MAX).await;
             let alone = clock::now().since(start);
             let (other, start) = (Rc::clone(&clone), clock::now());
             clone.spawn(async move { other.sleep(Duration::from_millis(30)).await });
@@ -300,9 +301,31 @@ mod tests {
             (alone, clock::now().since(start))
         });
         let (alone, together) = waits.unwrap();
-        assert!(alone >= Duration::from_millis(60), "{alone:?}");
+        assert!(alone >= TICK, "{alone:?}");
         assert!(together >= Duration::from_millis(10), "{together:?}");
         assert!(together < Duration::from_secs(5), "{together:?}");
+    }
+
+    #[test]
+    fn reactor_looks_for_news_between_so_many_tasks() {
+        let reactor = Reactor::new().unwrap();
+        let (mut a, b) = pair(&reactor);
+        a.write_all(b"x").unwrap();
+        let ran = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&ran);
+        reactor.spawn(async move {
+            // Ends, so that this test does too.
+            while counter.get() < 100 * TASKS_PER_TURN {
+                counter.set(counter.get() + 1);
+                smol::future::yield_now().await;
+            }
+        });
+        let news = reactor.run(async move {
+            b.readable().await.unwrap();
+            ran.get()
+        });
+        // The reader asked in one run of the first turn; the second one woke it.
+        assert!((TASKS_PER_TURN - 1..=TASKS_PER_TURN).contains(&news.unwrap()));
     }
 
     #[test]

@@ -189,8 +189,8 @@ impl Streams {
                 Aside::AudioHeader
             }
         });
-        if let Some(aside) = aside {
-            ring.keep_aside(aside, place);
+        if aside.is_some_and(|aside| !ring.keep_aside(aside, place)) {
+            self.status.add(Counter::RtmpDataDropped, 1);
         }
         ring.push(place, Label { kind: kind.code(), at, keyframe });
         let message = Message { video: kind == TagKind::Video, at, place };

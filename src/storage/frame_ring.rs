@@ -468,6 +468,20 @@ mod tests {
     }
 
     #[test]
+    fn frame_ring_remembers_its_latest_keyframes_and_no_more() {
+        for (more, lost) in [(0, 1), (1, 2)] {
+            let keyframes = KEYFRAMES_INDEXED + more;
+            let mut ring = FrameRing::new(1 << 10, keyframes);
+            let mut cursor = ring.end();
+            put(&mut ring, VIDEO, b"x");
+            for _ in 0..keyframes {
+                put(&mut ring, KEY, b"x");
+            }
+            assert_eq!(ring.read(&mut cursor), Read::Overrun { lost });
+        }
+    }
+
+    #[test]
     fn frame_ring_refuses_to_overwrite_an_open_message() {
         let mut ring = FrameRing::new(16, 8);
         let stuck = ring.reserve(4).unwrap();
@@ -504,6 +518,8 @@ mod tests {
         let mut ring = FrameRing::new(64, 8);
         assert!(ring.set_aside(Aside::AudioHeader, &[0xaf, 0, 0x12, 0x10]));
         assert!(!ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX + 1]));
+        assert_eq!(ring.aside(Aside::Metadata), None);
+        assert!(ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX]));
         assert_eq!(ring.aside(Aside::AudioHeader), Some(&[0xaf, 0, 0x12, 0x10][..]));
         assert_eq!(ring.aside(Aside::VideoHeader), None);
         ring.clear_asides();

@@ -111,4 +111,18 @@ mod tests {
         poller.change(&b, 7, Interest::Write).unwrap();
         assert_eq!(poller.wait(Some(1000)).unwrap().len(), 1);
     }
+
+    #[test]
+    fn poller_reports_so_many_at_once_and_the_rest_next() {
+        let poller = Poller::new().unwrap();
+        let pairs: Vec<_> = (0..=POLL_EVENTS).map(|_| UnixStream::pair().unwrap()).collect();
+        for (token, (_, b)) in (0..).zip(&pairs) {
+            poller.add(b, token, Interest::Write).unwrap();
+        }
+        let first = poller.wait(Some(1000)).unwrap();
+        assert_eq!(first.len(), POLL_EVENTS);
+        let rest = poller.wait(Some(1000)).unwrap();
+        let missed = |ready: &&Ready| !first.contains(ready);
+        assert_eq!(rest.iter().filter(missed).count(), 1);
+    }
 }

@@ -399,11 +399,12 @@ fn short(value: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{CARD_FRAMES_DEFAULT, CARD_HEIGHT_DEFAULT, CARD_WIDTH_DEFAULT};
 
     const HD: TestCardConfig = TestCardConfig {
-        width: 1280,
-        height: 720,
-        frames_per_second: 25,
+        width: CARD_WIDTH_DEFAULT,
+        height: CARD_HEIGHT_DEFAULT,
+        frames_per_second: CARD_FRAMES_DEFAULT,
         clock_start_ms: 43_200_000,
     };
     const SMALL: TestCardConfig = TestCardConfig { width: 160, height: 128, ..HD };
@@ -525,11 +526,22 @@ mod tests {
 
     #[test]
     fn cards_outside_the_limits_are_refused() {
-        for (width, height) in [(0, 0), (1281, 720), (1280, 721), (158, 128), (4098, 720)] {
+        let (left, right) = (*CARD_WIDTH.start(), *CARD_WIDTH.end());
+        let (low, high) = (*CARD_HEIGHT.start(), *CARD_HEIGHT.end());
+        for (width, height) in [
+            (0, 0),
+            (1281, 720),
+            (1280, 721),
+            (left - 2, 720),
+            (right + 2, 720),
+            (1280, low - 2),
+            (1280, high + 2),
+        ] {
             let config = TestCardConfig { width, height, ..HD };
             assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Size { width, height }));
         }
-        for frames_per_second in [0, 1, 61] {
+        let (least, most) = (*CARD_FRAMES_PER_SECOND.start(), *CARD_FRAMES_PER_SECOND.end());
+        for frames_per_second in [0, least - 1, most + 1] {
             let config = TestCardConfig { frames_per_second, ..HD };
             assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Rate(frames_per_second)));
         }
@@ -537,10 +549,13 @@ mod tests {
 
     #[test]
     fn every_size_and_rate_within_the_limits_makes_a_card() {
+        let (left, right) = (*CARD_WIDTH.start(), *CARD_WIDTH.end());
+        let (low, high) = (*CARD_HEIGHT.start(), *CARD_HEIGHT.end());
         for (width, height) in
-            [(160, 128), (4096, 2304), (4096, 128), (160, 2304), (1080, 1920), (854, 480)]
+            [(left, low), (right, high), (right, low), (left, high), (1080, 1920), (854, 480)]
         {
-            for frames_per_second in [2, 60] {
+            let range = CARD_FRAMES_PER_SECOND;
+            for frames_per_second in [*range.start(), *range.end()] {
                 let config = TestCardConfig { width, height, frames_per_second, ..HD };
                 let messages = messages(&mut TestCard::new(&config).unwrap(), 8);
                 assert!(messages.iter().all(|m| m.bytes > 0));

@@ -296,14 +296,14 @@ impl Session {
             (State::Connected(link), _) => link,
         };
         match method {
-            Method::Publish => return link.publish(command, stream, out),
+            Method::Publish => return link.publish(command, stream, out, status),
             Method::FcUnpublish => {
                 reply::done(command, out)?;
                 return link.end(command, stream, out);
             }
             Method::CloseStream => return link.end(command, stream, out),
             Method::DeleteStream => return link.delete(command, stream, out),
-            Method::CreateStream => link.create(command, out)?,
+            Method::CreateStream => link.create(command, out, status)?,
             Method::FcPublish => reply::fc_publish(command, out)?,
             Method::StreamLength => reply::result(command, 0.0, out)?,
             Method::Play => {
@@ -391,10 +391,18 @@ impl Session {
 }
 
 impl Link {
-    fn create(&mut self, command: &Command<'_>, out: &mut Outbox) -> Result<(), SessionError> {
+    fn create(
+        &mut self,
+        command: &Command<'_>,
+        out: &mut Outbox,
+        status: &Status,
+    ) -> Result<(), SessionError> {
         match self.streams.create() {
             Ok(id) => reply::result(command, f64::from(id), out),
-            Err(error) => reply::call_failed(command, &sentence(error), out),
+            Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
+                reply::call_failed(command, &sentence(error), out)
+            }
         }
     }
 
@@ -403,11 +411,13 @@ impl Link {
         command: &Command<'s>,
         stream: u32,
         out: &mut Outbox,
+        status: &Status,
     ) -> Result<Option<Event<'s>>, SessionError> {
         let said = command.string(0).unwrap_or_default();
         let (target, query) = match Target::parse(&self.app, said) {
             Ok(parsed) => parsed,
             Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, Reason::BadName.code(), &sentence(error), out)?;
                 return Ok(None);
             }
@@ -428,6 +438,7 @@ impl Link {
                     | StreamError::TooManyPublishing { .. }
                     | StreamError::NotAsked { .. } => Reason::Denied,
                 };
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, reason.code(), &sentence(error), out)?;
                 Ok(None)
             }

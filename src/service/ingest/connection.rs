@@ -407,8 +407,7 @@ impl Connection {
         Ok(match event {
             Event::Connected { app, agent, .. } => {
                 if self.ingest.strangers.takes(clock::now()) {
-                    let agent = agent.get(..AGENT_BYTES_SHOWN).unwrap_or(agent).escape_ascii();
-                    let peer = self.live.peer;
+                    let (agent, peer) = (shown(agent), self.live.peer);
                     log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
                 }
                 Act::Nothing
@@ -545,4 +544,9 @@ const fn tag_kind(kind: MessageType) -> Option<TagKind> {
         MessageType::Video => Some(TagKind::Video),
         _ => None,
     }
+}
+
+/// What a peer says of itself, as much of it as is logged.
+pub(super) fn shown(agent: &[u8]) -> impl core::fmt::Display {
+    agent.get(..AGENT_BYTES_SHOWN).unwrap_or(agent).escape_ascii()
 }

@@ -202,6 +202,7 @@ pub async fn serve(
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.readable().await?,
             Err(error) => {
+                ingest.status.add(Counter::RtmpAcceptsPaused, 1);
                 if ingest.strangers.takes(clock::now()) {
                     log::warn!("ingest accept paused cause=\"{error}\"");
                 }

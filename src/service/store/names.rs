@@ -71,4 +71,13 @@ mod tests {
         assert_eq!(masked("live/camera-7").to_string(), "live/ca…");
         assert_eq!(masked("live/hall/x").to_string(), "live/hall/x…");
     }
+
+    #[test]
+    fn longest_segment_name_fits_and_is_ours() {
+        let name = SegmentName::new(u32::MAX, u64::MAX);
+        assert_eq!(name.bytes().len(), SEGMENT_NAME_BYTES_MAX);
+        assert!(name.bytes().ends_with(b".ts"));
+        let text = core::str::from_utf8(name.bytes()).unwrap();
+        assert!(is_ours(OsStr::new(text)));
+    }
 }
