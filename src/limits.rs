@@ -108,6 +108,29 @@ const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
 pub const PLAYS_MAX: usize = 4;
 const _: () = assert!(PLAYS_MAX <= MESSAGE_STREAMS_MAX);
 
+/// Parts of messages, headers and slices of payload, that are gathered for one write to a player.
+/// Two pictures of 4 Mb/s and their audio are 16.
+pub const FEED_PIECES: usize = 32;
+
+/// Buffers of a connection that only plays: what it says is short.
+pub const PLAYER_RX_BYTES: usize = 2 << 10;
+/// See `PLAYER_RX_BYTES`; a message may take half of it.
+pub const PLAYER_SCRATCH_BYTES: usize = 4 << 10;
+/// See `PLAYER_RX_BYTES`: replies and statuses that wait.
+pub const PLAYER_OUTBOX_BYTES: usize = 4 << 10;
+
+/// Most that `limits.players` may be.
+pub const PLAYERS_MAX: u32 = 1024;
+
+/// Most seconds that a player may wait for a stream that is not there.
+pub const PLAY_WAIT_S_MAX: u32 = 3600;
+
+/// Time in which a player must take something of what waits for it.
+pub const PLAYER_STALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that a player is sent before others have their turn.
+pub const FEED_TURN_BYTES: usize = 256 << 10;
+
 /// Bytes of replies that wait for a peer that does not read. The longest exchange before a peer
 /// must have read something, connect to publish on every message stream, is under 4 KiB.
 pub const OUTBOX_BYTES: usize = 16 << 10;

@@ -31,19 +31,31 @@ counters! {
     RtmpAccepted = "rtmp_accepted",
     /// Connections refused because every publisher place was taken.
     RtmpRefused = "rtmp_refused",
+    /// Pauses in accepting, because the kernel refused: most likely no descriptor was left.
+    RtmpAcceptsPaused = "rtmp_accepts_paused",
     /// Connections closed because the peer broke a rule.
     RtmpErrors = "rtmp_errors",
     /// Media and control bytes received from publishers.
     RtmpBytesIn = "rtmp_bytes_in",
+    /// Media and control bytes sent to players and upstreams.
+    RtmpBytesOut = "rtmp_bytes_out",
+    /// Times a player or upstream was too slow and went on at the next keyframe.
+    RtmpOverruns = "rtmp_overruns",
+    /// Players that asked for a stream.
+    RtmpPlays = "rtmp_plays",
+    /// Players turned away: no such stream, no place, or not allowed.
+    RtmpPlaysRefused = "rtmp_plays_refused",
     /// Complete messages received.
     RtmpMessagesIn = "rtmp_messages_in",
     /// Messages of a type, command or event that is unknown here, ignored.
     RtmpUnknown = "rtmp_unknown",
+    /// Calls refused: a name that is not allowed, or more streams than a connection may have.
+    RtmpCallsRefused = "rtmp_calls_refused",
     /// Partial messages dropped by abort, restart or overrun.
     RtmpPartialsDropped = "rtmp_partials_dropped",
     /// Media messages dropped because nothing was being published on their stream.
     RtmpStrayMedia = "rtmp_stray_media",
-    /// Data messages that did not parse, dropped.
+    /// Data messages that did not parse, and what is too long to be kept for those who join.
     RtmpDataDropped = "rtmp_data_dropped",
     // Media
     /// Messages whose codec MPEG-TS cannot carry here, dropped.
@@ -90,6 +102,8 @@ counters! {
     HttpAccepted = "http_accepted",
     /// HTTP connections refused because every viewer place was taken.
     HttpRefused = "http_refused",
+    /// Pauses in accepting over HTTP, because the kernel refused.
+    HttpAcceptsPaused = "http_accepts_paused",
     /// HTTP requests answered, any status.
     HttpRequests = "http_requests",
     /// HTTP requests answered 4xx or 5xx.

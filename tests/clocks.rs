@@ -6,36 +6,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where a sender cannot be built"
+    unreachable_pub,
+    reason = "support is shared, and a test stops where a sender cannot be built"
 )]
+
+#[path = "support/wraps.rs"]
+mod wraps;
 
 use rillcast::limits::COMPOSITION_LEAD_MS;
 use rillcast::media::timeline::Timeline;
 use rillcast::time::{Millis, Ticks};
+use wraps::{WRAPS, Wrap};
 
 const LEAD: i64 = COMPOSITION_LEAD_MS * 90;
-
-/// How a sender turns its clock into a timestamp.
-#[derive(Clone, Copy, Debug)]
-struct Wrap {
-    name: &'static str,
-    /// True time of the wrap, in ticks.
-    period: i64,
-}
-
-const WRAPS: [Wrap; 5] = [
-    Wrap { name: "24-bit ms, 4.66 h", period: (1 << 24) * 90 },
-    Wrap { name: "32-bit 90 kHz, 13.26 h", period: 1 << 32 },
-    Wrap { name: "31-bit ms, 24.86 d", period: (1 << 31) * 90 },
-    Wrap { name: "33-bit 90 kHz, 26.51 h", period: 1 << 33 },
-    Wrap { name: "32-bit ms, 49.71 d", period: (1 << 32) * 90 },
-];
-
-impl Wrap {
-    fn stamp(self, ticks: i64) -> Millis {
-        Millis(u32::try_from(ticks.rem_euclid(self.period) / 90).unwrap())
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Tracks {

@@ -9,7 +9,9 @@
 )]
 
 use proptest::prelude::*;
-use rillcast::limits::{CHUNK_STREAMS_MAX, CONTROL_BYTES_MAX};
+use rillcast::limits::{
+    CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, CONTROL_BYTES_MAX, DIRECT_BYTES_MIN,
+};
 use rillcast::proto::rtmp::dechunk::{Bin, ChunkError, Dechunker, Rings};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::{FrameRing, RingError};
@@ -243,6 +245,19 @@ fn dechunk_refuses_impossible_chunk_sizes() {
 }
 
 #[test]
+fn dechunk_chunks_are_of_the_default_size_until_told_otherwise() {
+    let most = CHUNK_BYTES_DEFAULT as usize;
+    let message = video(6, 0, most + 1);
+    let whole = flat(&message, most + 1);
+    let mut r = Receiver::new();
+    r.feed(&flat(&message, most)).unwrap();
+    assert_eq!(r.got, [message]);
+    let mut r = Receiver::new();
+    r.feed(&whole).unwrap();
+    assert!(r.got.is_empty(), "the byte behind the first chunk is a header's");
+}
+
+#[test]
 fn dechunk_abort_drops_only_the_named_partial_message() {
     let mut r = Receiver::new();
     let (lost, kept) = (video(6, 100, 300), video(7, 100, 300));
@@ -290,12 +305,14 @@ fn dechunk_takes_librtmp_pings_with_type_1_first_on_csid_2_only() {
 
 #[test]
 fn dechunk_bounds_lengths_streams_and_rings() {
-    let mut r = Receiver::new();
-    let control = Message { csid: 2, at: 0, kind: 4, stream: 0, payload: vec![0; 65] };
-    assert!(matches!(
-        r.feed(&flat(&control, 128)),
-        Err(ChunkError::MessageTooLong { kind: 4, bytes: 65, max: CONTROL_BYTES_MAX })
-    ));
+    let control = |bytes| {
+        let payload = vec![0; bytes as usize];
+        let message = Message { csid: 2, at: 0, kind: 4, stream: 0, payload };
+        Receiver::new().feed(&flat(&message, 128))
+    };
+    let (bytes, max) = (CONTROL_BYTES_MAX + 1, CONTROL_BYTES_MAX);
+    assert_eq!(control(max), Ok(()));
+    assert_eq!(control(bytes), Err(ChunkError::MessageTooLong { kind: 4, bytes, max }));
     let mut r = Receiver::new();
     let result = r.feed(&hex("06 000000 ffffff 09 01000000"));
     assert!(matches!(result, Err(ChunkError::MessageTooLong { bytes: 0xff_ffff, .. })));
@@ -350,6 +367,19 @@ fn dechunk_direct_receive_equals_the_copy() {
     r.feed(&[]).unwrap();
     assert_eq!(r.got, [message]);
     assert_eq!(r.dechunker.position(), wire.len() as u64);
+}
+
+#[test]
+fn dechunk_direct_receive_begins_where_it_is_worth_it() {
+    for (short, worth) in [(0, true), (1, false)] {
+        let bytes = DIRECT_BYTES_MIN as usize - short;
+        let wire = [set_chunk_size(CHUNK_BYTES_MAX), flat(&video(6, 40, bytes), bytes)].concat();
+        let mut r = Receiver::new();
+        r.feed(&wire[..wire.len() - bytes]).unwrap();
+        let media = [Some((STREAM, &mut r.media)), None, None, None];
+        let mut rings = Rings { scratch: &mut r.scratch, media };
+        assert_eq!(r.dechunker.direct(&mut rings).is_some(), worth, "{bytes} bytes");
+    }
 }
 
 #[test]

@@ -21,6 +21,10 @@ use std::rc::Rc;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
+use rillcast::limits::{
+    HTTP_BODY_BYTES, HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_PER_ADDRESS,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS,
+};
 use rillcast::service::clock;
 use rillcast::service::http::{Deadlines, HttpContext, HttpSettings};
 use rillcast::status::Counter;
@@ -565,6 +569,26 @@ fn connection_ends_at_its_last_request() {
 }
 
 #[test]
+fn connection_takes_so_many_requests_in_its_life() {
+    with_server(settings(), |house| async move {
+        let client = house.client();
+        let request = b"HEAD /icon.svg HTTP/1.1\r\nHost: x\r\n\r\n";
+        let most = usize::try_from(HTTP_REQUESTS_PER_CONNECTION).unwrap();
+        let all = request.repeat(most + 1);
+        let reads = async {
+            let mut bytes = Vec::new();
+            (&client).read_to_end(&mut bytes).await.unwrap();
+            bytes
+        };
+        let (sent, bytes) = smol::future::zip((&client).write_all(&all), reads).await;
+        sent.unwrap();
+        let answers = String::from_utf8(bytes).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), most);
+        assert_eq!(answers.matches("Connection: close").count(), 1);
+    });
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     with_server(settings(), |house| async move {
         let mut client = house.client();
@@ -603,7 +627,10 @@ fn body_of_a_get_is_thrown_away_or_ends_the_connection() {
         assert_eq!(body_of(&one(&mut client, false).await), hello());
         client.write_all(("de".to_owned() + &get(0)).as_bytes()).await.unwrap();
         assert_eq!(body_of(&one(&mut client, false).await), hello());
-        client.write_all((get(9000) + &"x".repeat(9000)).as_bytes()).await.unwrap();
+        let most = usize::try_from(HTTP_DISCARD_BYTES).unwrap();
+        client.write_all((get(most) + &"x".repeat(most)).as_bytes()).await.unwrap();
+        assert_eq!(body_of(&one(&mut client, false).await), hello());
+        client.write_all((get(most + 1) + &"x".repeat(most + 1)).as_bytes()).await.unwrap();
         let last = rest(&mut client).await;
         assert!(last.contains("Connection: close\r\n") && last.ends_with(&hello()));
     });
@@ -661,6 +688,21 @@ fn error_is_read_even_when_more_was_sent_than_is_read() {
 }
 
 #[test]
+fn client_that_goes_on_after_its_last_answer_is_read_up_to_a_limit() {
+    let deadlines = Deadlines { linger: Duration::from_mins(1), ..Deadlines::STANDARD };
+    with_server(HttpSettings { deadlines, ..settings() }, |house| async move {
+        let mut client = house.client();
+        client.write_all(b"GET /%zz HTTP/1.0\r\n\r\n").await.unwrap();
+        assert_eq!(status_of(&one(&mut client, false).await), "400");
+        client.write_all(&vec![b'A'; HTTP_LINGER_BYTES - 1]).await.unwrap();
+        Timer::after(Duration::from_millis(100)).await;
+        assert_eq!(house.ctx.connections(), 1);
+        client.write_all(b"A").await.unwrap();
+        house.until("place is free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
 fn silent_slow_and_idle_clients_meet_their_deadlines() {
     with_server(quick(), |house| async move {
         let mut silent = house.client();
@@ -711,14 +753,15 @@ fn full_house_answers_503_and_recovers() {
 
 #[test]
 fn one_address_gets_its_share_and_the_loopback_all() {
-    let settings = HttpSettings { per_address: 2, ..settings() };
+    let settings = HttpSettings { viewers: 2 * HTTP_PER_ADDRESS + 2, ..settings() };
     with_server(settings, |house| async move {
-        let held: Vec<Client> = (0..2).map(|_| house.client_from(THERE)).collect();
-        let local: Vec<Client> = (0..5).map(|_| house.client()).collect();
-        house.until("all have places", |h| h.ctx.connections() == 7).await;
-        let mut third = house.client_from(THERE);
-        third.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
-        assert_eq!(status_of(&rest(&mut third).await), "503");
+        let held: Vec<Client> = (0..HTTP_PER_ADDRESS).map(|_| house.client_from(THERE)).collect();
+        let local: Vec<Client> = (0..=HTTP_PER_ADDRESS).map(|_| house.client()).collect();
+        let all = held.len() + local.len();
+        house.until("all have places", |h| h.ctx.connections() == all).await;
+        let mut next = house.client_from(THERE);
+        next.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        assert_eq!(status_of(&rest(&mut next).await), "503");
         drop((held, local));
     });
 }
@@ -848,10 +891,13 @@ fn more_pipelined_segments_than_holds_wait_and_arrive() {
             |name| format!("GET /hls/live/cam/5f3a0c11-{name}.ts HTTP/1.1\r\nHost: x\r\n\r\n");
         // The first fills the client's window, so that nothing behind it is acknowledged.
         let names = ["2", "1", "0", "1", "0", "1", "0"];
+        assert!(names.len() > HTTP_HOLDS);
         let requests: String = names.map(get).concat();
         client.write_all(requests.as_bytes()).await.unwrap();
         Timer::after(Duration::from_millis(300)).await;
-        assert_eq!((house.holds(), house.count(Counter::HttpRequests)), (4, 4));
+        let held = usize::try_from(house.holds()).unwrap();
+        let answered = usize::try_from(house.count(Counter::HttpRequests)).unwrap();
+        assert_eq!((held, answered), (HTTP_HOLDS, HTTP_HOLDS));
         for name in names {
             let mut lengths = [("2", PIECE), ("1", 1128), ("0", 188)].into_iter();
             let length = lengths.find(|(of, _)| *of == name).unwrap().1;
@@ -874,15 +920,15 @@ fn answers_that_a_socket_takes_in_part_wait_in_memory_for_a_few() {
     serve_shelf(shelf, 0, settings(), |house| async move {
         let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let long = body_of(&house.ask(request).await).to_owned();
-        assert!(long.len() > 80_000, "{} bytes", long.len());
+        assert!((80_000..HTTP_BODY_BYTES).contains(&long.len()), "{} bytes", long.len());
         let request = request.repeat(80);
         let mut clients = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..HTTP_SPILLS + 2 {
             let mut client = house.client_with(THERE, 16 << 10);
             client.write_all(request.as_bytes()).await.unwrap();
             clients.push(client);
         }
-        house.until("two are turned away", |h| h.ctx.connections() == 4).await;
+        house.until("two are turned away", |h| h.ctx.connections() == HTTP_SPILLS).await;
         assert_eq!(house.count(Counter::HttpTimeouts), 2);
         let mut served = 0;
         for client in &mut clients {
@@ -897,7 +943,7 @@ fn answers_that_a_socket_takes_in_part_wait_in_memory_for_a_few() {
             let text = String::from_utf8(bytes).unwrap();
             served += usize::from(text.matches(&long).count() >= 79);
         }
-        assert_eq!(served, 4);
+        assert_eq!(served, HTTP_SPILLS);
     });
 }
 

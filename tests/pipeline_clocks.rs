@@ -23,39 +23,22 @@
 mod camera;
 #[path = "support/ts.rs"]
 mod ts;
+#[path = "support/wraps.rs"]
+mod wraps;
 
-use camera::{Camera, Judged, adts, judge};
-use rillcast::limits::{COMPOSITION_LEAD_MS, PLAYLIST_BYTES_MAX, TIMELINE_EPOCH};
+use camera::{Camera, Judged, LEAD, adts};
+use rillcast::limits::{PLAYLIST_BYTES_MAX, TIMELINE_EPOCH};
 use rillcast::media::playlist::{Closed, Playlist, PlaylistConfig};
 use rillcast::media::sink::Segment;
 use rillcast::status::Counter;
 use rillcast::time::{Instant, Ticks};
 use rillcast::wire::writer::Writer;
 use std::collections::BTreeMap;
+use wraps::{MILLIS, WRAPS, Wrap};
 
-const WRAPS: [(&str, i64); 5] = [
-    ("24-bit ms, 4.66 h", (1 << 24) * 90),
-    ("32-bit 90 kHz, 13.26 h", 1 << 32),
-    ("31-bit ms, 24.86 d", (1 << 31) * 90),
-    ("33-bit 90 kHz, 26.51 h", 1 << 33),
-    ("32-bit ms, 49.71 d", (1 << 32) * 90),
-];
-const LEAD: i64 = COMPOSITION_LEAD_MS * 90;
 /// Ticks of an AAC frame at 48 kHz, and of a picture at 25 a second.
 const SOUND: i64 = 1_920;
 const PICTURE: i64 = 3_600;
-
-/// One true time at 90 kHz, stamped as a clock that wraps stamps it.
-#[derive(Clone, Copy)]
-struct Clock {
-    period: i64,
-}
-
-impl Clock {
-    fn stamp(self, ticks: i64) -> u32 {
-        u32::try_from(ticks.rem_euclid(self.period) / 90).unwrap()
-    }
-}
 
 /// The playlist of the segments, as a player with a long memory sees it.
 struct Follower {
@@ -78,6 +61,14 @@ impl Follower {
             discontinuity_sequence: 0,
         });
         Self { playlist, seen: BTreeMap::new(), tags: 0, segments: Vec::new(), now: 0 }
+    }
+
+    /// Has followed a whole session, and found nothing wrong.
+    fn of(camera: &Camera) -> Self {
+        let mut follower = Self::new();
+        follower.follow(&camera.tape.segments);
+        follower.check();
+        follower
     }
 
     /// Lists what the tape has new and reads the playlist.
@@ -136,8 +127,8 @@ impl Follower {
 
 #[derive(Clone, Copy)]
 struct Sender {
-    video: Clock,
-    audio: Clock,
+    video: Wrap,
+    audio: Wrap,
     /// True time of the first audio frame beside that of the first picture.
     audio_behind: i64,
     /// Added to audio's stamps: a base of its own.
@@ -148,8 +139,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn plain(period: i64) -> Self {
-        let clock = Clock { period };
+    fn plain(clock: Wrap) -> Self {
         Self {
             video: clock,
             audio: clock,
@@ -161,27 +151,20 @@ impl Sender {
     }
 
     /// Sends from `start` for `pictures`; audio keeps up with video.
-    fn send(
-        self,
-        camera: &mut Camera,
-        start: i64,
-        pictures: i64,
-        mut each: impl FnMut(&mut Camera),
-    ) {
+    fn send(self, camera: &mut Camera, start: i64, pictures: i64) {
         let mut sound = 0;
         for n in 0..pictures {
             let now = start + n * PICTURE;
             let cts = if self.b_frames { [80, 160, -40, -80][(n % 4) as usize] } else { 0 };
             let nal = camera.nal(if n % 50 == 0 { 0x65 } else { 0x41 }, 300);
-            camera.access_unit(self.video.stamp(now), cts, &[&nal]);
+            camera.access_unit(self.video.stamp(now).0, cts, &[&nal]);
             while sound * SOUND + self.audio_behind < (n + 1) * PICTURE {
                 let true_time = start + sound * SOUND;
                 let drift = sound * SOUND * self.audio_ppm / 1_000_000;
-                let at = self.audio.stamp(true_time + drift + self.audio_base);
+                let at = self.audio.stamp(true_time + drift + self.audio_base).0;
                 camera.aac(at, 60);
                 sound += 1;
             }
-            each(camera);
         }
     }
 }
@@ -201,19 +184,17 @@ fn audio_offsets(judged: &[Judged]) -> Vec<i64> {
 
 #[test]
 fn five_wraps_pass_unseen_to_the_playlist() {
-    for (name, period) in WRAPS {
+    for clock in WRAPS {
+        let name = clock.name;
         for (audio_behind, b_frames) in [(0, false), (-45_000, true), (27_000, true)] {
             let mut camera = Camera::new(2_000);
-            let start = period - 10 * 90_000;
-            camera.configure(Clock { period }.stamp(start));
-            let sender = Sender { audio_behind, b_frames, ..Sender::plain(period) };
-            sender.send(&mut camera, start, 500, |_| {});
-            camera.leave();
-            let judged = judge(&camera.tape.segments);
+            let start = clock.period - 10 * 90_000;
+            camera.configure(clock.stamp(start).0);
+            let sender = Sender { audio_behind, b_frames, ..Sender::plain(clock) };
+            sender.send(&mut camera, start, 500);
+            let judged = camera.end();
             camera::assert_nothing_is_lost(&camera, &judged);
-            let mut follower = Follower::new();
-            follower.follow(&camera.tape.segments);
-            follower.check();
+            let follower = Follower::of(&camera);
             assert_eq!(follower.tags, 0, "{name}");
             assert_eq!(camera.count(Counter::MediaJumps), 0, "{name}");
             assert_eq!(judged.len(), 10, "{name}");
@@ -239,7 +220,6 @@ fn five_wraps_pass_unseen_to_the_playlist() {
 fn clock_of_the_transport_stream_wraps_after_26_hours_without_a_mark() {
     // 9 s between pictures carry the stream to its 33-bit wrap, 20 s around it as they are.
     let mut camera = Camera::new(2_000);
-    let mut follower = Follower::new();
     camera.configure(0);
     let mut now = 0;
     let wrap = (1 << 33) - TIMELINE_EPOCH.0;
@@ -256,8 +236,8 @@ fn clock_of_the_transport_stream_wraps_after_26_hours_without_a_mark() {
             camera.pictures.clear();
         }
     }
-    camera.leave();
-    let judged = judge(&camera.tape.segments);
+    let judged = camera.end();
+    let mut follower = Follower::new();
     follower.follow(&camera.tape.segments);
     assert_eq!(follower.tags, 0);
     assert_eq!(camera.count(Counter::MediaJumps), 0);
@@ -273,19 +253,15 @@ fn clock_of_the_transport_stream_wraps_after_26_hours_without_a_mark() {
 fn jumps_of_both_tracks_are_marked_once_and_audio_stays_beside_video() {
     for shift in [3_600_000 * 90, -3_000 * 90_000, 20_000 * 90, -5_000 * 90] {
         let mut camera = Camera::new(2_000);
-        let period = (1 << 32) * 90;
         let start = 4_000 * 90_000;
-        camera.configure(Clock { period }.stamp(start));
-        let sender = Sender { b_frames: true, ..Sender::plain(period) };
-        sender.send(&mut camera, start, 250, |_| {});
+        camera.configure(MILLIS.stamp(start).0);
+        let sender = Sender { b_frames: true, ..Sender::plain(MILLIS) };
+        sender.send(&mut camera, start, 250);
         let jumped = start + 250 * PICTURE + shift;
-        sender.send(&mut camera, jumped, 250, |_| {});
-        camera.leave();
-        let judged = judge(&camera.tape.segments);
+        sender.send(&mut camera, jumped, 250);
+        let judged = camera.end();
         camera::assert_nothing_is_lost(&camera, &judged);
-        let mut follower = Follower::new();
-        follower.follow(&camera.tape.segments);
-        follower.check();
+        let follower = Follower::of(&camera);
         assert_eq!(follower.tags, 1, "{shift}");
         let at = judged.iter().position(|segment| segment.segment.discontinuity).unwrap();
         assert_eq!(at, 5, "{shift}");
@@ -299,22 +275,18 @@ fn jumps_of_both_tracks_are_marked_once_and_audio_stays_beside_video() {
 #[test]
 fn separate_bases_that_drift_stay_together_without_a_mark() {
     let mut camera = Camera::with(2_000, 1 << 20, 1 << 20);
-    let period = (1 << 32) * 90;
     camera.configure(0);
     let sender = Sender {
         audio_base: 1_000_000 * 90_000,
         audio_ppm: 100,
         b_frames: true,
-        ..Sender::plain(period)
+        ..Sender::plain(MILLIS)
     };
     // 20 minutes: the crystals drift 120 ms apart.
-    sender.send(&mut camera, 0, 20 * 60 * 25, |_| {});
-    camera.leave();
-    let judged = judge(&camera.tape.segments);
+    sender.send(&mut camera, 0, 20 * 60 * 25);
+    let judged = camera.end();
     camera::assert_nothing_is_lost(&camera, &judged);
-    let mut follower = Follower::new();
-    follower.follow(&camera.tape.segments);
-    follower.check();
+    let follower = Follower::of(&camera);
     assert_eq!(follower.tags, 0);
     assert_eq!(judged.len(), 600);
     let offsets = audio_offsets(&judged);
@@ -324,20 +296,17 @@ fn separate_bases_that_drift_stay_together_without_a_mark() {
 
 #[test]
 fn audio_alone_passes_every_wrap() {
-    for (name, period) in WRAPS {
+    for clock in WRAPS {
+        let name = clock.name;
         let mut camera = Camera::new(2_000);
-        let clock = Clock { period };
-        let start = period - 10 * 90_000;
-        camera.aac_config(clock.stamp(start), [0x11, 0x90]);
+        let start = clock.period - 10 * 90_000;
+        camera.aac_config(clock.stamp(start).0, [0x11, 0x90]);
         for n in 0..940 {
-            camera.aac(clock.stamp(start + n * SOUND), 80);
+            camera.aac(clock.stamp(start + n * SOUND).0, 80);
         }
-        camera.leave();
-        let judged = judge(&camera.tape.segments);
+        let judged = camera.end();
         camera::assert_nothing_is_lost(&camera, &judged);
-        let mut follower = Follower::new();
-        follower.follow(&camera.tape.segments);
-        follower.check();
+        let follower = Follower::of(&camera);
         assert_eq!(follower.tags, 0, "{name}");
         assert!(audio_offsets(&judged).iter().all(|offset| *offset == 0), "{name}");
         let total: i64 = judged.iter().map(|segment| segment.segment.duration.0).sum();

@@ -263,10 +263,13 @@ fn session_publishes_with_ffmpeg() {
         peer.send(COMMAND, 0, &hex(FFMPEG_CONNECT)).unwrap(),
         "connected live/inst  FMLE/3.0 (compatible; Lavf59.27.100)"
     );
-    let head = hex("020000000000040500000000 002625a0 \
-         020000000000050600000000 002625a002 \
-         020000000000040100000000 00004000 \
-         030000000000be1400000000");
+    let (window, chunk) = (limits::ACK_WINDOW_BYTES, limits::CHUNK_BYTES_OUT);
+    let head = hex(&format!(
+        "020000000000040500000000 {window:08x} \
+         020000000000050600000000 {window:08x}02 \
+         020000000000040100000000 {chunk:08x} \
+         030000000000be1400000000"
+    ));
     assert_eq!(peer.out.pending()[..head.len()], head);
     assert_eq!(peer.out.pending().len(), head.len() + 190);
     peer.replies();
@@ -491,20 +494,21 @@ fn session_refuses_play_in_plain_words() {
 #[test]
 fn session_bounds_streams_and_publishes() {
     let mut peer = Peer::connected();
-    for n in 1..=8 {
+    for n in 1..=limits::MESSAGE_STREAMS_MAX {
         peer.calls(0, "createStream", 2.0, &[]);
         let want = format!("_result 2 {n}");
         assert_eq!(peer.replies(), said(&[(0, &want)]));
     }
     peer.calls(0, "createStream", 9.0, &[]);
     assert_eq!(peer.replies(), said(&[(0, FAILED)]));
-    // Stream 0 takes none of the eight places.
+    // Stream 0 takes none of the places.
     assert_ne!(peer.calls(0, "publish", 5.0, &[Arg::S("zero")]), "");
     assert_eq!(peer.calls(0, "closeStream", 0.0, &[]), "unpublish 0");
     peer.replies();
     peer.calls(0, "deleteStream", 0.0, &[Arg::N(3.0)]);
     peer.calls(0, "createStream", 2.0, &[]);
-    assert_eq!(peer.replies(), said(&[(0, "_result 2 9")]));
+    let want = format!("_result 2 {}", limits::MESSAGE_STREAMS_MAX + 1);
+    assert_eq!(peer.replies(), said(&[(0, &want)]));
     for (stream, name) in [(1, "a"), (2, "b"), (4, "c"), (5, "d")] {
         assert_ne!(peer.calls(stream, "publish", 5.0, &[Arg::S(name)]), "");
     }
@@ -512,6 +516,7 @@ fn session_bounds_streams_and_publishes() {
     assert_eq!(peer.replies(), said(&[(6, DENIED)]));
     assert_eq!(peer.calls(77, "publish", 5.0, &[Arg::S("e")]), "");
     assert_eq!(peer.replies(), said(&[(77, DENIED)]));
+    assert_eq!(peer.counted(Counter::RtmpCallsRefused), 3);
 }
 
 #[test]
@@ -621,6 +626,22 @@ fn session_ends_with_full_when_the_peer_calls_and_never_reads() {
 }
 
 #[test]
+fn session_says_what_fits_a_reply_and_no_more() {
+    let refusal = |bytes: usize| {
+        let mut peer = Peer::connected();
+        peer.calls(1, "publish", 5.0, &[Arg::S("key")]);
+        let description = "x".repeat(bytes);
+        peer.session.reject_publish(1, Reason::Denied, &description, &mut peer.out)?;
+        Ok(peer.out.pending().len())
+    };
+    let max = limits::REPLY_BYTES_MAX;
+    let header = 12;
+    let most = max + header - refusal(0).unwrap();
+    assert_eq!(refusal(most), Ok(header + max));
+    assert_eq!(refusal(most + 1), Err(SessionError::Reply { max }));
+}
+
+#[test]
 fn session_refuses_hostile_commands() {
     for payload in [
         vec![],
@@ -682,6 +703,7 @@ fn nginx_http_flv_170_long_name_is_refused() {
     let mut peer = Peer::connected();
     assert_eq!(peer.calls(1, "publish", 5.0, &[Arg::S(&name)]), "");
     assert_eq!(peer.replies(), said(&[(1, BAD_NAME)]));
+    assert_eq!(peer.counted(Counter::RtmpCallsRefused), 1);
     let app = "y".repeat(256);
     let refused = Peer::new().send(COMMAND, 0, &connect(&[("app", &app)]));
     assert!(matches!(refused, Err(SessionError::App(_))));

@@ -24,22 +24,21 @@ mod camera;
 mod ts;
 
 use camera::{
-    AUDIO, Camera, I_SLICE, Judged, PPS, RECOVERY, SPS, VIDEO, adts, assert_nothing_is_lost, judge,
+    AUDIO, Camera, I_SLICE, Judged, LEAD, PPS, RECOVERY, SPS, VIDEO, adts, assert_nothing_is_lost,
+    judge,
 };
 use proptest::prelude::*;
-use rillcast::limits::{COMPOSITION_LEAD_MS, PCR_LEAD_TICKS, TIMELINE_EPOCH};
+use rillcast::limits::{
+    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
+    COMPOSITION_LEAD_MS, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT,
+    PARAMETER_BYTES_MAX, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, STREAM_PROBLEM_BYTES_MAX,
+    TIMELINE_EPOCH, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
+};
 use rillcast::status::Counter;
 use rillcast::time::Ticks;
 
 const AAC: (u16, u8) = (AUDIO, 0x0f);
 const AVC: (u16, u8) = (VIDEO, 0x1b);
-const LEAD: i64 = COMPOSITION_LEAD_MS * 90;
-
-/// Ends the session and judges all that came out.
-fn end(camera: &mut Camera) -> Vec<Judged> {
-    camera.leave();
-    judge(&camera.tape.segments)
-}
 
 fn flags(judged: &[Judged]) -> Vec<bool> {
     judged.iter().map(|segment| segment.segment.discontinuity).collect()
@@ -47,6 +46,11 @@ fn flags(judged: &[Judged]) -> Vec<bool> {
 
 fn durations(judged: &[Judged]) -> Vec<i64> {
     judged.iter().map(Judged::ms).collect()
+}
+
+/// Milliseconds on the wire.
+fn wire(ticks: Ticks) -> u32 {
+    u32::try_from(ticks.0 / 90).unwrap()
 }
 
 /// Times of pictures are those sent, to the tick.
@@ -65,7 +69,7 @@ fn segments_are_cut_at_keyframes_and_lose_nothing() {
     let mut camera = Camera::new(2_000);
     camera.configure(0);
     camera.run(0, 0, 10_000, 25);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(durations(&judged)[..4], [2_000; 4]);
     assert_eq!(durations(&judged)[4], 2_005, "the last one to the end of its audio");
     assert_nothing_is_lost(&camera, &judged);
@@ -89,7 +93,7 @@ fn segment_ends_at_the_keyframe_that_rounding_put_before_the_target() {
         // the sender's clock is a little fast, at 1.999 s.
         camera.frame(n * 33_317 / 1000, n % 60 == 0, 500);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(durations(&judged)[..5], [1_999; 5]);
 }
 
@@ -113,11 +117,151 @@ fn cut_is_foretold_so_that_nobody_waits_for_its_keyframe() {
 }
 
 #[test]
+fn keyframe_before_the_target_ends_the_segment_within_the_slack() {
+    let due = 2_000 - wire(CUT_SLACK_TICKS);
+    for (early, segments) in [(0, 2), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.video_config(0, &SPS, &PPS);
+        camera.idr(0, 0, 500);
+        camera.inter(1_000, 0, 500);
+        camera.idr(due - early, 0, 500);
+        assert_eq!(camera.end().len(), segments, "{early}");
+    }
+}
+
+#[test]
+fn segment_without_keyframes_ends_at_the_limit_of_all() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    for n in 0..1_000 {
+        camera.frame(n * 40, n == 0, 300);
+    }
+    let judged = camera.end();
+    assert_eq!(judged[0].segment.duration, SEGMENT_TICKS_MAX);
+    assert_eq!(camera.count(Counter::SegmentsForced), judged.len() as u64 - 1);
+}
+
+#[test]
+fn single_picture_lasts_a_frame_as_long_as_none_is_known() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    camera.idr(0, 0, 500);
+    assert_eq!(durations(&camera.end()), [FRAME_MS_DEFAULT]);
+}
+
+#[test]
+fn pictures_wait_for_a_first_keyframe_and_no_longer() {
+    let mut camera = Camera::new(2_000);
+    camera.video_config(0, &SPS, &PPS);
+    let patience = wire(FIRST_KEYFRAME_TICKS_MAX);
+    for at in [0, 9_000, patience - 1] {
+        camera.inter(at, 0, 500);
+    }
+    assert_eq!(camera.tape.slots_left, usize::MAX);
+    camera.inter(patience, 0, 500);
+    let judged = camera.end();
+    assert_eq!(camera.count(Counter::MediaBeforeKeyframe), 3);
+    assert!(judged[0].segment.forced);
+    assert_eq!(judged[0].pictures.len(), 1);
+}
+
+#[test]
+fn audio_before_the_first_keyframe_is_held_up_to_its_bound() {
+    for (more, lost) in [(0, 0), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.video_config(0, &SPS, &PPS);
+        // 96 kHz: as many frames last less than the clock is ahead of the picture.
+        camera.aac_config(0, [0x10, 0x10]);
+        let frames = AUDIO_FRAMES_HELD + more;
+        for n in 0..frames as u32 {
+            camera.aac(n * 1024 / 96, 100);
+        }
+        camera.idr(frames as u32 * 1024 / 96, 0, 900);
+        camera.sounds.drain(..lost);
+        let judged = camera.end();
+        assert_eq!(camera.count(Counter::MediaBeforeKeyframe), lost as u64);
+        assert_nothing_is_lost(&camera, &judged);
+    }
+}
+
+#[test]
+fn audio_waits_for_the_picture_after_a_jump_and_no_longer() {
+    for (early, begun) in [(1, false), (0, true)] {
+        let mut camera = Camera::new(2_000);
+        camera.configure(0);
+        camera.run(0, 0, 4_000, 50);
+        camera.aac(1_000_000, 180);
+        let before = camera.tape.slots_left;
+        camera.aac(1_000_000 + wire(AUDIO_HELD_TICKS_MAX) - early, 180);
+        assert_eq!(camera.tape.slots_left < before, begun, "{early}");
+    }
+}
+
+#[test]
+fn audio_ends_a_segment_that_is_due_where_the_picture_is_late() {
+    // The last picture is at 1.96 s and lasts 40 ms; a segment may last 2 s.
+    let late = 1_960 + 40 + wire(VIDEO_LATE_TICKS);
+    for (early, ended) in [(1, 0), (0, 1)] {
+        let mut camera = Camera::new(2_000);
+        camera.configure(0);
+        camera.pipeline.set_limit(Some(Ticks::from_millis(2_000)));
+        for n in 0..50 {
+            camera.frame(n * 40, n == 0, 500);
+        }
+        camera.aac(late - early, 180);
+        assert_eq!(camera.tape.segments.len(), ended, "{early}");
+    }
+}
+
+#[test]
+fn audio_is_alone_where_the_last_picture_is_long_ago() {
+    let starved = 40 + wire(VIDEO_STARVED_TICKS);
+    for (early, tagged) in [(1, false), (0, true)] {
+        let mut camera = Camera::new(500);
+        camera.configure(0);
+        camera.frame(0, true, 500);
+        camera.frame(40, false, 500);
+        camera.aac(0, 180);
+        // Another rate: it waits for a keyframe only while there are pictures.
+        camera.aac(starved - early, 180);
+        camera.aac_config(starved, [0x12, 0x10]);
+        camera.aac(starved + 30, 180);
+        assert_eq!(camera.tape.segments.len(), usize::from(tagged), "{early}");
+    }
+}
+
+#[test]
+fn audio_longer_than_a_pes_packet_is_dropped_and_counted() {
+    for (more, dropped) in [(0, 0), (1, 1), (8, 1), (9, 1)] {
+        let mut camera = Camera::new(2_000);
+        let mut bytes = mp3_frame(1).repeat(2);
+        bytes.resize(AUDIO_PES_BYTES_MAX + more, 0x55);
+        camera.send(false, 0, &[&[0x2f][..], &bytes].concat());
+        camera.send(false, 52, &[&[0x2f][..], &mp3_frame(2)].concat());
+        let judged = camera.end();
+        assert_eq!(camera.count(Counter::MediaTooLarge), dropped, "{more}");
+        let sounds: usize = judged.iter().map(|segment| segment.sounds.len()).sum();
+        assert_eq!(sounds as u64, 2 - dropped, "{more}");
+    }
+}
+
+#[test]
+fn parameters_too_long_to_keep_are_counted() {
+    for (more, malformed) in [(0, 0), (1, 1)] {
+        let mut camera = Camera::new(2_000);
+        let mut sps = [&[0, 0, 0, 1][..], &SPS].concat();
+        sps.resize(PARAMETER_BYTES_MAX + more, 0x55);
+        camera.send(true, 0, &[&[0x17, 0, 0, 0, 0][..], &sps].concat());
+        assert_eq!(camera.count(Counter::MediaMalformed), malformed);
+    }
+}
+
+#[test]
 fn audio_shares_pes_packets_of_at_most_100_ms_with_exact_times() {
     let mut camera = Camera::new(2_000);
     camera.configure(0);
     camera.run(0, 0, 6_000, 25);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     let mut frames = 0i64;
     let mut most = 0;
     for sound in judged.iter().flat_map(|segment| &segment.sounds) {
@@ -140,7 +284,7 @@ fn audio_that_was_lost_leaves_its_gap_even_inside_a_pes_packet() {
         let lost = n / 13;
         camera.aac(n * 1024 / 96 + lost * 60, 180);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     let mut sent = camera.sounds.iter();
     for sound in judged.iter().flat_map(|segment| &segment.sounds) {
@@ -159,7 +303,7 @@ fn program_map_names_video_alone_and_audio_alone() {
     for n in 0..100 {
         camera.frame(n * 40, n % 50 == 0, 500);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert!(judged.iter().all(|segment| segment.tracks() == [AVC]));
     assert_nothing_is_lost(&camera, &judged);
 
@@ -168,7 +312,7 @@ fn program_map_names_video_alone_and_audio_alone() {
     for n in 0..480 {
         camera.aac(n * 1024 / 48, 180);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert!(judged.iter().all(|segment| segment.tracks() == [AAC]));
     assert!(judged.iter().all(|segment| segment.pmt.pcr_pid == AUDIO));
     assert_nothing_is_lost(&camera, &judged);
@@ -179,15 +323,23 @@ fn program_map_names_video_alone_and_audio_alone() {
 
 #[test]
 fn audio_alone_waits_only_a_moment_for_video() {
+    let patience = wire(AUDIO_ALONE_TICKS);
+    for (early, waits) in [(1, true), (0, false)] {
+        let mut camera = Camera::new(2_000);
+        camera.aac_config(0, [0x11, 0x90]);
+        camera.aac(0, 60);
+        camera.aac(patience - early, 60);
+        assert_eq!(camera.tape.slots_left == usize::MAX, waits, "{early}");
+    }
     // 8 kHz: a frame lasts 128 ms, and 64 of them eight seconds.
     let mut camera = Camera::new(2_000);
     camera.aac_config(0, [0x15, 0x88]);
     for n in 0..40 {
         camera.aac(n * 128, 60);
-        let waits = n * 128 < 1_500;
+        let waits = n * 128 < patience;
         assert_eq!(camera.tape.slots_left == usize::MAX, waits, "{n}");
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged).iter().sum::<i64>(), 40 * 128);
 }
@@ -200,7 +352,7 @@ fn late_audio_and_late_video_come_behind_a_tag() {
         camera.frame(n * 40, n % 50 == 0, 500);
     }
     camera.run(0, 4_000, 8_000, 50);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     let tracks: Vec<usize> = judged.iter().map(|segment| segment.tracks().len()).collect();
     assert_eq!(tracks, [1, 1, 2, 2]);
     assert_eq!(flags(&judged), [false, false, true, false]);
@@ -213,7 +365,7 @@ fn late_audio_and_late_video_come_behind_a_tag() {
     }
     camera.video_config(4_010, &SPS, &PPS);
     camera.run(0, 4_040, 8_000, 101);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert!(judged.len() >= 3);
     assert_eq!(judged[0].tracks(), [AAC]);
     assert_eq!(judged.last().unwrap().tracks(), [AVC, AAC]);
@@ -232,7 +384,7 @@ fn late_video_drops_what_cannot_be_decoded_until_its_keyframe() {
     camera.inter(2_010, 0, 300);
     camera.inter(2_050, 0, 300);
     camera.idr(2_090, 0, 900);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(camera.count(Counter::MediaBeforeKeyframe), 2);
     assert_eq!(judged.iter().map(|segment| segment.pictures.len()).sum::<usize>(), 1);
 }
@@ -253,7 +405,7 @@ fn vanished_track_is_no_longer_named_and_that_is_tagged_once() {
                 camera.aac(n * 1024 / 48, 180);
             }
         }
-        let judged = end(&mut camera);
+        let judged = camera.end();
         assert_nothing_is_lost(&camera, &judged);
         let both = judged.iter().take_while(|segment| segment.tracks().len() == 2).count();
         assert_eq!(both, 2);
@@ -278,7 +430,7 @@ fn video_that_comes_back_starts_at_a_keyframe_behind_a_tag() {
     camera.inter(10_060, 0, 400);
     camera.pictures.truncate(sent);
     camera.run(0, 10_080, 14_000, 50);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     let lost = camera.pictures.iter().filter(|sent| (10_061..12_000).contains(&sent.at)).count();
     assert_eq!(camera.count(Counter::MediaBeforeKeyframe), 2 + lost as u64);
     camera.pictures.retain(|sent| !(10_061..12_000).contains(&sent.at));
@@ -295,7 +447,7 @@ fn clock_is_never_100_ms_away_at_1_picture_a_second_or_8_khz() {
     for n in 0..20 {
         camera.frame(n * 1_000, n % 4 == 0, 3_000);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert!(judged.iter().all(|segment| segment.pcrs.len() >= 30));
 
@@ -309,7 +461,7 @@ fn clock_is_never_100_ms_away_at_1_picture_a_second_or_8_khz() {
             frame += 1;
         }
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged)[..4], [4_000; 4]);
 }
@@ -320,7 +472,7 @@ fn segment_is_cut_at_the_limit_when_no_keyframe_comes() {
     camera.configure(0);
     camera.pipeline.set_limit(Some(Ticks::from_millis(2_499)));
     camera.run(0, 0, 10_000, 1_000);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert!(durations(&judged).iter().all(|ms| *ms <= 2_499), "{:?}", durations(&judged));
     assert!((10_000..10_022).contains(&durations(&judged).iter().sum::<i64>()));
@@ -335,7 +487,7 @@ fn full_slot_is_cut_early_and_loses_nothing() {
     let mut camera = Camera::with(2_000, 48 << 10, 1 << 20);
     camera.configure(0);
     camera.run(0, 0, 6_000, 50);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert!(judged.len() > 3);
     assert!((6_000..6_022).contains(&durations(&judged).iter().sum::<i64>()));
@@ -352,7 +504,7 @@ fn picture_larger_than_a_slot_is_dropped_and_cuts_nothing() {
     let lost = camera.pictures.pop();
     assert!(lost.is_some());
     camera.run(0, 2_040, 4_000, 51);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(camera.count(Counter::MediaTooLarge), 1);
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged)[0], 2_040);
@@ -366,7 +518,7 @@ fn missing_slots_leave_a_hole_behind_a_tag_and_go_on_at_a_keyframe() {
     camera.run(0, 0, 4_000, 25);
     camera.tape.slots_left = usize::MAX;
     camera.run(0, 4_000, 6_000, 25);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(flags(&judged), [false, false, true, false]);
     assert!(judged.iter().all(|segment| segment.segment.independent));
     assert_eq!(judged[2].segment.start.0 - judged[0].segment.start.0, 4_000 * 90);
@@ -386,7 +538,7 @@ fn parameters_that_change_begin_a_segment_behind_a_tag_and_repeats_do_nothing() 
     camera.run(0, 5_000, 7_000, 25);
     camera.video_config(7_000, &other, &PPS);
     camera.run(0, 7_000, 11_000, 25);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged)[..5], [2_000, 2_000, 2_000, 1_000, 2_000]);
     assert_eq!(flags(&judged), [false, false, false, false, true, false]);
@@ -403,7 +555,7 @@ fn parameters_that_change_in_band_begin_a_segment_behind_a_tag() {
     let idr = camera.nal(0x65, 700);
     camera.access_unit(3_000, 0, &[&other, &PPS, &idr]);
     camera.run(0, 3_040, 6_000, 25);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(flags(&judged), [false, false, true, false]);
     assert_eq!(durations(&judged), [2_000, 1_000, 2_000, 1_000]);
@@ -422,7 +574,7 @@ fn pending_change_keeps_its_tag_for_the_keyframe_when_a_slot_is_full_before_it()
     for n in 50..150 {
         camera.frame(n * 40, n % 100 == 0, 900);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     let tagged: Vec<_> = judged.iter().filter(|segment| segment.segment.discontinuity).collect();
     assert_eq!(tagged.len(), 1);
@@ -439,7 +591,7 @@ fn parameter_sets_in_a_message_of_their_own_are_taken() {
         camera.run(0, at, at + 2_000, 50);
         camera.sounds.clear();
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged), [2_000, 2_000]);
     assert_eq!(camera.pipeline.size().map(|size| size.width), None, "left");
@@ -461,7 +613,7 @@ fn audio_of_another_kind_waits_for_the_keyframe_and_comes_behind_a_tag() {
             frame += 1;
         }
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(flags(&judged), [false, false, true, false]);
     assert_eq!(durations(&judged)[..3], [2_000, 2_000, 2_000]);
@@ -483,7 +635,7 @@ fn audio_alone_that_changes_its_kind_is_cut_there() {
         camera.send(false, at, &[&[0x2f][..], &frame].concat());
         at += 26;
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(flags(&judged), [false, false, true, false]);
     let kinds: Vec<_> = judged.iter().map(|segment| segment.tracks()[0].1).collect();
     assert_eq!(kinds, [0x0f, 0x0f, 0x03, 0x03]);
@@ -519,7 +671,7 @@ fn mp3_goes_through_whole_in_groups_and_in_halves() {
             frames += if way == 2 { 3 } else { 1 + u32::from(way == 3 && frames == 0) };
             sent = to;
         }
-        let judged = end(&mut camera);
+        let judged = camera.end();
         let sounds: Vec<_> = judged.iter().flat_map(|segment| &segment.sounds).collect();
         let out: Vec<u8> = sounds.iter().flat_map(|sound| sound.data.clone()).collect();
         assert!(out == stream, "way {way}");
@@ -560,7 +712,7 @@ fn adts_in_a_message_is_not_doubled() {
             camera.sounds.push(camera::Sent { at: 0, cts: 0, parts: vec![frame] });
         }
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     let total: i64 = judged.iter().map(|segment| segment.segment.duration.0).sum();
     assert_eq!(total, 200 * 1_920);
@@ -575,7 +727,7 @@ fn pictures_out_of_order_and_before_their_time_keep_theirs() {
         let nal = camera.nal(if n % 50 == 0 { 0x65 } else { 0x41 }, 600);
         camera.access_unit(n * 40, cts, &[&nal]);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_times(&camera, &judged);
     assert_eq!(durations(&judged), [2_000, 2_000, 2_000]);
@@ -586,7 +738,7 @@ fn last_segment_is_written_when_the_publisher_leaves_with_its_own_duration() {
     let mut camera = Camera::new(2_000);
     camera.configure(0);
     camera.run(0, 0, 3_200, 50);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_eq!(judged.len(), 2);
     assert_eq!(durations(&judged)[0], 2_000);
     assert!((1_200..=1_222).contains(&durations(&judged)[1]), "{:?}", durations(&judged));
@@ -626,7 +778,7 @@ fn audio_before_the_first_keyframe_is_kept_from_the_clock_on() {
     for at in (1_000..4_000).step_by(40) {
         camera.frame(at, at == 1_000 || at == 3_000, 800);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     // What would be late when it arrives is not sent: more than the clock's lead and the lead of
     // presentation before the picture.
     let early = 1_000 - (PCR_LEAD_TICKS.0 / 90 + COMPOSITION_LEAD_MS) as u32;
@@ -659,7 +811,7 @@ fn streams_without_idr_are_cut_where_they_say_and_not_called_independent() {
                 camera.access_unit(n * 40, 0, &[&nal]);
             }
         }
-        let judged = end(&mut camera);
+        let judged = camera.end();
         assert_nothing_is_lost(&camera, &judged);
         assert_eq!(durations(&judged), [2_000; 4]);
         for segment in &judged {
@@ -681,7 +833,7 @@ fn start_codes_instead_of_lengths_come_out_the_same() {
         let data = [&before, &nal[..]].concat();
         camera.picture_data(n * 40, 0, &data, &[&nal]);
     }
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_times(&camera, &judged);
     assert_eq!(flags(&judged), [false, false]);
@@ -705,7 +857,7 @@ fn time_that_jumps_ends_the_segment_and_nothing_is_lost() {
                 frame += 1;
             }
         }
-        let judged = end(&mut camera);
+        let judged = camera.end();
         assert_nothing_is_lost(&camera, &judged);
         assert_eq!(flags(&judged).iter().filter(|tag| **tag).count(), 1, "{:?}", flags(&judged));
         assert_eq!(camera.count(Counter::MediaJumps), 1);
@@ -728,9 +880,25 @@ fn codecs_that_cannot_be_carried_are_named_once_and_the_rest_goes_on() {
     assert_eq!(camera.count(Counter::MediaUnsupported), 100);
     camera.send(true, 4_000, &[0x12, 0, 0]);
     assert_eq!(camera.pipeline.problem(), problem, "once");
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(camera.pipeline.problem(), "");
+}
+
+#[test]
+fn every_codec_is_named_within_the_room_of_a_problem() {
+    for first in 0..=u8::MAX {
+        for payload in [&[first, 0, 0][..], &[first, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]] {
+            for video in [true, false] {
+                let mut camera = Camera::new(2_000);
+                camera.send(video, 0, payload);
+                let problem = camera.pipeline.problem();
+                // The longest ends as the shortest do.
+                assert!(problem.is_empty() || problem.contains(": set the camera to "));
+                assert!(problem.len() < STREAM_PROBLEM_BYTES_MAX, "{problem}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -739,7 +907,7 @@ fn video_gap_does_not_stretch_the_picture_after_it() {
     camera.configure(0);
     camera.run(0, 0, 1_000, 100);
     camera.inter(9_000, 0, 500);
-    let judged = end(&mut camera);
+    let judged = camera.end();
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(durations(&judged).iter().sum::<i64>(), 9_040);
 }

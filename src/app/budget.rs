@@ -7,12 +7,11 @@
 use core::fmt;
 
 use crate::config::settings::Config;
-use crate::limits::REFUSAL_PLACES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
-use crate::storage::widen;
+use crate::storage::{narrow, widen};
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 8;
+const LINES: usize = 9;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -58,7 +57,8 @@ impl Budget {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let streams = u64::from(config.limits_streams);
-        let places = u64::from(config.limits_publishers) + widen(REFUSAL_PLACES);
+        let places = widen(Ingest::places(narrow(config.limits_publishers)));
+        let players = u64::from(config.limits_players);
         let viewers = u64::from(config.limits_viewers);
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
@@ -72,6 +72,7 @@ impl Budget {
                 line("stream: playlist", streams, widen(Store::PLAYLIST_BYTES)),
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
+                line("player: place", players, widen(Ingest::PLAYER_BYTES)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },

@@ -16,6 +16,7 @@ use crate::config::document::{self, DocumentError};
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
 use crate::limits::{SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
+use crate::storage::widen;
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -321,7 +322,7 @@ impl Given {
 
 /// The file's text, read no further than one byte past what a settings file may have.
 fn read_settings(path: &Path) -> Result<String, CliError> {
-    let limit = u64::try_from(SETTINGS_TEXT_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let limit = widen(SETTINGS_TEXT_BYTES_MAX) + 1;
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(limit).read_to_string(&mut text))
@@ -398,6 +399,13 @@ mod tests {
         assert!(parse(&format!("serve --config {path}")).is_err());
         let line = format!("serve --config {path} --set hls.window_segments=15");
         assert!(parse(&line).is_ok());
+    }
+
+    #[test]
+    fn testcard_is_made_for_a_day_and_no_longer() {
+        let seconds = |seconds: u32| parse(&format!("testcard a.flv --seconds {seconds}"));
+        assert!(seconds(TESTCARD_SECONDS_MAX).is_ok());
+        assert!(seconds(TESTCARD_SECONDS_MAX + 1).is_err());
     }
 
     #[test]

@@ -20,12 +20,14 @@ use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::status::Status;
+use crate::storage::narrow;
 use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
 use crate::sys::signals::{Asked, Signals};
 use core::cell::RefCell;
 use core::net::SocketAddr;
+use core::time::Duration;
 use simple_logger::SimpleLogger;
 use std::io;
 use std::net::TcpListener;
@@ -105,12 +107,16 @@ impl Server {
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
         allow_descriptors(config);
-        let publishers = usize::try_from(config.limits_publishers).unwrap_or(usize::MAX);
-        let viewers = usize::try_from(config.limits_viewers).unwrap_or(usize::MAX);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
-        let settings = HttpSettings::standard(viewers, rtmp_port);
+        let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
-        let ingest = Ingest::new(publishers, Rc::clone(&streams), status, Deadlines::STANDARD);
+        let publishers = narrow(config.limits_publishers);
+        let players = narrow(config.limits_players);
+        let deadlines = Deadlines {
+            play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
+            ..Deadlines::STANDARD
+        };
+        let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines);
         Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
     }
 
@@ -177,11 +183,18 @@ impl Server {
     }
 }
 
+/// Descriptors that all connections and slots take, and what is beside them.
+fn descriptors_needed(config: &Config) -> u64 {
+    let connections = u64::from(config.limits_viewers)
+        + u64::from(config.limits_publishers)
+        + u64::from(config.limits_players);
+    let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
+    connections + slots + DESCRIPTORS_SPARE
+}
+
 /// Makes sure that every connection and slot can have its descriptor, or says which cannot.
 fn allow_descriptors(config: &Config) {
-    let connections = u64::from(config.limits_viewers) + u64::from(config.limits_publishers);
-    let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
-    let need = connections + slots + DESCRIPTORS_SPARE;
+    let need = descriptors_needed(config);
     match descriptors::allow(need) {
         Ok(may) if may < need => log::warn!(
             "descriptors are few may={may} need={need} cure=\"raise the limit of open files, or \
@@ -224,4 +237,25 @@ fn announce(rtmp: &SocketAddr, web: &SocketAddr, testcard: bool) {
 fn clock_ms() -> u32 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_millis() % 86_400_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Draft;
+
+    #[test]
+    fn task_that_ended_pauses_before_it_starts_again() {
+        let reactor = Reactor::new().unwrap();
+        let tasks = Rc::clone(&reactor);
+        let start = clock::now();
+        reactor.run(async move { restart("test", Ok(()), &tasks).await }).unwrap();
+        assert!(clock::now().since(start) >= RESTART_PAUSE);
+    }
+
+    #[test]
+    fn every_connection_and_slot_has_its_descriptor() {
+        let config = Draft::new().check().unwrap();
+        assert_eq!(descriptors_needed(&config), 256 + 8 + 4 * 15 + DESCRIPTORS_SPARE);
+    }
 }

@@ -53,6 +53,10 @@ settings! {
     /// Address and port on which cameras publish by RTMP.
     rtmp_listen: SocketAddr = "rtmp.listen", Address,
         any_address(1935), Restart;
+    /// How long an RTMP player waits for a stream that is not there; 0 refuses it at once.
+    rtmp_play_wait_s: u32 = "rtmp.play_wait_s",
+        Number { min: 0, max: limits::PLAY_WAIT_S_MAX, unit: "s" },
+        10, Restart;
     /// Address and port on which players and browsers are answered.
     http_listen: SocketAddr = "http.listen", Address,
         any_address(8080), Restart;
@@ -75,10 +79,14 @@ settings! {
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
         4, Restart;
-    /// RTMP connections at once.
+    /// RTMP connections that publish, or have not said yet what they want, at once.
     limits_publishers: u32 = "limits.publishers",
         Number { min: 1, max: limits::PUBLISHERS_MAX, unit: "" },
         8, Restart;
+    /// RTMP connections that play at once.
+    limits_players: u32 = "limits.players",
+        Number { min: 0, max: limits::PLAYERS_MAX, unit: "" },
+        64, Restart;
     /// HTTP connections at once.
     limits_viewers: u32 = "limits.viewers",
         Number { min: 1, max: limits::VIEWERS_MAX, unit: "" },
@@ -478,7 +486,7 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.rtmp_listen.to_string(), "0.0.0.0:1935");
         assert_eq!(config.hls_segment_ms, 2000);
-        assert_eq!(config.slots_per_stream(), 15);
+        assert_eq!(config.slots_per_stream(), 2 * 6 + 1 + limits::SLOTS_SPARE);
         assert_eq!(config.slots_bytes(), 4 * 15 * (3 << 20));
         for setting in TABLE {
             let default = setting.default_value();
@@ -501,6 +509,25 @@ mod tests {
                 let changed = row.value(&draft.0) != row.default_value();
                 assert_eq!(changed, row.key == setting.key, "{other} {}", row.key);
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_taken_up_to_their_bounds_and_no_further() {
+        for (key, min, max) in [
+            ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
+            ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
+            ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
+            ("limits.streams", 1, limits::STREAMS_MAX),
+            ("limits.publishers", 1, limits::PUBLISHERS_MAX),
+            ("limits.viewers", 1, limits::VIEWERS_MAX),
+            ("limits.ring_bytes", limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),
+            ("limits.slot_bytes", limits::SLOT_BYTES_MIN, limits::SLOT_BYTES_MAX),
+        ] {
+            let taken = |value: i64| Draft::new().set(key, &value.to_string()).is_ok();
+            let (min, max) = (i64::from(min), i64::from(max));
+            assert!(taken(min) && taken(max), "{key}");
+            assert!(!taken(min - 1) && !taken(max + 1), "{key}");
         }
     }
 
@@ -620,6 +647,23 @@ mod tests {
         let line = config(&most).unwrap_err();
         let start = "limits.streams is 32: their rings and slots take 248GiB, allowed is";
         assert!(line.starts_with(start), "{line}");
+    }
+
+    #[test]
+    fn memory_of_all_streams_is_taken_up_to_its_bound() {
+        // A ring and 31 slots at their largest are 2 GiB a stream.
+        let window = |segments: u32| {
+            let streams = limits::MEDIA_BYTES_MAX >> 31;
+            config(&[
+                &format!("limits.streams={streams}"),
+                &format!("limits.slot_bytes={}", limits::SLOT_BYTES_MAX),
+                &format!("limits.ring_bytes={}", limits::RING_BYTES_MAX),
+                &format!("hls.window_segments={segments}"),
+            ])
+        };
+        let most = window(14).unwrap();
+        assert_eq!(most.rings_bytes() + most.slots_bytes(), limits::MEDIA_BYTES_MAX);
+        assert!(window(15).is_err());
     }
 
     #[test]

@@ -421,8 +421,25 @@ mod tests {
         let (mut unit, mut sets) = (AccessUnit::new(), configured());
         let none = data(&[&[0x06, 5, 1, 0, 0x80]]);
         assert_eq!(unit.gather(&none, &mut sets), Err(UnitError::NoSlice { bytes: 9 }));
+        let most = data(&vec![&[0x41, 0x9a][..]; NAL_UNITS_MAX]);
+        assert_eq!(unit.gather(&most, &mut sets), Ok(()));
         let many = data(&vec![&[0x41, 0x9a][..]; NAL_UNITS_MAX + 1]);
         let refused = Err(UnitError::TooManyUnits { max: NAL_UNITS_MAX });
         assert_eq!(unit.gather(&many, &mut sets), refused);
+    }
+
+    #[test]
+    fn annexb_keeps_parameter_sets_up_to_their_room() {
+        let max = PARAMETER_BYTES_MAX;
+        let record = |bytes: usize| {
+            let set = [&START_CODE[..], &[0x67]].concat();
+            [&set[..], &vec![0x55; bytes - set.len()]].concat()
+        };
+        let mut sets = ParameterSets::new();
+        assert_eq!(sets.set_annexb(&record(max)), Ok(true));
+        assert_eq!(sets.sps().unwrap().len(), max - START_CODE.len());
+        let refused = Err(UnitError::ParameterSets { max });
+        assert_eq!(sets.set_annexb(&record(max + 1)), refused);
+        assert!(sets.is_empty());
     }
 }

@@ -436,6 +436,19 @@ mod tests {
     }
 
     #[test]
+    fn mux_carries_the_clock_where_its_next_is_due() {
+        let (mut mux, mut sink) = (Mux::new(), Narrow::new());
+        let at = Ticks(90_000);
+        let slices = [&[1u8; 10][..]].into_iter();
+        mux.pes(&head(Track::Video, mux.clock_at(at)), 10, slices, &mut sink);
+        let due = at.plus(PCR_INTERVAL_TICKS_MAX);
+        mux.advance_clock(Track::Video, due, &mut sink);
+        assert_eq!(sink.packets.len(), 1);
+        mux.advance_clock(Track::Video, due.plus(Ticks(1)), &mut sink);
+        assert_eq!(sink.packets.len(), 2);
+    }
+
+    #[test]
     fn mux_counts_discarded_tables_back() {
         let pmt = Pmt { pcr_pid: 0x100, version: 0, program_descriptors: &[], streams: &[] };
         let (mut mux, mut sink) = (Mux::new(), Narrow::new());

@@ -529,7 +529,7 @@ fn cut_limit(target_s: u32) -> Ticks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::PLAYLIST_BYTES_MAX;
+    use crate::limits::{PLAYLIST_BYTES_MAX, PLAYLIST_LINE_BYTES_MAX};
     use proptest::prelude::*;
 
     const SECOND: u64 = 1_000_000;
@@ -631,11 +631,12 @@ mod tests {
     fn r9_segment_over_the_limit_is_listed_at_the_limit_and_counted() {
         let status = Status::new();
         let (mut p, now) = steady(config(), 1);
-        let _ = p.closed(at(now + 7), segment(6_499));
+        let most = 6_000 + TARGET_EXCESS_MS_MAX;
+        let _ = p.closed(at(now + 7), segment(most));
         assert!(text(&p).contains("#EXTINF:6.499000,"));
         p.report(&status);
         assert_eq!(status.get(Counter::SegmentsOverlong), 0);
-        let _ = p.closed(at(now + 14), segment(6_500));
+        let _ = p.closed(at(now + 14), segment(most + 1));
         assert_eq!(text(&p).matches("#EXTINF:6.499000,").count(), 2);
         p.report(&status);
         assert_eq!(status.get(Counter::SegmentsOverlong), 1);
@@ -675,6 +676,30 @@ mod tests {
         assert_eq!(p.listed().count(), 7);
         p.report(&status);
         assert_eq!(status.get(Counter::WindowCut), 23);
+    }
+
+    #[test]
+    fn r34_window_is_reached_over_several_versions() {
+        let mut p = Playlist::new(PlaylistConfig { window_segments: 3, ..config() });
+        let _ = p.closed(at(0), segment(6_000));
+        for i in 1..=30 {
+            let _ = p.closed(at(3 * i), segment(600));
+        }
+        // Three targets in long segments: from now on the short ones may all leave.
+        let retired: Vec<_, 8> =
+            (1..8).map(|i| p.closed(at(90 + 6 * i), segment(6_000)).retired.len()).collect();
+        assert!(retired.contains(&RETIRED_PER_UPDATE_MAX), "{retired:?}");
+        assert_eq!(p.listed().count(), 3);
+    }
+
+    #[test]
+    fn window_is_moved_to_its_bound() {
+        let listed = |window_segments| {
+            let wide = PlaylistConfig { window_segments, ..config() };
+            steady(wide, 100).0.listed().count()
+        };
+        assert_eq!(listed(WINDOW_MAX), WINDOW_MAX);
+        assert_eq!(listed(WINDOW_MAX + 1), WINDOW_MAX);
     }
 
     #[test]
@@ -727,10 +752,11 @@ mod tests {
     fn r37_burst_is_published_early_and_counted() {
         let status = Status::new();
         let (mut p, now) = steady(config(), 1);
-        assert!(!p.closed(at(now), segment(6_000)).updated);
-        assert!(!p.closed(at(now), segment(6_000)).updated);
+        for _ in 0..PENDING_SEGMENTS_MAX {
+            assert!(!p.closed(at(now), segment(6_000)).updated);
+        }
         assert!(p.closed(at(now), segment(6_000)).updated);
-        assert_eq!(p.listed().count(), 4);
+        assert_eq!(p.listed().count(), 1 + PENDING_SEGMENTS_MAX + 1);
         p.report(&status);
         assert_eq!(status.get(Counter::UpdatesEarly), 1);
     }
@@ -811,6 +837,18 @@ mod tests {
              #EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:6.006000,\n00000001-0.ts\n\
              #EXT-X-DISCONTINUITY\n#EXTINF:9.500000,\n00000001-1.ts\n#EXT-X-ENDLIST\n"
         );
+    }
+
+    #[test]
+    fn longest_lines_of_a_segment_fit_their_bound() {
+        let mut vod = VodPlaylist { sequence: u64::MAX - 1, ..VodPlaylist::new() };
+        let longest =
+            Closed { duration: Ticks(1 << 53), discontinuity: true, independent: true, slot: 0 };
+        let mut lines = [0; PLAYLIST_LINE_BYTES_MAX];
+        let mut w = Writer::new(&mut lines);
+        vod.segment(&mut w, u32::MAX, &longest).unwrap();
+        let text = core::str::from_utf8(w.written()).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
     }
 
     /// One version as a player reads it; shares nothing with the code under test.

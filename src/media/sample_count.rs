@@ -161,6 +161,30 @@ mod tests {
     }
 
     #[test]
+    fn sample_count_is_corrected_when_the_wire_is_too_far_ahead() {
+        let drift = AUDIO_DRIFT_MS_MAX * TICKS_PER_MS;
+        for (ahead, corrected) in [(drift, false), (drift + 1, true)] {
+            let mut count = SampleCount::new(0);
+            count.settle(0, true, 48_000);
+            assert_eq!(count.settle(ahead, false, 48_000), corrected, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn sample_count_is_corrected_when_the_wire_stays_too_far_behind() {
+        let drift = AUDIO_DRIFT_MS_MAX * TICKS_PER_MS;
+        for (behind, corrected) in [(drift, false), (drift + 1, true)] {
+            let mut count = SampleCount::new(0);
+            count.settle(0, true, 1_000);
+            for _ in 0..AUDIO_BEHIND_MS_MAX {
+                assert!(!count.settle(count.now() - behind, false, 1_000));
+                count.add(1);
+            }
+            assert_eq!(count.settle(count.now() - behind, false, 1_000), corrected, "{behind}");
+        }
+    }
+
+    #[test]
     fn skew_holds_still_until_it_has_a_target_and_then_moves_slowly() {
         let mut skew = Skew::new();
         for _ in 0..=Skew::SETTLED {

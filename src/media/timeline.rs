@@ -540,8 +540,10 @@ mod tests {
 
     #[test]
     fn video_jumps_at_more_than_10_s_ahead_or_1_s_behind() {
+        const AHEAD: i64 = TIME_GAP_MS_MAX;
+        const BACK: i64 = TIME_REGRESS_MS_MAX;
         let cases: [(i64, bool); 4] =
-            [(10_000, false), (10_001, true), (-999, false), (-1_001, true)];
+            [(AHEAD, false), (AHEAD + 1, true), (-BACK, false), (-BACK - 1, true)];
         for (ms, jump) in cases {
             let mut t = Timeline::new(Ticks(0));
             t.video(Millis(50_000), 0);
@@ -561,10 +563,12 @@ mod tests {
             let v = t.video(Millis(at), cts);
             v.pts.0 - v.dts.0 - LEAD
         };
-        assert_eq!(pts_after(0, 10_000), 900_000);
-        assert_eq!(pts_after(40, 10_001), 0);
-        assert_eq!(pts_after(80, -200), -18_000);
-        assert_eq!(pts_after(120, -1_001), 0);
+        let bound = |ms: i64| i32::try_from(ms).unwrap();
+        let (least, most) = (bound(COMPOSITION_MS_MIN), bound(COMPOSITION_MS_MAX));
+        assert_eq!(pts_after(0, most), COMPOSITION_MS_MAX * TICKS_PER_MS);
+        assert_eq!(pts_after(40, most + 1), 0);
+        assert_eq!(pts_after(80, least), COMPOSITION_MS_MIN * TICKS_PER_MS);
+        assert_eq!(pts_after(120, least - 1), 0);
         assert_eq!(pts_after(160, i32::MIN), 0);
         assert_eq!(pts_after(200, i32::MAX), 0);
         assert_eq!(t.counts().composition_refused, 4);
@@ -707,6 +711,29 @@ mod tests {
     }
 
     #[test]
+    fn tracks_share_a_clock_unless_they_are_too_far_apart() {
+        for (apart, shared) in [(TRACKS_APART_MS_MAX, true), (TRACKS_APART_MS_MAX + 1, false)] {
+            let mut t = Timeline::new(Ticks(0));
+            let v = t.video(Millis(50_000), 0);
+            let a = t.audio(Millis(50_000 + u32::try_from(apart).unwrap()), AAC, HZ);
+            let placed = if shared { apart * TICKS_PER_MS } else { 0 };
+            assert_eq!(a.pts.0 - v.pts.0, placed, "{apart}");
+        }
+    }
+
+    #[test]
+    fn audio_before_video_is_placed_there_up_to_its_bound() {
+        for (early, moved) in [(AUDIO_EARLY_MS, 0), (AUDIO_EARLY_MS + 1, 1)] {
+            let mut t = Timeline::new(Ticks(0));
+            t.video(Millis(50_000), 0);
+            let a = t.audio(Millis(50_000 - u32::try_from(early).unwrap()), AAC, HZ);
+            assert_eq!(a.pts.0 - LEAD, -AUDIO_EARLY_MS * TICKS_PER_MS);
+            let v = t.video(Millis(50_040), 0);
+            assert_eq!(v.dts.0, (40 + moved) * TICKS_PER_MS, "video moves with it");
+        }
+    }
+
+    #[test]
     fn separate_clocks_are_aligned_on_arrival_and_jump_together() {
         let mut t = Timeline::new(Ticks(0));
         let audio_base = 3_000_000_000u32;
@@ -766,7 +793,8 @@ mod tests {
 
     #[test]
     fn track_that_jumps_long_after_the_other_has_its_own_discontinuity() {
-        for (wait, jumps) in [(4_000, 1), (6_000, 2)] {
+        let most = u32::try_from(JUMP_FOLLOW_MS_MAX).unwrap() + 20;
+        for (wait, jumps) in [(most, 1), (most + 20, 2)] {
             let mut t = Timeline::new(Ticks(0));
             run(&mut t, 0, 1_000);
             for ms in (0..wait).step_by(20) {

@@ -13,7 +13,7 @@ use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
-use crate::storage::{FrameRing, Place, RingError};
+use crate::storage::{FrameRing, Place, RingError, narrow, widen};
 use crate::time::Ticks;
 use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
 use crate::wire::ts::packet::PACKET_BYTES;
@@ -104,8 +104,7 @@ pub fn segment_file(
 ) -> Result<Report, FileFault> {
     // A file comes in blocks, and audio that waits lies in the one before: whatever is set for
     // live streams, a few must fit.
-    let whole = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
-    let whole = whole.max(4 * FILE_READ_BYTES);
+    let whole = narrow(config.limits_ring_bytes).max(4 * FILE_READ_BYTES);
     let status = Status::new();
     if whole > FILE_RING_BYTES {
         let ring = FrameRing::new(FILE_RING_BYTES, 1);
@@ -197,7 +196,7 @@ impl Tags {
     fn header(&mut self, input: &Path) -> Result<(), FileFault> {
         self.want(usize::from(FileHeader::BYTES), input)?;
         let header = FileHeader::parse(self.rest())?;
-        let skip = usize::try_from(header.data_offset).unwrap_or(usize::MAX);
+        let skip = narrow(header.data_offset);
         let skip = skip.saturating_add(TRAILER_BYTES);
         if self.want(skip, input)? < skip {
             return Err(FileFault::Truncated { at: 0, need: skip, have: self.rest().len() });
@@ -208,7 +207,7 @@ impl Tags {
 
     /// The next tag and the place of its body; `None` at the end of the file.
     fn next(&mut self, input: &Path) -> Result<Option<(TagHeader, Place)>, FileFault> {
-        let header_bytes = usize::try_from(TagHeader::BYTES).unwrap_or(usize::MAX);
+        let header_bytes = narrow(TagHeader::BYTES);
         let at = self.position;
         let have = self.want(header_bytes, input)?;
         if have == 0 {
@@ -216,7 +215,7 @@ impl Tags {
         }
         let truncated = |need| move |have| FileFault::Truncated { at, need, have };
         let tag = TagHeader::parse(self.rest()).map_err(|_| truncated(header_bytes)(have))?;
-        let body = usize::try_from(tag.length).unwrap_or(usize::MAX);
+        let body = narrow(tag.length);
         let need = header_bytes + body;
         let have = self.want(need + TRAILER_BYTES, input)?;
         if have < need {
@@ -235,7 +234,7 @@ impl Tags {
 
     fn consume(&mut self, bytes: usize) {
         self.at += bytes;
-        self.position += u64::try_from(bytes).unwrap_or(0);
+        self.position += widen(bytes);
         debug_assert!(self.at <= self.filled);
     }
 
@@ -393,7 +392,7 @@ impl Sink for FileSink {
             return;
         }
         self.attempt(|sink| {
-            let offset = u64::try_from(at * PACKET_BYTES).map_err(io::Error::other)?;
+            let offset = widen(at * PACKET_BYTES);
             sink.file.as_ref().map_or(Ok(()), |file| file.write_all_at(packet, offset))
         });
     }
@@ -425,5 +424,80 @@ impl Sink for FileSink {
             sink.lines.extend_from_slice(w.written());
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Draft;
+
+    /// An FLV file with one script tag of `bytes`.
+    fn file(folder: &Path, bytes: usize) -> PathBuf {
+        let length = u32::try_from(bytes).unwrap();
+        let path = folder.join("in.flv");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"FLV\x01\x05\0\0\0\x09\0\0\0\0\x12").unwrap();
+        file.write_all(&length.to_be_bytes()[1..]).unwrap();
+        file.write_all(&vec![0; 7 + bytes]).unwrap();
+        file.write_all(&(length + 11).to_be_bytes()).unwrap();
+        path
+    }
+
+    #[test]
+    fn tag_is_read_into_a_block_or_one_of_its_own_up_to_half_a_ring() {
+        let folder = tempfile::tempdir().unwrap();
+        let around = 11 + TRAILER_BYTES;
+        let read = |bytes: usize| {
+            let path = file(folder.path(), bytes);
+            let ring = FrameRing::new(FILE_RING_BYTES, 1);
+            let mut tags = Tags::new(File::open(&path).unwrap(), ring);
+            tags.header(&path).unwrap();
+            tags.next(&path).map(|tag| (tag.unwrap().1.len(), tags.block.len()))
+        };
+        let (block, most) = (FILE_READ_BYTES, FILE_RING_BYTES / 2);
+        for (bytes, in_block) in [(100, block), (block, block + around), (most - around, most)] {
+            assert_eq!(read(bytes).unwrap(), (bytes, in_block));
+        }
+        assert!(matches!(read(most - around + 1), Err(FileFault::TooLong { .. })));
+    }
+
+    #[test]
+    fn tag_too_long_for_the_small_ring_is_read_with_the_large_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), FILE_RING_BYTES);
+        let config = Draft::new().check().unwrap();
+        let outcome = segment_file(&path, folder.path(), &config, 7, |_, _| {});
+        assert!(matches!(outcome, Err(FileFault::Nothing { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn packets_are_collected_before_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = FileSink::new(folder.path(), 7);
+        sink.begin().unwrap();
+        for n in 0..=FILE_WRITE_PACKETS {
+            sink.room()[0] = [n.to_le_bytes()[0]; PACKET_BYTES];
+            let bytes = fs::metadata(folder.path().join("00000007-0.ts")).unwrap().len();
+            let written = if n < FILE_WRITE_PACKETS { 0 } else { FILE_WRITE_PACKETS };
+            assert_eq!(bytes, u64::try_from(written * PACKET_BYTES).unwrap());
+            sink.wrote(1);
+        }
+        sink.rewrite(1, &[0xaa; PACKET_BYTES]);
+        sink.rewrite(FILE_WRITE_PACKETS, &[0xbb; PACKET_BYTES]);
+        sink.finish(&Segment {
+            start: Ticks::ZERO,
+            duration: Ticks(1),
+            bytes: sink.written(),
+            discontinuity: false,
+            independent: true,
+            forced: false,
+        });
+        let bytes = fs::read(folder.path().join("00000007-0.ts")).unwrap();
+        let (packets, _) = bytes.as_chunks::<PACKET_BYTES>();
+        assert_eq!(packets.len(), FILE_WRITE_PACKETS + 1);
+        for (n, byte) in [(0, 0), (1, 0xaa), (2, 2), (FILE_WRITE_PACKETS, 0xbb)] {
+            assert_eq!(packets[n], [byte; PACKET_BYTES]);
+        }
     }
 }

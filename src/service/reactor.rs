@@ -10,9 +10,10 @@
 
 use crate::limits::TASKS_PER_TURN;
 use crate::service::clock;
+use crate::storage::widen;
 use crate::sys::poll::{Interest, Poller};
 use crate::time::Instant;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -35,8 +36,37 @@ pub struct Reactor {
 struct Slot {
     used: bool,
     armed: Interest,
-    ready: bool,
+    ready: Interest,
     waiter: Option<Waker>,
+}
+
+/// Wakes a task that waits for something that is no descriptor. One that rings while nobody waits
+/// is heard by the next who does.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Cell<bool>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    /// Wakes who waits.
+    pub fn ring(&self) {
+        self.rung.set(true);
+        if let Some(waiter) = self.waiter.borrow_mut().take() {
+            waiter.wake();
+        }
+    }
+
+    fn heard(&self, cx: &Context<'_>) -> bool {
+        if self.rung.take() {
+            return true;
+        }
+        let mut waiter = self.waiter.borrow_mut();
+        if waiter.as_ref().is_none_or(|waiter| !waiter.will_wake(cx.waker())) {
+            *waiter = Some(cx.waker().clone());
+        }
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -114,7 +144,7 @@ impl Reactor {
         let wait_ms = if busy { Some(0) } else { self.next_ms() };
         for ready in self.poller.wait(wait_ms)? {
             let Ok(token) = usize::try_from(ready.token) else { continue };
-            self.notice(token);
+            self.notice(token, ready.there);
         }
         let mut sleepers = self.sleepers.borrow_mut();
         if !sleepers.is_empty() {
@@ -134,10 +164,10 @@ impl Reactor {
         Some(u16::try_from(micros.div_ceil(1000)).unwrap_or(u16::MAX))
     }
 
-    fn notice(&self, token: usize) {
+    fn notice(&self, token: usize, ready: Interest) {
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(token).filter(|slot| slot.used) else { return };
-        slot.ready = true;
+        slot.ready = ready;
         if let Some(waiter) = slot.waiter.take() {
             waiter.wake();
         }
@@ -145,7 +175,8 @@ impl Reactor {
 
     fn join(&self) -> usize {
         let mut slots = self.slots.borrow_mut();
-        let new = || Slot { used: true, armed: Interest::None, ready: false, waiter: None };
+        let new =
+            || Slot { used: true, armed: Interest::None, ready: Interest::None, waiter: None };
         if let Some(free) = slots.iter().position(|slot| !slot.used)
             && let Some(slot) = slots.get_mut(free)
         {
@@ -173,8 +204,7 @@ impl<T: AsFd> Source<T> {
     pub fn new(reactor: &Rc<Reactor>, io: T) -> io::Result<Self> {
         let slot = reactor.join();
         let source = Self { reactor: Rc::clone(reactor), slot, io };
-        let token = u64::try_from(slot).map_err(io::Error::other)?;
-        source.reactor.poller.add(&source.io, token, Interest::None)?;
+        source.reactor.poller.add(&source.io, widen(slot), Interest::None)?;
         Ok(source)
     }
 
@@ -208,12 +238,32 @@ impl<T: AsFd> Source<T> {
         self.wait(Interest::Write).await
     }
 
+    /// Waits for `interest` or for `bell`, and says which part of `interest` is there: none when
+    /// it was the bell alone.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn news(&self, interest: Interest, bell: &Bell) -> io::Result<Interest> {
+        self.arm(interest)?;
+        Ok(poll_fn(|cx: &mut Context<'_>| {
+            let mut slots = self.reactor.slots.borrow_mut();
+            let Some(slot) = slots.get_mut(self.slot) else { return Poll::Ready(interest) };
+            let ready = core::mem::replace(&mut slot.ready, Interest::None);
+            if bell.heard(cx) || ready != Interest::None {
+                return Poll::Ready(ready);
+            }
+            slot.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await)
+    }
+
     async fn wait(&self, interest: Interest) -> io::Result<()> {
         self.arm(interest)?;
         poll_fn(|cx: &mut Context<'_>| {
             let mut slots = self.reactor.slots.borrow_mut();
             let Some(slot) = slots.get_mut(self.slot) else { return Poll::Ready(()) };
-            if core::mem::take(&mut slot.ready) {
+            if core::mem::replace(&mut slot.ready, Interest::None) != Interest::None {
                 return Poll::Ready(());
             }
             slot.waiter = Some(cx.waker().clone());
@@ -227,11 +277,10 @@ impl<T: AsFd> Source<T> {
     fn arm(&self, interest: Interest) -> io::Result<()> {
         let mut slots = self.reactor.slots.borrow_mut();
         let Some(slot) = slots.get_mut(self.slot) else { return Ok(()) };
-        slot.ready = false;
+        slot.ready = Interest::None;
         if slot.armed != interest {
             slot.armed = interest;
-            let token = u64::try_from(self.slot).map_err(io::Error::other)?;
-            self.reactor.poller.change(&self.io, token, interest)?;
+            self.reactor.poller.change(&self.io, widen(self.slot), interest)?;
         }
         Ok(())
     }
@@ -252,6 +301,7 @@ impl<T: AsFd> Drop for Source<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{TICK, TICK_EARLY_MAX};
     use core::cell::Cell;
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
@@ -293,7 +343,7 @@ mod tests {
             let about = |wait, early| {
                 clone.sleep_about(Duration::from_millis(wait), Duration::from_millis(early))
             };
-            about(60, 40).await;
+            clone.sleep_about(TICK, TICK_EARLY_MAX).await;
             let alone = clock::now().since(start);
             let (other, start) = (Rc::clone(&clone), clock::now());
             clone.spawn(async move { other.sleep(Duration::from_millis(30)).await });
@@ -301,9 +351,31 @@ mod tests {
             (alone, clock::now().since(start))
         });
         let (alone, together) = waits.unwrap();
-        assert!(alone >= Duration::from_millis(60), "{alone:?}");
+        assert!(alone >= TICK, "{alone:?}");
         assert!(together >= Duration::from_millis(10), "{together:?}");
         assert!(together < Duration::from_secs(5), "{together:?}");
+    }
+
+    #[test]
+    fn reactor_looks_for_news_between_so_many_tasks() {
+        let reactor = Reactor::new().unwrap();
+        let (mut a, b) = pair(&reactor);
+        a.write_all(b"x").unwrap();
+        let ran = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&ran);
+        reactor.spawn(async move {
+            // Ends, so that this test does too.
+            while counter.get() < 100 * TASKS_PER_TURN {
+                counter.set(counter.get() + 1);
+                smol::future::yield_now().await;
+            }
+        });
+        let news = reactor.run(async move {
+            b.readable().await.unwrap();
+            ran.get()
+        });
+        // The reader asked in one run of the first turn; the second one woke it.
+        assert!((TASKS_PER_TURN - 1..=TASKS_PER_TURN).contains(&news.unwrap()));
     }
 
     #[test]

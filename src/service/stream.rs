@@ -7,10 +7,11 @@ use crate::config::settings::Config;
 use crate::limits::{GATHER_TIME, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
-use crate::service::store::{NoStreamPlace, Store};
+use crate::service::reactor::Bell;
+use crate::service::store::{NoStreamPlace, Store, masked};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
-use crate::storage::{FrameRing, Label, Place};
+use crate::storage::{FrameRing, Label, Place, narrow};
 use crate::time::{Instant, Millis, Ticks};
 use crate::wire::flv::{self, TagKind};
 use core::cell::RefCell;
@@ -27,6 +28,30 @@ pub struct Stream {
     pub ring: FrameRing,
     pipeline: Pipeline,
     publisher: Option<Publisher>,
+    /// Counts the streams that had this place.
+    epoch: u32,
+    /// Who waits for its messages.
+    bells: Vec<Rc<Bell>>,
+}
+
+impl Stream {
+    /// Who publishes it.
+    #[must_use]
+    pub fn publisher(&self) -> Option<PublisherId> {
+        self.publisher.map(|publisher| publisher.id)
+    }
+
+    /// Changes when the place is given to another stream.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    fn ring_bells(&self) {
+        for bell in &self.bells {
+            bell.ring();
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +59,9 @@ struct Publisher {
     id: PublisherId,
     heard: Instant,
 }
+
+/// What stands before a stream's description in the message that carries it.
+const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// Why a publisher is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +95,8 @@ pub struct Streams {
     places: Box<[RefCell<Stream>]>,
     store: Rc<RefCell<Store>>,
     status: Rc<Status>,
+    /// Who waits for a stream that is not there yet.
+    arrivals: RefCell<Vec<Rc<Bell>>>,
     next_id: core::cell::Cell<u64>,
 }
 
@@ -79,17 +109,20 @@ impl Streams {
     /// Takes the memory for `limits.streams` streams.
     #[must_use]
     pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {
-        let ring_bytes = usize::try_from(config.limits_ring_bytes).unwrap_or(usize::MAX);
+        let ring_bytes = narrow(config.limits_ring_bytes);
         let target = Ticks::from_millis(config.hls_segment_ms.into());
         let stream = || Stream {
             ring: FrameRing::new(ring_bytes, RING_MESSAGES),
             pipeline: Pipeline::new(target),
             publisher: None,
+            epoch: 0,
+            bells: Vec::new(),
         };
         Self {
             places: (0..config.limits_streams).map(|_| RefCell::new(stream())).collect(),
             store,
             status,
+            arrivals: RefCell::new(Vec::new()),
             next_id: core::cell::Cell::new(0),
         }
     }
@@ -126,7 +159,14 @@ impl Streams {
         if let Some(stream) = self.places.get(index) {
             let mut stream = stream.borrow_mut();
             stream.publisher = Some(Publisher { id, heard: now });
-            stream.ring.clear_asides();
+            stream.ring.restart();
+            if present.is_none() {
+                stream.epoch = stream.epoch.wrapping_add(1);
+            }
+            stream.ring_bells();
+        }
+        for bell in self.arrivals.borrow_mut().drain(..) {
+            bell.ring();
         }
         Ok((index, replaced))
     }
@@ -144,6 +184,7 @@ impl Streams {
         let mut store = self.store.borrow_mut();
         pipeline.leave(ring, &mut store.sink(stream, now), &self.status);
         store.leave(stream, now);
+        place.ring_bells();
         true
     }
 
@@ -155,6 +196,40 @@ impl Streams {
                 self.leave(index, publisher.id, now);
             }
         }
+    }
+
+    /// The number of the stream at `path`, if it has a place.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<usize> {
+        self.store.borrow().stream(path)
+    }
+
+    /// Rings `bell` when there is news of a stream, until `hang_up`.
+    pub fn listen(&self, stream: usize, bell: &Rc<Bell>) {
+        let Some(place) = self.places.get(stream) else { return };
+        let bells = &mut place.borrow_mut().bells;
+        if !bells.iter().any(|listed| Rc::ptr_eq(listed, bell)) {
+            bells.push(Rc::clone(bell));
+        }
+    }
+
+    /// Rings `bell` no more for the stream.
+    pub fn hang_up(&self, stream: usize, bell: &Rc<Bell>) {
+        let Some(place) = self.places.get(stream) else { return };
+        place.borrow_mut().bells.retain(|listed| !Rc::ptr_eq(listed, bell));
+    }
+
+    /// Rings `bell` once, when a stream begins.
+    pub fn await_arrival(&self, bell: &Rc<Bell>) {
+        let mut arrivals = self.arrivals.borrow_mut();
+        if !arrivals.iter().any(|listed| Rc::ptr_eq(listed, bell)) {
+            arrivals.push(Rc::clone(bell));
+        }
+    }
+
+    /// Rings `bell` no more when a stream begins.
+    pub fn forget_arrival(&self, bell: &Rc<Bell>) {
+        self.arrivals.borrow_mut().retain(|listed| !Rc::ptr_eq(listed, bell));
     }
 
     /// A stream by its number.
@@ -176,7 +251,7 @@ impl Streams {
     ) -> bool {
         let Some(cell) = self.places.get(stream) else { return false };
         let mut cell = cell.borrow_mut();
-        let Stream { ring, pipeline, publisher } = &mut *cell;
+        let Stream { ring, pipeline, publisher, .. } = &mut *cell;
         let Some(publisher) = publisher.as_mut().filter(|publisher| publisher.id == id) else {
             return false;
         };
@@ -189,8 +264,8 @@ impl Streams {
                 Aside::AudioHeader
             }
         });
-        if let Some(aside) = aside {
-            ring.keep_aside(aside, place);
+        if aside.is_some_and(|aside| !ring.keep_aside(aside, place)) {
+            self.status.add(Counter::RtmpDataDropped, 1);
         }
         ring.push(place, Label { kind: kind.code(), at, keyframe });
         let message = Message { video: kind == TagKind::Video, at, place };
@@ -202,7 +277,7 @@ impl Streams {
     /// Keeps a stream's metadata for players that join later.
     pub fn metadata(&self, stream: usize, body: &[u8]) {
         let Some(place) = self.places.get(stream) else { return };
-        if !place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
+        if !place.borrow_mut().ring.set_aside(Aside::Metadata, &[METADATA, body]) {
             self.status.add(Counter::RtmpDataDropped, 1);
         }
     }
@@ -212,6 +287,7 @@ impl Streams {
         let Some(place) = self.places.get(stream) else { return };
         let mut place = place.borrow_mut();
         let mut store = self.store.borrow_mut();
+        place.ring_bells();
         place.pipeline.set_limit(store.cut_limit(stream));
         let problem = place.pipeline.problem();
         let size = place.pipeline.size();
@@ -221,10 +297,11 @@ impl Streams {
             facts.height = size.height;
         }
         if facts.problem != problem {
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
             facts.problem.clear();
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
+            let stream = masked(store.path(stream).unwrap_or_default());
+            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
         }
     }
 

@@ -140,6 +140,24 @@ pub struct FrameRing {
 struct AsideBytes {
     bytes: Box<[u8]>,
     len: Option<usize>,
+    /// Counts what was put here: a reader that sends it in parts must not mix two of them.
+    edition: u32,
+}
+
+impl AsideBytes {
+    fn keep(&mut self, parts: &[&[u8]]) -> bool {
+        let len = parts.iter().map(|part| part.len()).sum();
+        if len > self.bytes.len() {
+            return false;
+        }
+        let mut room = self.bytes.iter_mut();
+        for (place, byte) in room.by_ref().zip(parts.iter().copied().flatten()) {
+            *place = *byte;
+        }
+        self.len = Some(len);
+        self.edition = self.edition.wrapping_add(1);
+        true
+    }
 }
 
 impl FrameRing {
@@ -160,7 +178,8 @@ impl FrameRing {
             place: Place::NOWHERE,
             label: Label { kind: 0, at: Millis(0), keyframe: false },
         };
-        let aside = || AsideBytes { bytes: vec![0; aside_bytes].into_boxed_slice(), len: None };
+        let aside =
+            || AsideBytes { bytes: vec![0; aside_bytes].into_boxed_slice(), len: None, edition: 0 };
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
             head: 0,
@@ -247,15 +266,15 @@ impl FrameRing {
         debug_assert!(self.place_is_live(place));
     }
 
-    /// Keeps a copy of `bytes` for later readers. Returns whether it fitted.
-    pub fn set_aside(&mut self, what: Aside, bytes: &[u8]) -> bool {
-        let aside = self.aside_mut(what);
-        let Some(room) = aside.bytes.get_mut(..bytes.len()) else {
-            return false;
+    /// Keeps a copy of `parts`, one after the other, for later readers. Returns whether they fitted.
+    pub fn set_aside(&mut self, what: Aside, parts: &[&[u8]]) -> bool {
+        let [video, audio, metadata] = &mut self.asides;
+        let aside = match what {
+            Aside::VideoHeader => video,
+            Aside::AudioHeader => audio,
+            Aside::Metadata => metadata,
         };
-        room.copy_from_slice(bytes);
-        aside.len = Some(bytes.len());
-        true
+        aside.keep(parts)
     }
 
     /// Keeps a copy of the message at `place` for later readers. Returns whether it fitted.
@@ -267,17 +286,25 @@ impl FrameRing {
             Aside::Metadata => metadata,
         };
         let from = self.bytes.get(place.offset..place.offset + place.bytes).unwrap_or_default();
-        let Some(room) = aside.bytes.get_mut(..from.len()) else { return false };
-        room.copy_from_slice(from);
-        aside.len = Some(from.len());
-        true
+        aside.keep(&[from])
     }
 
-    /// Forgets everything that was kept aside: a new publisher begins.
-    pub fn clear_asides(&mut self) {
+    /// A new publisher begins: forgets what was kept aside, and where readers might begin.
+    pub fn restart(&mut self) {
         for aside in &mut self.asides {
             aside.len = None;
+            aside.edition = aside.edition.wrapping_add(1);
         }
+        self.keyframes.clear();
+    }
+
+    /// The message that `cursor` stands at, if it is still held.
+    #[must_use]
+    pub fn peek(&self, cursor: Cursor) -> Option<(Label, Place)> {
+        if cursor.0 >= self.next {
+            return None;
+        }
+        self.entry(cursor.0).map(|entry| (entry.label, entry.place))
     }
 
     /// Reads the message at `cursor` and moves it on.
@@ -302,13 +329,19 @@ impl FrameRing {
     /// What was kept aside, if anything.
     #[must_use]
     pub fn aside(&self, what: Aside) -> Option<&[u8]> {
+        self.aside_edition(what).map(|(_, bytes)| bytes)
+    }
+
+    /// What was kept aside, if anything, with a number that changes when it does.
+    #[must_use]
+    pub fn aside_edition(&self, what: Aside) -> Option<(u32, &[u8])> {
         let [video, audio, metadata] = &self.asides;
         let aside = match what {
             Aside::VideoHeader => video,
             Aside::AudioHeader => audio,
             Aside::Metadata => metadata,
         };
-        aside.bytes.get(..aside.len?)
+        Some((aside.edition, aside.bytes.get(..aside.len?)?))
     }
 
     /// The bytes at `place`; `None` once they were overwritten.
@@ -360,15 +393,6 @@ impl FrameRing {
             }
         }
         assert!(self.keyframes.iter().all(|k| *k < self.next));
-    }
-
-    fn aside_mut(&mut self, what: Aside) -> &mut AsideBytes {
-        let [video, audio, metadata] = &mut self.asides;
-        match what {
-            Aside::VideoHeader => video,
-            Aside::AudioHeader => audio,
-            Aside::Metadata => metadata,
-        }
     }
 
     fn entry(&self, sequence: u64) -> Option<&Entry> {
@@ -468,6 +492,20 @@ mod tests {
     }
 
     #[test]
+    fn frame_ring_remembers_its_latest_keyframes_and_no_more() {
+        for (more, lost) in [(0, 1), (1, 2)] {
+            let keyframes = KEYFRAMES_INDEXED + more;
+            let mut ring = FrameRing::new(1 << 10, keyframes);
+            let mut cursor = ring.end();
+            put(&mut ring, VIDEO, b"x");
+            for _ in 0..keyframes {
+                put(&mut ring, KEY, b"x");
+            }
+            assert_eq!(ring.read(&mut cursor), Read::Overrun { lost });
+        }
+    }
+
+    #[test]
     fn frame_ring_refuses_to_overwrite_an_open_message() {
         let mut ring = FrameRing::new(16, 8);
         let stuck = ring.reserve(4).unwrap();
@@ -502,11 +540,13 @@ mod tests {
     #[test]
     fn frame_ring_keeps_headers_aside() {
         let mut ring = FrameRing::new(64, 8);
-        assert!(ring.set_aside(Aside::AudioHeader, &[0xaf, 0, 0x12, 0x10]));
-        assert!(!ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX + 1]));
+        assert!(ring.set_aside(Aside::AudioHeader, &[&[0xaf, 0], &[0x12, 0x10]]));
+        assert!(!ring.set_aside(Aside::Metadata, &[&vec![0; ASIDE_BYTES_MAX + 1]]));
+        assert_eq!(ring.aside(Aside::Metadata), None);
+        assert!(ring.set_aside(Aside::Metadata, &[&vec![0; ASIDE_BYTES_MAX]]));
         assert_eq!(ring.aside(Aside::AudioHeader), Some(&[0xaf, 0, 0x12, 0x10][..]));
         assert_eq!(ring.aside(Aside::VideoHeader), None);
-        ring.clear_asides();
+        ring.restart();
         assert_eq!(ring.aside(Aside::AudioHeader), None);
     }
 

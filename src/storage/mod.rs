@@ -14,7 +14,7 @@ pub(crate) const fn widen(n: usize) -> u64 {
     n as u64
 }
 
-/// A length from the wire as a count of bytes.
+/// A setting or a length from the wire as a count of bytes or entries.
 #[expect(clippy::as_conversions, reason = "usize is at least 32 bits wide on every target")]
 pub(crate) const fn narrow(n: u32) -> usize {
     n as usize

@@ -102,6 +102,7 @@ pub(super) fn socket_addr(storage: &SockaddrStorage) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::HTTP_DEFER_S;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn defer_accept_is_taken_by_the_kernel() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(defer_accept(listener.as_fd(), 5), Ok(()));
+        assert_eq!(defer_accept(listener.as_fd(), HTTP_DEFER_S), Ok(()));
     }
 
     #[test]

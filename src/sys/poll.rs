@@ -17,6 +17,8 @@ pub enum Interest {
     Read,
     /// Room to write.
     Write,
+    /// Either.
+    Both,
 }
 
 /// A member that is ready.
@@ -24,6 +26,8 @@ pub enum Interest {
 pub struct Ready {
     /// The token it was added with.
     pub token: u64,
+    /// What of that which was asked is there; the end is both.
+    pub there: Interest,
 }
 
 /// A set of descriptors.
@@ -77,7 +81,7 @@ impl Poller {
             Err(nix::errno::Errno::EINTR) => 0,
             outcome => outcome?,
         };
-        Ok(events.iter().take(count).map(|event| Ready { token: event.data() }).collect())
+        Ok(events.iter().take(count).map(ready).collect())
     }
 }
 
@@ -86,8 +90,21 @@ fn event(token: u64, interest: Interest) -> EpollEvent {
         Interest::None => EpollFlags::empty(),
         Interest::Read => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
         Interest::Write => EpollFlags::EPOLLOUT,
+        Interest::Both => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT,
     };
     EpollEvent::new(flags, token)
+}
+
+fn ready(event: &EpollEvent) -> Ready {
+    let flags = event.events();
+    let readable = flags.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP);
+    let there = match (readable, flags.contains(EpollFlags::EPOLLOUT)) {
+        (true, false) => Interest::Read,
+        (false, true) => Interest::Write,
+        // An error or a hang-up alone: either operation finds out.
+        (true, true) | (false, false) => Interest::Both,
+    };
+    Ready { token: event.data(), there }
 }
 
 #[cfg(test)]
@@ -104,11 +121,28 @@ mod tests {
         assert!(poller.wait(Some(0)).unwrap().is_empty());
         a.write_all(b"x").unwrap();
         for _ in 0..2 {
-            assert_eq!(poller.wait(Some(1000)).unwrap().as_slice(), [Ready { token: 7 }]);
+            assert_eq!(
+                poller.wait(Some(1000)).unwrap().as_slice(),
+                [Ready { token: 7, there: Interest::Read }]
+            );
         }
         poller.change(&b, 7, Interest::None).unwrap();
         assert!(poller.wait(Some(0)).unwrap().is_empty());
         poller.change(&b, 7, Interest::Write).unwrap();
         assert_eq!(poller.wait(Some(1000)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn poller_reports_so_many_at_once_and_the_rest_next() {
+        let poller = Poller::new().unwrap();
+        let pairs: Vec<_> = (0..=POLL_EVENTS).map(|_| UnixStream::pair().unwrap()).collect();
+        for (token, (_, b)) in (0..).zip(&pairs) {
+            poller.add(b, token, Interest::Write).unwrap();
+        }
+        let first = poller.wait(Some(1000)).unwrap();
+        assert_eq!(first.len(), POLL_EVENTS);
+        let rest = poller.wait(Some(1000)).unwrap();
+        let missed = |ready: &&Ready| !first.contains(ready);
+        assert_eq!(rest.iter().filter(missed).count(), 1);
     }
 }

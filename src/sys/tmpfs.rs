@@ -327,14 +327,13 @@ mod tests {
     fn clearing_removes_ours_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
-        for folder in ["live/cam", "live/kept", "a/b/c/d/e", "empty"] {
+        for folder in ["live/cam", "live/kept", "empty"] {
             create_folder(&at(folder), 0o755).unwrap();
         }
         for ours in ["0.ts", "live/cam/1.ts", "live/cam/index.m3u8", "live/kept/2.ts"] {
             touch(at(ours));
         }
-        let kept =
-            ["notes.txt", "live/kept/photo.jpg", "a/b/c/d/e/deep.ts"].map(|name| touch(at(name)));
+        let kept = ["notes.txt", "live/kept/photo.jpg"].map(|name| touch(at(name)));
         let outside = tempfile::tempdir().unwrap();
         let target = touch(outside.path().join("9.ts"));
         symlink(&target, at("link.ts")).unwrap();
@@ -347,5 +346,27 @@ mod tests {
         assert!(!at("live/cam").exists());
         assert!(!at("live/kept/2.ts").exists());
         assert_eq!(clear_leftovers(root.path(), is_ours).unwrap(), 0);
+    }
+
+    #[test]
+    fn clearing_looks_so_deep_and_no_deeper() {
+        let root = tempfile::tempdir().unwrap();
+        let deepest = root.path().join(["a"; LEFTOVER_DEPTH_MAX].join("/"));
+        create_folder(&deepest.join("a"), 0o755).unwrap();
+        let (cleared, kept) = (touch(deepest.join("0.ts")), touch(deepest.join("a/0.ts")));
+        assert_eq!(clear_leftovers(root.path(), is_ours).unwrap(), 1);
+        assert!(!cleared.exists() && kept.exists());
+    }
+
+    #[test]
+    fn clearing_refuses_a_folder_with_too_many_entries() {
+        let root = tempfile::tempdir_in("/dev/shm").unwrap();
+        for n in 0..LEFTOVERS_MAX {
+            File::create(root.path().join(format!("{n}.txt"))).unwrap();
+        }
+        assert_eq!(clear_leftovers(root.path(), is_ours).unwrap(), 0);
+        touch(root.path().join("0.ts"));
+        let refused = clear_leftovers(root.path(), is_ours);
+        assert!(matches!(refused, Err(TmpfsError::TooMany { max: LEFTOVERS_MAX, .. })));
     }
 }

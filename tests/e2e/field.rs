@@ -250,9 +250,7 @@ fn srs_2409_time_wraps_at_24_bits() {
     let cut: Vec<Tag> =
         tags.iter().cloned().map(|tag| Tag { ms: tag.ms & 0xff_ffff, ..tag }).collect();
     let rillcast = Rillcast::start(&[]);
-    let mut raw = Raw::start(rillcast.rtmp, "cam", 128);
-    raw.tags(&cut, 0.0);
-    raw.leave();
+    Raw::publish_whole(rillcast.rtmp, "cam", 128, &cut, 0.0);
     let sent = flv::sent(&tags);
     let mut follower = rillcast.follow("cam");
     session::whole(&mut follower, &sent, Duration::from_secs(8));
@@ -292,9 +290,7 @@ fn srs_4586_separate_time_bases() {
             .map(|tag| Tag { ms: tag.ms + if tag.kind == kind { ms } else { 0 }, ..tag })
             .collect();
         let rillcast = Rillcast::start(&[]);
-        let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
-        raw.tags(&tags, 0.0);
-        raw.leave();
+        Raw::publish_whole(rillcast.rtmp, "cam", 4096, &tags, 0.0);
         let mut follower = rillcast.follow("cam");
         session::whole(&mut follower, &sent, Duration::from_secs(8));
         session::judge(
@@ -317,7 +313,7 @@ fn srs_4586_separate_time_bases() {
 #[test]
 fn nginx_327_clock_jumps() {
     for (name, second) in [("an hour forward", 3_604_000), ("back to the beginning", 0)] {
-        let first: Vec<Tag> = plain(5).into_iter().filter(|tag| tag.ms < 4000).collect();
+        let first = media::before(&plain(5), 4000);
         let again: Vec<Tag> = media::shifted(&first, second)
             .into_iter()
             .filter(|tag| !tag.is_config() && tag.kind != flv::DATA)

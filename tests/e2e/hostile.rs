@@ -178,8 +178,7 @@ fn bytes_that_are_no_rtmp_are_closed_and_named() {
 #[test]
 fn connection_cut_inside_a_message_keeps_what_came_before() {
     beside_a_good_stream("a cut connection", &[], |rillcast| {
-        let tags: Vec<flv::Tag> =
-            flv::read_file(&media::plain(4)).into_iter().filter(|tag| tag.ms < 3000).collect();
+        let tags = media::before(&flv::read_file(&media::plain(4)), 3000);
         let mut raw = Raw::start(rillcast.rtmp, "cut", 128);
         raw.tags(&tags, 0.0);
         raw.send(&head(6, 5000, 9, 1));
@@ -207,8 +206,7 @@ fn connection_cut_inside_a_message_keeps_what_came_before() {
 #[test]
 fn breach_keeps_what_was_published_before_it() {
     beside_a_good_stream("a breach in mid-stream", &[], |rillcast| {
-        let tags: Vec<flv::Tag> =
-            flv::read_file(&media::plain(4)).into_iter().filter(|tag| tag.ms < 3000).collect();
+        let tags = media::before(&flv::read_file(&media::plain(4)), 3000);
         let mut raw = Raw::start(rillcast.rtmp, "breach", 128);
         raw.tags(&tags, 0.0);
         raw.send(&head(6, 0xff_ffff, 9, 1));
@@ -400,8 +398,7 @@ fn silent_peers_are_closed_by_a_deadline() {
     raw.send(&[0x27; 50_000]);
     peers.push(("a chunk that never ends", raw));
     let mut raw = Raw::start(rillcast.rtmp, "silent", 128);
-    let tags: Vec<flv::Tag> =
-        flv::read_file(&media::plain(4)).into_iter().filter(|tag| tag.ms < 2500).collect();
+    let tags = media::before(&flv::read_file(&media::plain(4)), 2500);
     raw.tags(&tags, 0.0);
     peers.push(("a publisher that fell silent", raw));
     for (name, raw) in &mut peers {

@@ -6,6 +6,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::publish::Nginx;
+use crate::support::faults::assert_found;
 use crate::support::flv::{self, Sent};
 use crate::support::follow::{self, Follower, Got};
 use crate::support::judge_media::{self, Compared};
@@ -15,27 +17,20 @@ use crate::support::process::{self, Scratch};
 use crate::support::serve::Folder;
 use crate::support::{media, rtmp};
 
+/// ffmpeg that makes HLS of an FLV, a segment each second.
+fn ffmpeg_hls(input: &[&str], output: &[&str], scratch: &Scratch) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin"]).args(input);
+    command.args(["-c", "copy", "-f", "hls", "-hls_time", "1"]).args(output);
+    command.arg(scratch.join("index.m3u8"));
+    command
+}
+
 /// HLS of an FLV by ffmpeg, without SDT.
 fn reference(flv: &str, scratch: &Scratch) -> Vec<Got> {
-    let mut command = Command::new("ffmpeg");
-    command.args([
-        "-v",
-        "error",
-        "-nostdin",
-        "-i",
-        flv,
-        "-c",
-        "copy",
-        "-f",
-        "hls",
-        "-hls_time",
-        "1",
-        "-hls_list_size",
-        "0",
-    ]);
-    command
-        .args(["-hls_segment_options", "mpegts_flags=+pat_pmt_at_frames"])
-        .arg(scratch.join("index.m3u8"));
+    let options =
+        ["-hls_list_size", "0", "-hls_segment_options", "mpegts_flags=+pat_pmt_at_frames"];
+    let mut command = ffmpeg_hls(&["-i", flv], &options, scratch);
     let done = process::run("ffmpeg makes HLS", &mut command, Duration::from_secs(30));
     assert!(done.status.success(), "{}", done.text);
     let (list, mut segments) = follow::from_folder(scratch.path(), "index.m3u8").unwrap();
@@ -237,11 +232,7 @@ fn structure_judge_finds_each_break() {
         let mut got = good.clone();
         breaks(&mut got);
         let found = structure(&got);
-        assert!(
-            found.faults.iter().any(|fault| fault.contains(words)),
-            "{name}: no `{words}` in {:?}",
-            found.faults
-        );
+        assert_found(name, &found.faults, words);
     }
     println!("structure judge: {} breaks found", STRUCTURE.len());
 }
@@ -303,11 +294,7 @@ fn media_judge_finds_each_break() {
         let rules =
             judge_media::Rules { runs: 1, sample_slack: 90, ..judge_media::Rules::default() };
         let found = judge_media::compare(&sent, &got, rules);
-        assert!(
-            found.faults.iter().any(|fault| fault.contains(words)),
-            "{name}: no `{words}` in {:?}",
-            found.faults
-        );
+        assert_found(name, &found.faults, words);
     }
     println!("media judge: {} breaks found", MEDIA.len());
 }
@@ -323,7 +310,7 @@ fn media_judge_finds_audio_that_follows_message_times() {
         &got,
         judge_media::Rules::default(),
     );
-    assert!(found.faults.iter().any(|fault| fault.contains("by samples")));
+    assert_found("audio of ffmpeg", &found.faults, "by samples");
 }
 
 #[test]
@@ -331,25 +318,8 @@ fn follower_keeps_every_segment_of_a_live_playlist_once() {
     let scratch = Scratch::new("live");
     let folder = Folder::start(scratch.path().to_owned());
     let path = media::plain(6);
-    let mut command = Command::new("ffmpeg");
-    command.args([
-        "-v",
-        "error",
-        "-nostdin",
-        "-readrate",
-        "2",
-        "-i",
-        &path,
-        "-c",
-        "copy",
-        "-f",
-        "hls",
-        "-hls_time",
-        "1",
-    ]);
-    command
-        .args(["-hls_list_size", "4", "-hls_flags", "temp_file"])
-        .arg(scratch.join("index.m3u8"));
+    let options = ["-hls_list_size", "4", "-hls_flags", "temp_file"];
+    let mut command = ffmpeg_hls(&["-readrate", "2", "-i", &path], &options, &scratch);
     let mut ffmpeg = process::Running::start("ffmpeg", &mut command, &scratch.join("log"));
     let mut follower = Follower::new(folder.address, "/index.m3u8");
     process::wait_for("the playlist", Duration::from_secs(10), || follower.poll().then_some(()));
@@ -378,23 +348,15 @@ fn follower_finds_a_missing_segment_and_a_rewritten_playlist() {
     std::fs::write(scratch.join("index.m3u8"), &text).unwrap();
     std::fs::remove_file(scratch.join("index3.ts")).unwrap();
     follower.poll();
-    assert!(
-        follower.faults.iter().any(|fault| fault.contains("index3.ts: 404")),
-        "{:?}",
-        follower.faults
-    );
+    assert_found("follower", &follower.faults, "index3.ts: 404");
     follower.faults.clear();
     std::fs::write(scratch.join("index.m3u8"), text.replace("SEQUENCE:0", "SEQUENCE:40")).unwrap();
     follower.poll();
-    assert!(
-        follower.faults.iter().any(|fault| fault.contains("left before")),
-        "{:?}",
-        follower.faults
-    );
+    assert_found("follower", &follower.faults, "left before");
     follower.faults.clear();
     std::fs::remove_file(scratch.join("index.m3u8")).unwrap();
     follower.poll();
-    assert!(follower.faults.iter().any(|fault| fault.contains("gone")), "{:?}", follower.faults);
+    assert_found("follower", &follower.faults, "gone");
 }
 
 #[test]
@@ -443,46 +405,20 @@ fn chromium_judges_good_and_bad() {
 /// how the same bytes arrive ("in chunk stream too big"; seen 2026-11).
 #[test]
 fn raw_publisher_is_understood_by_nginx_at_every_chunk_size() {
+    let tags = flv::read_file(&media::plain(4));
     for chunk in [128, 4096, 65_536] {
-        let scratch = Scratch::new("nginx");
-        let nginx = crate::publish::Nginx::start(
-            &scratch,
-            &format!("record all; record_path {}; record_unique off;", scratch.path().display()),
-        );
-        let tags = flv::read_file(&media::plain(4));
-        let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", chunk);
-        raw.tags(&tags, 0.0);
-        raw.leave();
-        let path = scratch.join("cam.flv");
-        let truth = flv::sent(&tags);
-        process::wait_for("nginx to write the recording", Duration::from_secs(5), || {
-            let recorded = flv::sent(&flv::read(&std::fs::read(&path).ok()?).ok()?);
-            (recorded.video.len() == truth.video.len() && recorded.audio.len() == truth.audio.len())
-                .then_some(())
-        });
-        let recorded = flv::sent(&flv::read_file(&path));
-        for (a, b) in truth.video.iter().zip(&recorded.video) {
-            assert_eq!((a.ms, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "chunk size {chunk}");
-        }
-        for (a, b) in truth.audio.iter().zip(&recorded.audio) {
-            assert_eq!((a.ms, &a.bytes), (b.ms, &b.bytes), "chunk size {chunk}");
-        }
-        println!(
-            "chunk size {chunk}: nginx recorded {} video and {} audio messages unchanged",
-            truth.video.len(),
-            truth.audio.len()
-        );
+        let name = format!("chunk size {chunk}");
+        let zero = nginx_witness(&name, &tags, chunk, |raw, tags| raw.tags(tags, 0.0));
+        assert_eq!(zero, 0, "{name}");
     }
 }
 
 #[test]
 fn tshark_judges_good_and_bad() {
     let scratch = Scratch::new("nginx");
-    let nginx = crate::publish::Nginx::start(&scratch, "");
+    let nginx = Nginx::start(&scratch, "");
     let capture = outside::Capture::start(nginx.rtmp.port());
-    let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", 4096);
-    raw.tags(&flv::read_file(&media::plain(4))[..50], 0.0);
-    raw.leave();
+    rtmp::Raw::publish_whole(nginx.rtmp, "cam", 4096, &flv::read_file(&media::plain(4))[..50], 0.0);
     let seen = capture.dissect();
     assert!(seen.ours.contains("NetConnection.Connect.Success"), "{}", seen.ours);
     assert!(seen.ours.contains("NetStream.Publish.Start"), "{}", seen.ours);
@@ -530,13 +466,7 @@ fn truth_of_each_publisher_is_what_nginx_records() {
         for (name, publisher) in crate::publish::PUBLISHERS {
             scope.spawn(move || {
                 let scratch = Scratch::new("witness");
-                let nginx = crate::publish::Nginx::start(
-                    &scratch,
-                    &format!(
-                        "record all; record_path {}; record_unique off;",
-                        scratch.path().display()
-                    ),
-                );
+                let nginx = Nginx::recording(&scratch);
                 let truth = scratch.join("truth.flv");
                 let url = format!("rtmp://{}/live/cam", nginx.rtmp);
                 publisher(&media::plain(4), &url, &truth, &scratch.join("log"))
@@ -548,53 +478,38 @@ fn truth_of_each_publisher_is_what_nginx_records() {
                     sent.video.len(),
                     sent.audio.len()
                 );
-                let recorded = process::wait_for(
-                    "nginx to write the recording",
-                    Duration::from_secs(5),
-                    || {
-                        let recorded = flv::sent(
-                            &flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?,
-                        );
-                        (recorded.video.len() == sent.video.len()
-                            && recorded.audio.len() == sent.audio.len())
-                        .then_some(recorded)
-                    },
-                );
-                let zero = sent.video[0].ms - recorded.video[0].ms;
-                for (a, b) in sent.video.iter().zip(&recorded.video) {
-                    assert_eq!((a.ms - zero, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "{name}");
-                }
-                for (a, b) in sent.audio.iter().zip(&recorded.audio) {
-                    assert_eq!((a.ms - zero, &a.bytes), (b.ms, &b.bytes), "{name}");
-                }
-                println!(
-                    "{name}: nginx recorded {} pictures and {} audio frames as in the truth",
-                    sent.video.len(),
-                    sent.audio.len()
-                );
+                assert_recorded(name, &scratch, &sent);
             });
         }
     });
 }
 
-/// Publishes through `write` to an nginx that records, and compares the recording with the tags.
-fn nginx_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::Raw, &[flv::Tag])) {
+/// Publishes through `write` to an nginx that records, and compares the recording with the tags:
+/// by how many ms the recording's times are earlier.
+fn nginx_witness(
+    name: &str,
+    tags: &[flv::Tag],
+    chunk: usize,
+    write: impl FnOnce(&mut rtmp::Raw, &[flv::Tag]),
+) -> i64 {
     let scratch = Scratch::new("witness");
-    let nginx = crate::publish::Nginx::start(
-        &scratch,
-        &format!("record all; record_path {}; record_unique off;", scratch.path().display()),
-    );
-    let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", 128);
+    let nginx = Nginx::recording(&scratch);
+    let mut raw = rtmp::Raw::start(nginx.rtmp, "cam", chunk);
     write(&mut raw, tags);
     raw.leave();
-    let sent = flv::sent(tags);
-    let recorded =
-        process::wait_for(&format!("nginx to record {name}"), Duration::from_secs(5), || {
-            let recorded =
-                flv::sent(&flv::read(&std::fs::read(scratch.join("cam.flv")).ok()?).ok()?);
-            (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len())
-                .then_some(recorded)
-        });
+    assert_recorded(name, &scratch, &flv::sent(tags))
+}
+
+/// Waits until all that was sent is recorded, and compares it: by how many ms the recording's
+/// times are earlier.
+fn assert_recorded(name: &str, scratch: &Scratch, sent: &Sent) -> i64 {
+    let path = scratch.join("cam.flv");
+    let wanted = format!("nginx to record {name}");
+    let recorded = process::wait_for(&wanted, Duration::from_secs(5), || {
+        let recorded = flv::sent(&flv::read(&std::fs::read(&path).ok()?).ok()?);
+        (recorded.video.len() == sent.video.len() && recorded.audio.len() == sent.audio.len())
+            .then_some(recorded)
+    });
     let zero = sent.video[0].ms - recorded.video[0].ms;
     for (a, b) in sent.video.iter().zip(&recorded.video) {
         assert_eq!((a.ms - zero, a.cts, &a.nals), (b.ms, b.cts, &b.nals), "{name}");
@@ -607,6 +522,7 @@ fn nginx_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::Ra
         sent.video.len(),
         sent.audio.len()
     );
+    zero
 }
 
 /// The same with ffmpeg as the server; it takes one publisher.
@@ -662,15 +578,16 @@ fn ffmpeg_witness(name: &str, tags: &[flv::Tag], write: impl FnOnce(&mut rtmp::R
 fn odd_writers_are_understood_by_others() {
     use crate::field;
     let plain = flv::read_file(&media::plain(4));
-    nginx_witness("interleaved chunks", &plain, field::interleaved);
+    nginx_witness("interleaved chunks", &plain, 128, field::interleaved);
     // nginx-rtmp 1.2.2 loses its place when the size changes inside a message; ffmpeg does not.
     ffmpeg_witness("chunk size inside a message", &plain, field::resized);
-    nginx_witness("aggregate messages", &plain, field::aggregated);
+    nginx_witness("aggregate messages", &plain, 128, field::aggregated);
     // Type 2 (abort) has no witness here: neither nginx-rtmp 1.2.2 nor ffmpeg 5.1 acts on it.
-    nginx_witness("shortest headers", &flv::read_file(&media::silence(6)), field::shortest);
+    nginx_witness("shortest headers", &flv::read_file(&media::silence(6)), 128, field::shortest);
     nginx_witness(
         "extended times, repeated",
         &media::shifted(&plain, 0xff_ffff + 20_000),
+        128,
         |raw, tags| field::extended(raw, tags, false),
     );
 }
@@ -682,7 +599,7 @@ fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     let scratch = Scratch::new("nginx");
     let hls = scratch.join("hls");
     std::fs::create_dir_all(&hls).unwrap();
-    let nginx = crate::publish::Nginx::start(
+    let nginx = Nginx::start(
         &scratch,
         &format!(
             "hls on; hls_path {hls}; hls_fragment 1s; hls_playlist_length 12s; hls_cleanup off;"
@@ -705,11 +622,7 @@ fn nginx_hls_is_followed_live_and_its_known_faults_are_found() {
     // It restarts the counters of PAT and PMT with each segment, and writes audio before the first
     // PCR.
     for words in ["PID 0x0 continuity counter 0, want 1", "a PES before any PCR"] {
-        assert!(
-            found.faults.iter().any(|fault| fault.contains(words)),
-            "{words}: {:?}",
-            found.faults
-        );
+        assert_found("nginx-rtmp", &found.faults, words);
     }
     // The pictures are whole; the last audio frame is lost when the publisher leaves.
     let found = media(&sent, &follower.segments);

@@ -22,6 +22,12 @@ pub struct Nginx {
 }
 
 impl Nginx {
+    /// Starts with application `live`, whose streams are recorded in the folder.
+    pub fn recording(scratch: &Scratch) -> Self {
+        let folder = scratch.path().display();
+        Self::start(scratch, &format!("record all; record_path {folder}; record_unique off;"))
+    }
+
     /// Starts with application `live` and the given directives in it.
     pub fn start(scratch: &Scratch, directives: &str) -> Self {
         process::need("nginx");

@@ -207,9 +207,7 @@ fn half_a_minute_among_hostile_peers_loses_and_leaves_nothing() {
     // What a first stream allocates belongs to the program.
     let warm = flv::read_file(&media::plain(4));
     for key in ["good", "phoenix"] {
-        let mut raw = Raw::start(rillcast.rtmp, key, 4096);
-        raw.tags(&warm, 0.0);
-        raw.leave();
+        Raw::publish_whole(rillcast.rtmp, key, 4096, &warm, 0.0);
     }
     let log = rillcast.scratch.join("ffmpeg.log");
     let truth = rillcast.scratch.join("truth.flv");

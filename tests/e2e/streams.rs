@@ -201,9 +201,7 @@ fn returning_publisher_continues_the_playlist() {
     let mut follower = rillcast.follow("cam");
     let mut sent = flv::Sent::default();
     for round in 0..2 {
-        let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
-        raw.tags(&tags, 0.0);
-        raw.leave();
+        Raw::publish_whole(rillcast.rtmp, "cam", 4096, &tags, 0.0);
         sent = sent.then(flv::sent(&tags));
         session::whole(&mut follower, &sent, Duration::from_secs(8));
         assert!(
@@ -237,8 +235,7 @@ fn window_slides_and_keeps_what_left_it() {
     let mut follower = rillcast.follow("cam");
     let mut sent = flv::Sent::default();
     for speed in [0.0, 1.0] {
-        let part: Vec<flv::Tag> =
-            tags.iter().filter(|tag| speed > 0.0 || tag.ms < 3000).cloned().collect();
+        let part = if speed > 0.0 { tags.clone() } else { media::before(&tags, 3000) };
         sent = sent.then(flv::sent(&part));
         let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
         std::thread::scope(|scope| {
@@ -278,12 +275,9 @@ fn window_slides_and_keeps_what_left_it() {
 fn last_segment_is_listed_within_a_second_of_leaving() {
     let rillcast = Rillcast::start(&[]);
     // 2.6 s: the last piece is no whole segment.
-    let tags: Vec<flv::Tag> =
-        flv::read_file(&media::plain(5)).into_iter().filter(|tag| tag.ms < 2600).collect();
+    let tags = media::before(&flv::read_file(&media::plain(5)), 2600);
     let sent = flv::sent(&tags);
-    let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
-    raw.tags(&tags, 1.0);
-    raw.leave();
+    Raw::publish_whole(rillcast.rtmp, "cam", 4096, &tags, 1.0);
     let left = Instant::now();
     let mut follower = rillcast.follow("cam");
     assert!(
@@ -302,8 +296,7 @@ fn last_segment_is_listed_within_a_second_of_leaving() {
 #[test]
 fn last_segment_is_flushed_when_the_connection_is_reset() {
     let rillcast = Rillcast::start(&[]);
-    let tags: Vec<flv::Tag> =
-        flv::read_file(&media::plain(5)).into_iter().filter(|tag| tag.ms < 2600).collect();
+    let tags = media::before(&flv::read_file(&media::plain(5)), 2600);
     let sent = flv::sent(&tags);
     let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
     raw.tags(&tags, 2.0);
@@ -322,8 +315,7 @@ fn last_segment_is_flushed_when_the_connection_is_reset() {
 #[test]
 fn sigterm_ends_within_a_second_with_the_last_segment_on_tmpfs() {
     let mut rillcast = Rillcast::start(&[]);
-    let tags: Vec<flv::Tag> =
-        flv::read_file(&media::plain(5)).into_iter().filter(|tag| tag.ms < 3600).collect();
+    let tags = media::before(&flv::read_file(&media::plain(5)), 3600);
     let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
     raw.tags(&tags, 0.0);
     let mut follower = rillcast.follow("cam");

@@ -12,6 +12,9 @@
 )]
 
 use proptest::prelude::*;
+use rillcast::limits::{
+    AMF_DEPTH_MAX, AMF_PROPERTIES_MAX, AMF3_OBJECTS_MAX, AMF3_STRINGS_MAX, AMF3_TRAITS_MAX,
+};
 use rillcast::wire::amf0::{self, AmfError, Value, Values};
 use rillcast::wire::amf3::{self, Tree};
 use rillcast::wire::writer::Writer;
@@ -182,25 +185,28 @@ fn amf0_is_bounded_in_depth_properties_and_counts() {
         bytes.extend(hex("000009").repeat(n));
         bytes
     };
-    assert!(one(&deep(16)).object().is_some());
-    assert_eq!(error(&deep(17)), AmfError::TooDeep { max: 16 });
-    assert_eq!(error(&deep(20_000)), AmfError::TooDeep { max: 16 });
+    let (max, most) = (AMF_DEPTH_MAX, usize::from(AMF_DEPTH_MAX));
+    assert!(one(&deep(most)).object().is_some());
+    assert_eq!(error(&deep(most + 1)), AmfError::TooDeep { max });
+    assert_eq!(error(&deep(20_000)), AmfError::TooDeep { max });
     let wide = |n: usize| {
         let mut bytes = vec![0x03];
         bytes.extend(hex("0001 61 05").repeat(n));
         bytes.extend(hex("000009"));
         bytes
     };
-    assert_eq!(one(&wide(1024)).object().unwrap().iter().count(), 1024);
-    assert_eq!(error(&wide(1025)), AmfError::TooManyProperties { max: 1024 });
+    let (max, most) = (AMF_PROPERTIES_MAX, usize::try_from(AMF_PROPERTIES_MAX).unwrap());
+    assert_eq!(one(&wide(most)).object().unwrap().iter().count(), most);
+    assert_eq!(error(&wide(most + 1)), AmfError::TooManyProperties { max });
     assert_eq!(error(&hex("0a ffffffff 05")), AmfError::Count { count: u32::MAX, have: 1 });
 }
 
 #[test]
 fn amf0_mixed_depth_counts_amf3_too() {
-    let mut bytes = hex("03 0001 61").repeat(16);
+    let max = AMF_DEPTH_MAX;
+    let mut bytes = hex("03 0001 61").repeat(usize::from(max));
     bytes.extend(hex("11 0a 0b 01 01"));
-    assert_eq!(error(&bytes), AmfError::TooDeep { max: 16 });
+    assert_eq!(error(&bytes), AmfError::TooDeep { max });
 }
 
 #[test]
@@ -371,12 +377,36 @@ fn amf3_refuses_what_cannot_be_bounded() {
     assert!(matches!(error("09 ffffffff 01"), AmfError::Count { .. }));
     assert!(matches!(error("0d ffffffff 00"), AmfError::Count { .. }));
     assert!(matches!(error("0a ffffffe3 01"), AmfError::Count { .. }));
-    let mut deep = hex("09 03 01").repeat(17);
-    deep.push(0x01);
-    assert_eq!(Tree::parse(&deep).unwrap_err(), AmfError::TooDeep { max: 16 });
-    let mut many = hex("09 8425 01"); // 274 dense values
-    many.extend(hex("0c 01").repeat(274));
-    assert_eq!(Tree::parse(&many).unwrap_err(), AmfError::TableFull { table: "objects", max: 256 });
+}
+
+#[test]
+fn amf3_is_bounded_in_depth_properties_and_tables() {
+    let parse = |bytes: Vec<u8>| Tree::parse(&bytes).map(drop);
+    let (max, most) = (AMF_DEPTH_MAX, usize::from(AMF_DEPTH_MAX));
+    let deep = |n| parse([hex("09 03 01").repeat(n), hex("01")].concat());
+    assert_eq!(deep(most), Ok(()));
+    assert_eq!(deep(most + 1), Err(AmfError::TooDeep { max }));
+
+    // The first name is in full, the others refer to it.
+    let (max, most) = (AMF_PROPERTIES_MAX, usize::try_from(AMF_PROPERTIES_MAX).unwrap());
+    let wide = |n| parse([hex("09 01 03 61 01"), hex("00 01").repeat(n - 1), hex("01")].concat());
+    assert_eq!(wide(most), Ok(()));
+    assert_eq!(wide(most + 1), Err(AmfError::TooManyProperties { max }));
+
+    // An array of as many values, itself one of the objects.
+    let array = |n: usize, value: &str| {
+        let head = u16::try_from(n << 1 | 1).unwrap();
+        let [high, low] = (0x8000 | (head << 1 & 0x7f00) | (head & 0x7f)).to_be_bytes();
+        parse([vec![0x09, high, low, 0x01], hex(value).repeat(n)].concat())
+    };
+    for (value, table, max, before) in [
+        ("06 03 61", "strings", AMF3_STRINGS_MAX, 0),
+        ("0c 01", "objects", AMF3_OBJECTS_MAX, 1),
+        ("0a 03 01", "classes", AMF3_TRAITS_MAX, 0),
+    ] {
+        assert_eq!(array(max - before, value), Ok(()), "{table}");
+        assert_eq!(array(max - before + 1, value), Err(AmfError::TableFull { table, max }));
+    }
 }
 
 /// What a generated AMF0 value holds, owned.

@@ -5,6 +5,7 @@
 //! the program.
 
 use super::ts::{Demux, Pes, Pmt, Unwrap};
+use rillcast::limits::COMPOSITION_LEAD_MS;
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{NoRoom, Segment, Sink};
 use rillcast::status::{Counter, Status};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 
 pub const VIDEO: u16 = 0x100;
 pub const AUDIO: u16 = 0x101;
+/// Ticks from decoding to presentation where the publisher asks for none.
+pub const LEAD: i64 = COMPOSITION_LEAD_MS * 90;
 pub const SPS: [u8; 4] = [0x67, 0x42, 0xc0, 0x1e];
 pub const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 /// The NAL unit of a recovery point with nothing to wait for.
@@ -156,6 +159,12 @@ impl Camera {
     pub fn leave(&mut self) {
         self.pipeline.leave(&self.ring, &mut self.tape, &self.status);
         self.pipeline.check_invariants();
+    }
+
+    /// Ends the session and judges all that came out.
+    pub fn end(&mut self) -> Vec<Judged> {
+        self.leave();
+        judge(&self.tape.segments)
     }
 
     pub fn count(&self, counter: Counter) -> u64 {

@@ -7,13 +7,24 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::m3u8::{self, Entry, Playlist};
-use super::{es, http, ts};
+use super::{es, faults, http, ts};
 
 /// One segment as a player received it.
 #[derive(Clone, Debug)]
 pub struct Got {
     pub entry: Entry,
     pub bytes: Vec<u8>,
+}
+
+/// Segments taken apart, in order; counters begin anew where the playlist says so.
+pub fn apart(got: &[Got]) -> impl Iterator<Item = (&Got, ts::Segment)> {
+    let mut demux = ts::Demux::default();
+    got.iter().map(move |one| {
+        if one.entry.discontinuity {
+            demux.restart();
+        }
+        (one, demux.segment(&one.bytes))
+    })
 }
 
 /// A player that keeps everything.
@@ -151,7 +162,7 @@ impl Follower {
 
     /// Fails the test when any version of the playlist or any answer was wrong.
     pub fn assert_clean(&self) {
-        assert!(self.faults.is_empty(), "{}", self.faults.join("\n"));
+        faults::assert_none(&self.path, &self.faults);
     }
 }
 

@@ -5,10 +5,10 @@
 //! muxer that leaves room for negative composition times, at most 200 ms. Audio counts samples and
 //! stays within 1 ms of `ms * 90 + C`.
 
-use super::es;
 use super::flv::Sent;
-use super::follow::Got;
-use super::ts::{Demux, Unwrap};
+use super::follow::{self, Got};
+use super::ts::Unwrap;
+use super::{es, faults};
 
 /// Decode times may be this much earlier than message times, by one constant: 200 ms.
 const SHIFT_MAX: i64 = 200 * 90;
@@ -41,12 +41,7 @@ pub struct Compared {
 
 impl Compared {
     pub fn assert_clean(&self, what: &str) {
-        assert!(
-            self.faults.is_empty(),
-            "{what}: {} faults:\n{}",
-            self.faults.len(),
-            self.faults.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
-        );
+        faults::assert_none(what, &self.faults);
         println!(
             "{what}: {} video units and {} audio frames ({} bytes) equal, {} run(s), \
              audio at most {} ticks off, decode times {} ticks early",
@@ -94,24 +89,19 @@ pub fn compare(sent: &Sent, got: &[Got], rules: Rules) -> Compared {
 
 fn collect(got: &[Got]) -> Output {
     let mut out = Output::default();
-    let mut demux = Demux::default();
     let mut clock = Unwrap::default();
-    for one in got {
+    for (one, segment) in follow::apart(got) {
         if one.entry.discontinuity || out.runs == 0 {
-            demux.restart();
             clock = Unwrap::default();
             out.runs += 1;
         }
-        let segment = demux.segment(&one.bytes);
         let (video, audio) = (segment.video_pid(), segment.audio_pid());
         let mpeg = segment
             .pmt
             .as_ref()
             .is_some_and(|p| p.streams.iter().any(|(_, kind)| matches!(kind, 3 | 4)));
         for pes in &segment.pes {
-            let dts = clock.next(pes.dts);
-            let pts = clock.next(pes.pts);
-            clock.next(pes.dts);
+            let (dts, pts) = clock.times(pes);
             let (run, number) = (out.runs - 1, one.entry.sequence);
             let fault =
                 |text: String| format!("segment {number} packet {}: {text}", pes.first_packet);

@@ -3,9 +3,9 @@
 //! Compares nothing with the input: that is `judge_media`. The rules are those of the project's own
 //! promise, stricter than ISO/IEC 13818-1 where players are (PAT and PMT first, one PES per unit).
 
-use super::es;
-use super::follow::Got;
-use super::ts::{Demux, Segment, Unwrap};
+use super::follow::{self, Got};
+use super::ts::{Segment, Unwrap};
+use super::{es, faults};
 
 /// What may differ between streams.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,12 +26,7 @@ pub struct Found {
 
 impl Found {
     pub fn assert_clean(&self, what: &str) {
-        assert!(
-            self.faults.is_empty(),
-            "{what}: {} faults:\n{}",
-            self.faults.len(),
-            self.faults.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
-        );
+        faults::assert_none(what, &self.faults);
         println!(
             "{what}: structure of {} segments, {} packets, {} PES is sound; \
              largest PCR gap {:.1} ms",
@@ -50,12 +45,7 @@ const AHEAD_MAX: i64 = 90_000;
 /// Judges all segments in order.
 pub fn judge(got: &[Got], rules: Rules) -> Found {
     let mut found = Found::default();
-    let mut demux = Demux::default();
-    for one in got {
-        if one.entry.discontinuity {
-            demux.restart();
-        }
-        let segment = demux.segment(&one.bytes);
+    for (one, segment) in follow::apart(got) {
         found.packets += segment.packets;
         found.pes += segment.pes.len();
         let name = |text: &String| format!("segment {}: {text}", one.entry.sequence);
@@ -206,9 +196,7 @@ fn run(got: &[Got], from: usize, found: &mut Found) {
                         .map(|t| fault(format!("packet {packet}: {t}"))),
                 );
             }
-            let dts = clock.next(pes.dts);
-            let pts = clock.next(pes.pts);
-            clock.next(pes.dts);
+            let (dts, pts) = clock.times(pes);
             if pts < dts {
                 faults.push(fault(format!(
                     "packet {}: PTS {pts} before DTS {dts}",

@@ -148,6 +148,11 @@ pub fn delayed(tags: &[Tag], kind: u8, ms: u32) -> Vec<Tag> {
     flv::sorted(moved.collect())
 }
 
+/// What comes before `ms`.
+pub fn before(tags: &[Tag], ms: u32) -> Vec<Tag> {
+    tags.iter().filter(|tag| tag.ms < ms).cloned().collect()
+}
+
 /// All times moved.
 pub fn shifted(tags: &[Tag], ms: u32) -> Vec<Tag> {
     tags.iter().cloned().map(|tag| Tag { ms: tag.ms.wrapping_add(ms), ..tag }).collect()

@@ -393,6 +393,13 @@ impl Raw {
         raw
     }
 
+    /// Publishes all tags, `speed` times as fast as they play, and leaves; 0 is "at once".
+    pub fn publish_whole(address: SocketAddr, key: &str, chunk: usize, tags: &[Tag], speed: f64) {
+        let mut raw = Self::start(address, key, chunk);
+        raw.tags(tags, speed);
+        raw.leave();
+    }
+
     pub fn set_chunk(&mut self, chunk: usize) {
         if chunk != self.chunk {
             self.message(&Message::new(2, 1, 0, &(chunk as u32).to_be_bytes()));

@@ -319,6 +319,12 @@ impl Unwrap {
         self.0 = Some(value);
         value
     }
+
+    /// Decode and presentation time of a unit, the clock following the former.
+    pub fn times(&mut self, pes: &Pes) -> (i64, i64) {
+        let dts = self.next(pes.dts);
+        (dts, { *self }.next(pes.pts))
+    }
 }
 
 #[test]

@@ -157,7 +157,8 @@ impl Segmenter {
     /// Writes one PES packet of audio.
     fn write_sound(&mut self, frames: &[Sound], bytes: usize, out: &mut Outlet<'_, impl Sink>) {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return };
-        let Ok(length) = u16::try_from(bytes) else {
+        let fits = bytes <= AUDIO_PES_BYTES_MAX;
+        let Some(length) = u16::try_from(bytes).ok().filter(|_| fits) else {
             out.status.add(Counter::MediaTooLarge, 1);
             return;
         };
@@ -243,3 +244,43 @@ fn pes_frames(frames: &[Sound]) -> usize {
 
 /// What rounding and the correction of drift may put between two frames: 0.1 ms.
 const PES_GAP_TICKS_MAX: i64 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{FrameRing, Place};
+
+    /// Sounds without a gap, in places of so many bytes, that last so long.
+    fn sounds(parts: [(usize, Ticks); 3]) -> Vec<Sound> {
+        let mut dts = Ticks(0);
+        let sound = |(bytes, duration)| {
+            let place = match bytes {
+                0 => Place::NOWHERE,
+                _ => FrameRing::new(2 * bytes, 1).reserve(bytes).unwrap(),
+            };
+            let sound = Sound { pts: dts, dts, duration, adts: None, place, stream_type: 0x0f };
+            dts = dts.plus(duration);
+            sound
+        };
+        parts.map(sound).to_vec()
+    }
+
+    #[test]
+    fn pes_packet_lasts_so_long_and_no_longer() {
+        for (more, frames) in [(0, 3), (1, 2)] {
+            let last = Ticks(AUDIO_PES_TICKS_MAX.0 - 8_000 + more);
+            let sounds = sounds([(0, Ticks(4_000)), (0, Ticks(4_000)), (0, last)]);
+            assert_eq!(pes_frames(&sounds), frames);
+        }
+    }
+
+    #[test]
+    fn pes_packet_holds_so_many_bytes_and_no_more() {
+        for (more, frames) in [(0, 3), (1, 2)] {
+            let last = AUDIO_PES_BYTES_MAX - 60_000 + more;
+            let time = Ticks(1_000);
+            let sounds = sounds([(30_000, time), (30_000, time), (last, time)]);
+            assert_eq!(pes_frames(&sounds), frames);
+        }
+    }
+}

@@ -30,7 +30,10 @@ use crate::limits::{
 use crate::media::testcard::h264::{Encoder, Sequence};
 use crate::media::testcard::layout::{Face, Moment, paint_still};
 use crate::media::testcard::picture::Picture;
+use crate::storage::narrow;
 use crate::time::Millis;
+use crate::wire::amf0::Emitter;
+use crate::wire::flv::{AudioBody, FileHeader, FrameType, TagHeader, TagKind, VideoBody};
 use crate::wire::writer::{Full, Writer};
 
 /// What the card shows.
@@ -170,8 +173,8 @@ impl TestCard {
         match self.schedule.kind() {
             CardKind::Audio => {
                 let mut w = Writer::new(buffer);
-                w.bytes(&AUDIO_FRAME)?;
-                w.bytes(audio::frame(self.schedule.audio))?;
+                let data = audio::frame(self.schedule.audio);
+                AudioBody::AacFrame { offset_ns: 0, data }.emit(&mut w)?;
                 self.schedule.audio += 1;
                 let (kind, bytes, keyframe) = (CardKind::Audio, w.position(), false);
                 Ok(CardMessage { kind, timestamp, bytes, keyframe })
@@ -205,13 +208,13 @@ impl TestCard {
     pub fn headers<'a>(&self, buffer: &'a mut [u8]) -> Result<CardHeaders<'a>, TestCardError> {
         let metadata_bytes = self.metadata(buffer)?;
         let (metadata, rest) = buffer.split_at_mut(metadata_bytes);
-        let (lead, record) = rest.split_at_mut(VIDEO_HEADER.len().min(rest.len()));
-        Writer::new(lead).bytes(&VIDEO_HEADER)?;
-        let record_bytes = self.sequence.configuration(record)?;
-        let (video, rest) = rest.split_at_mut(VIDEO_HEADER.len() + record_bytes);
         let mut w = Writer::new(rest);
-        w.bytes(&AUDIO_HEADER)?;
-        w.bytes(&audio::CONFIGURATION)?;
+        VideoBody::AvcConfig { record: &[] }.emit(&mut w)?;
+        let at = w.position();
+        let record_bytes = self.sequence.configuration(rest.get_mut(at..).unwrap_or_default())?;
+        let (video, rest) = rest.split_at_mut(at + record_bytes);
+        let mut w = Writer::new(rest);
+        AudioBody::AacConfig { config: &audio::CONFIGURATION }.emit(&mut w)?;
         let audio = w.finish();
         Ok(CardHeaders { metadata, video, audio })
     }
@@ -225,11 +228,19 @@ impl TestCard {
         let mut bodies = [0; 512];
         let headers = self.headers(&mut bodies)?;
         let mut w = Writer::new(buffer);
-        flv_file_header(&mut w)?;
-        for (tag, body) in [(18, headers.metadata), (9, headers.video), (8, headers.audio)] {
-            flv_tag_header(&mut w, tag, body.len(), Millis(0))?;
+        let data_offset = FileHeader::BYTES.into();
+        FileHeader { audio: true, video: true, data_offset }.emit(&mut w)?;
+        // The size of the tag before the first.
+        w.u32(0)?;
+        for (kind, body) in [
+            (TagKind::Script, headers.metadata),
+            (TagKind::Video, headers.video),
+            (TagKind::Audio, headers.audio),
+        ] {
+            let tag = tag_header(kind, body.len(), Millis(0));
+            tag.emit(&mut w)?;
             w.bytes(body)?;
-            w.u32(FLV_TAG_BYTES + short(body.len()))?;
+            w.u32(tag.previous_tag_size())?;
         }
         Ok(w.position())
     }
@@ -240,20 +251,21 @@ impl TestCard {
     /// `Buffer` as `next`; `CARD_MESSAGE_BYTES_MAX` suffice here too.
     pub fn flv_next(&mut self, buffer: &mut [u8]) -> Result<CardMessage, TestCardError> {
         let have = buffer.len();
-        let (head, tail) = (11, 4);
+        let (head, tail) = (narrow(TagHeader::BYTES), 4);
         // The trailer's room is set aside first, so that nothing fails once the message is made.
         let Some(room) = buffer.get_mut(head..have.saturating_sub(tail)) else {
             return Err(Full { need: head + tail, have }.into());
         };
         let message = self.next(room)?;
-        let tag = match message.kind {
-            CardKind::Audio => 8,
-            CardKind::Video => 9,
+        let kind = match message.kind {
+            CardKind::Audio => TagKind::Audio,
+            CardKind::Video => TagKind::Video,
         };
+        let tag = tag_header(kind, message.bytes, message.timestamp);
         let mut w = Writer::new(buffer);
-        flv_tag_header(&mut w, tag, message.bytes, message.timestamp)?;
+        tag.emit(&mut w)?;
         w.take(message.bytes)?;
-        w.u32(FLV_TAG_BYTES + short(message.bytes))?;
+        w.u32(tag.previous_tag_size())?;
         let bytes = w.position();
         Ok(CardMessage { bytes, ..message })
     }
@@ -266,17 +278,16 @@ impl TestCard {
 
     /// Writes the body of a video message.
     fn picture(&mut self, keyframe: bool, buffer: &mut [u8]) -> Result<usize, Full> {
+        // Of an IDR, its upper slices; of others, nothing yet: the encoder writes behind it.
+        let (frame_type, nals) =
+            if keyframe { (FrameType::Key, &*self.still_top) } else { (FrameType::Inter, &[][..]) };
         let mut w = Writer::new(buffer);
-        if !keyframe {
-            w.bytes(&VIDEO_INTER)?;
-            let at = w.position();
-            let rest = buffer.get_mut(at..).unwrap_or_default();
-            return Ok(at + self.encoder.p_picture(&self.picture, rest)?);
-        }
-        w.bytes(&VIDEO_KEY)?;
-        w.bytes(&self.still_top)?;
+        VideoBody::AvcFrame { frame_type, composition_ms: 0, offset_ns: 0, nals }.emit(&mut w)?;
         let at = w.position();
         let rest = buffer.get_mut(at..).unwrap_or_default();
+        if !keyframe {
+            return Ok(at + self.encoder.p_picture(&self.picture, rest)?);
+        }
         let moving = self.encoder.idr_band(&self.picture, self.face.rows(), rest)?;
         let mut w = Writer::new(rest);
         w.take(moving)?;
@@ -297,22 +308,18 @@ impl TestCard {
             ("audiosamplesize", 16.0),
         ];
         let mut w = Writer::new(buffer);
-        w.u8(AMF0_STRING)?;
-        amf0_text(&mut w, "onMetaData")?;
-        w.u8(AMF0_ECMA_ARRAY)?;
-        w.u32(short(numbers.len() + 2))?;
+        let mut amf = Emitter::new(&mut w);
+        amf.string(b"onMetaData")?;
+        amf.ecma_array(short(numbers.len() + 2))?;
         for (name, value) in numbers {
-            amf0_text(&mut w, name)?;
-            w.u8(AMF0_NUMBER)?;
-            w.f64(value)?;
+            amf.key(name.as_bytes())?;
+            amf.number(value)?;
         }
-        amf0_text(&mut w, "stereo")?;
-        w.bytes(&[AMF0_BOOLEAN, 1])?;
-        amf0_text(&mut w, "encoder")?;
-        w.u8(AMF0_STRING)?;
-        amf0_text(&mut w, "rillcast test card")?;
-        amf0_text(&mut w, "")?;
-        w.u8(AMF0_OBJECT_END)?;
+        amf.key(b"stereo")?;
+        amf.boolean(true)?;
+        amf.key(b"encoder")?;
+        amf.string(b"rillcast test card")?;
+        amf.end()?;
         Ok(w.position())
     }
 }
@@ -379,44 +386,8 @@ impl Schedule {
 const AUDIO_MS: (u64, u64) = (64, 3);
 const _: () = assert!(audio::FRAME_SAMPLES * 1000 * AUDIO_MS.1 == AUDIO_MS.0 * audio::SAMPLE_RATE);
 
-// | frame type (4) | codec 7 (4) | packet type | composition time (24) |
-const VIDEO_HEADER: [u8; 5] = [0x17, 0, 0, 0, 0];
-const VIDEO_KEY: [u8; 5] = [0x17, 1, 0, 0, 0];
-const VIDEO_INTER: [u8; 5] = [0x27, 1, 0, 0, 0];
-
-// | AAC (4), 1111 | packet type |
-const AUDIO_HEADER: [u8; 2] = [0xaf, 0];
-const AUDIO_FRAME: [u8; 2] = [0xaf, 1];
-
-const AMF0_NUMBER: u8 = 0x00;
-const AMF0_BOOLEAN: u8 = 0x01;
-const AMF0_STRING: u8 = 0x02;
-const AMF0_ECMA_ARRAY: u8 = 0x08;
-const AMF0_OBJECT_END: u8 = 0x09;
-
-const FLV_TAG_BYTES: u32 = 11;
-
-/// A name or the text of a string: length (u16) and bytes.
-fn amf0_text(w: &mut Writer<'_>, text: &str) -> Result<(), Full> {
-    w.u16(u16::try_from(text.len()).unwrap_or(0))?;
-    w.bytes(text.as_bytes())
-}
-
-/// Signature, version, audio and video, own length; then the size of no tag (FLV §E.2, §E.3).
-fn flv_file_header(w: &mut Writer<'_>) -> Result<(), Full> {
-    w.bytes(b"FLV\x01\x05")?;
-    w.u32(9)?;
-    w.u32(0)
-}
-
-// | type (8) | length (24) | timestamp, low (24) | high (8) | stream id 0 (24) |
-fn flv_tag_header(w: &mut Writer<'_>, tag: u8, length: usize, time: Millis) -> Result<(), Full> {
-    let [high, low @ ..] = time.0.to_be_bytes();
-    w.u8(tag)?;
-    w.u24(short(length))?;
-    w.bytes(&low)?;
-    w.u8(high)?;
-    w.u24(0)
+fn tag_header(kind: TagKind, bytes: usize, timestamp: Millis) -> TagHeader {
+    TagHeader { kind, filtered: false, length: short(bytes), timestamp, stream: 0 }
 }
 
 /// Lengths here are bounded by `CARD_MESSAGE_BYTES_MAX`.
@@ -428,11 +399,12 @@ fn short(value: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{CARD_FRAMES_DEFAULT, CARD_HEIGHT_DEFAULT, CARD_WIDTH_DEFAULT};
 
     const HD: TestCardConfig = TestCardConfig {
-        width: 1280,
-        height: 720,
-        frames_per_second: 25,
+        width: CARD_WIDTH_DEFAULT,
+        height: CARD_HEIGHT_DEFAULT,
+        frames_per_second: CARD_FRAMES_DEFAULT,
         clock_start_ms: 43_200_000,
     };
     const SMALL: TestCardConfig = TestCardConfig { width: 160, height: 128, ..HD };
@@ -529,24 +501,47 @@ mod tests {
 
     #[test]
     fn flv_bytes_match_the_reference() {
-        let mut buffer = [0; 64];
-        let mut w = Writer::new(&mut buffer);
-        flv_file_header(&mut w).unwrap();
-        flv_tag_header(&mut w, 8, 260, Millis(57)).unwrap();
-        flv_tag_header(&mut w, 9, 1, Millis(0x0102_0304)).unwrap();
-        let written = w.finish();
-        assert_eq!(written[..13], *b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
-        assert_eq!(written[13..24], [8, 0, 1, 4, 0, 0, 0x39, 0, 0, 0, 0]);
-        assert_eq!(written[24..], [9, 0, 0, 1, 2, 3, 4, 1, 0, 0, 0]);
+        let mut card = TestCard::new(&HD).unwrap();
+        let mut buffer = vec![0; CARD_MESSAGE_BYTES_MAX];
+        let bytes = card.flv_start(&mut buffer).unwrap();
+        assert_eq!(buffer[..13], *b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
+        assert_eq!(buffer[13..24], [18, 0, 0, 212, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(buffer[bytes - 19..bytes - 8], [8, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(buffer[bytes - 8..bytes], [0xaf, 0, 0x11, 0x90, 0, 0, 0, 15]);
+        for (first, rest) in [
+            (9, [0, 0, 0, 0, 0, 0, 0, 0x17, 1]),
+            (8, [0, 0, 0, 0, 0, 0, 0, 0xaf, 1]),
+            (8, [0, 0, 21, 0, 0, 0, 0, 0xaf, 1]),
+            (9, [0, 0, 40, 0, 0, 0, 0, 0x27, 1]),
+        ] {
+            let bytes = card.flv_next(&mut buffer).unwrap().bytes;
+            let [length, size] =
+                [bytes - 15, bytes - 4].map(|n| u32::try_from(n).unwrap().to_be_bytes());
+            assert_eq!(buffer[0], first);
+            assert_eq!(buffer[1..4], length[1..]);
+            assert_eq!(buffer[4..13], rest);
+            assert_eq!(buffer[bytes - 4..bytes], size);
+        }
     }
 
     #[test]
     fn cards_outside_the_limits_are_refused() {
-        for (width, height) in [(0, 0), (1281, 720), (1280, 721), (158, 128), (4098, 720)] {
+        let (left, right) = (*CARD_WIDTH.start(), *CARD_WIDTH.end());
+        let (low, high) = (*CARD_HEIGHT.start(), *CARD_HEIGHT.end());
+        for (width, height) in [
+            (0, 0),
+            (1281, 720),
+            (1280, 721),
+            (left - 2, 720),
+            (right + 2, 720),
+            (1280, low - 2),
+            (1280, high + 2),
+        ] {
             let config = TestCardConfig { width, height, ..HD };
             assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Size { width, height }));
         }
-        for frames_per_second in [0, 1, 61] {
+        let (least, most) = (*CARD_FRAMES_PER_SECOND.start(), *CARD_FRAMES_PER_SECOND.end());
+        for frames_per_second in [0, least - 1, most + 1] {
             let config = TestCardConfig { frames_per_second, ..HD };
             assert_eq!(TestCard::new(&config).err(), Some(TestCardError::Rate(frames_per_second)));
         }
@@ -554,10 +549,13 @@ mod tests {
 
     #[test]
     fn every_size_and_rate_within_the_limits_makes_a_card() {
+        let (left, right) = (*CARD_WIDTH.start(), *CARD_WIDTH.end());
+        let (low, high) = (*CARD_HEIGHT.start(), *CARD_HEIGHT.end());
         for (width, height) in
-            [(160, 128), (4096, 2304), (4096, 128), (160, 2304), (1080, 1920), (854, 480)]
+            [(left, low), (right, high), (right, low), (left, high), (1080, 1920), (854, 480)]
         {
-            for frames_per_second in [2, 60] {
+            let range = CARD_FRAMES_PER_SECOND;
+            for frames_per_second in [*range.start(), *range.end()] {
                 let config = TestCardConfig { width, height, frames_per_second, ..HD };
                 let messages = messages(&mut TestCard::new(&config).unwrap(), 8);
                 assert!(messages.iter().all(|m| m.bytes > 0));

@@ -1,6 +1,7 @@
 //! Tests of the request machine, as traces.
 
 use super::*;
+use crate::limits::HTTP_PATH_BYTES;
 use crate::wire::http::{EntityTag, Span};
 use proptest::prelude::*;
 
@@ -160,18 +161,30 @@ fn folded_field_is_joined_for_1_0_and_refused_for_1_1() {
 
 #[test]
 fn limits_are_named_as_soon_as_they_are_passed() {
-    let long = format!("GET /{}", "a".repeat(5000));
-    assert_eq!(refusal(long.as_bytes()), Some(Code::UriTooLong));
-    let path = format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(2048));
-    assert_eq!(refusal(path.as_bytes()), Some(Code::UriTooLong));
-    let many = "A: b\r\n".repeat(100);
-    assert_eq!(
-        refusal(format!("GET / HTTP/1.1\r\n{many}\r\n").as_bytes()),
-        Some(Code::HeaderTooLarge)
-    );
-    assert_eq!(refusal(format!("GET / HTTP/1.0\r\n{many}\r\n").as_bytes()), Some(Code::BadRequest));
-    let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(HTTP_REQUEST_BYTES));
-    assert_eq!(refusal(endless.as_bytes()), Some(Code::HeaderTooLarge));
+    let query = |bytes: usize| {
+        let around = "GET /? HTTP/1.0\r\n".len();
+        refusal(format!("GET /?{} HTTP/1.0\r\n\r\n", "a".repeat(bytes - around)).as_bytes())
+    };
+    assert_eq!(query(HTTP_LINE_BYTES), None);
+    assert_eq!(query(HTTP_LINE_BYTES + 1), Some(Code::UriTooLong));
+    let endless = |bytes| refusal(format!("{:G<1$}", "GET /", bytes).as_bytes());
+    assert_eq!(endless(HTTP_LINE_BYTES - 1), None);
+    assert_eq!(endless(HTTP_LINE_BYTES), Some(Code::UriTooLong));
+    let path = |bytes: usize| {
+        refusal(format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(bytes - 1)).as_bytes())
+    };
+    assert_eq!(path(HTTP_PATH_BYTES), None);
+    assert_eq!(path(HTTP_PATH_BYTES + 1), Some(Code::UriTooLong));
+    let fields = |count: usize, minor: u8| {
+        let more = "A: b\r\n".repeat(count - 1);
+        refusal(format!("GET / HTTP/1.{minor}\r\nHost: x\r\n{more}\r\n").as_bytes())
+    };
+    assert_eq!(fields(HTTP_FIELDS, 1), None);
+    assert_eq!(fields(HTTP_FIELDS + 1, 1), Some(Code::HeaderTooLarge));
+    assert_eq!(fields(HTTP_FIELDS + 1, 0), Some(Code::BadRequest));
+    let endless = |bytes| refusal(format!("{:b<1$}", "GET / HTTP/1.1\r\nA: ", bytes).as_bytes());
+    assert_eq!(endless(HTTP_REQUEST_BYTES - 1), None);
+    assert_eq!(endless(HTTP_REQUEST_BYTES), Some(Code::HeaderTooLarge));
     assert_eq!(refusal(b"\x16\x03\x01\x02\x00\x01"), Some(Code::BadRequest));
 }
 

@@ -81,6 +81,11 @@ impl Enchunker {
         }
     }
 
+    /// Forgets what was sent: the next message of each chunk stream begins with type 0.
+    pub fn forget(&mut self) {
+        self.last.clear();
+    }
+
     /// The most bytes that a message of this length takes with all its headers.
     #[must_use]
     pub fn bytes_max(&self, length: usize) -> usize {
@@ -187,8 +192,14 @@ impl Outbox {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "takes its memory, which should be seen")]
     pub fn new() -> Self {
+        Self::with_room(limits::OUTBOX_BYTES)
+    }
+
+    /// An empty outbox of so many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
         Self {
-            buffer: vec![0; limits::OUTBOX_BYTES].into_boxed_slice(),
+            buffer: vec![0; bytes].into_boxed_slice(),
             start: 0,
             end: 0,
             total: 0,
@@ -260,6 +271,25 @@ impl Outbox {
         self.message(2, MessageType::SetChunkSize, 0, Millis(0), &payload)?;
         self.enchunker.set_chunk_bytes(announced.bytes);
         Ok(())
+    }
+
+    /// Takes over what another outbox has to send, and how far it has come. That one is as new.
+    ///
+    /// # Errors
+    /// `OutboxFull` if it does not fit; nothing is changed then.
+    pub fn take_over(&mut self, other: &mut Self) -> Result<(), OutboxFull> {
+        self.reset();
+        let waiting = other.pending();
+        self.raw(waiting.len())?.copy_from_slice(waiting);
+        self.total = other.total;
+        self.enchunker = other.enchunker.clone();
+        other.reset();
+        Ok(())
+    }
+
+    /// Notes that `n` bytes were sent past it.
+    pub fn passed(&mut self, n: usize) {
+        self.total = self.total.saturating_add(u64::try_from(n).unwrap_or(0));
     }
 
     /// Notes that the first `n` pending bytes were sent.

@@ -313,18 +313,26 @@ mod tests {
     #[test]
     fn names_are_bounded() {
         let long = |n| "x".repeat(n);
-        assert!(place("live", &long(128)).is_ok());
-        assert!(matches!(place("live", &long(129)), Err(NameError::TooLong { len: 129, .. })));
-        assert!(matches!(place(&long(129), "k"), Err(NameError::TooLong { .. })));
-        assert!(matches!(
-            place(&long(100), &format!("{}#k", long(50))),
-            Err(NameError::TooLong { .. })
-        ));
-        assert!(place("live", &format!("k?{}", long(1024))).is_ok());
-        assert!(matches!(
-            place("live", &format!("k?{}", long(1025))),
-            Err(NameError::QueryTooLong { .. })
-        ));
+        let max = limits::NAME_BYTES_MAX;
+        let too_long = |what| Err(NameError::TooLong { what, len: max + 1, max });
+        assert!(place(&long(max), &long(max)).is_ok());
+        assert_eq!(place("live", &long(max + 1)), too_long(What::Stream));
+        assert_eq!(place(&long(max + 1), "k"), too_long(What::App));
+        assert!(place(&long(max - 51), &format!("{}#k", long(50))).is_ok());
+        assert_eq!(place(&long(max - 50), &format!("{}#k", long(50))), too_long(What::App));
+        let (what, max) = (What::Stream, limits::QUERY_BYTES_MAX);
+        assert!(place("live", &format!("k?{}", long(max))).is_ok());
+        let refused = Err(NameError::QueryTooLong { what, len: max + 1, max });
+        assert_eq!(place("live", &format!("k?{}", long(max + 1))), refused);
+    }
+
+    #[test]
+    fn application_has_so_many_segments_and_no_more() {
+        let max = limits::APP_SEGMENTS_MAX;
+        let too_deep = Err(NameError::TooDeep { segments: max + 1, max });
+        assert!(place(&vec!["a"; max].join("/"), "k").is_ok());
+        assert_eq!(place(&vec!["a"; max + 1].join("/"), "k"), too_deep);
+        assert_eq!(place(&vec!["a"; max].join("/"), "b#k"), too_deep);
     }
 
     proptest! {

@@ -26,6 +26,7 @@ use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
 use crate::service::store::{SegmentView, Store};
 use crate::service::web::{self, Asset, PageFacts, fnv1a};
 use crate::status::{Counter, Status};
+use crate::storage::widen;
 use crate::sys::net;
 use crate::time::Instant;
 use crate::wire::http::{
@@ -71,6 +72,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// What `new` takes: the answer being made, and those that wait.
+    pub(super) const BYTES: usize = (1 + HTTP_SPILLS) * OUT_BYTES;
+
     pub(super) fn new(
         store: Rc<RefCell<Store>>,
         status: Rc<Status>,
@@ -138,7 +142,7 @@ impl Desk {
     /// The answer to what is no request; the connection ends after it.
     pub(super) fn refusal(&mut self, error: RequestError, version: Version) -> Answer {
         let code = error.code(version);
-        log::debug!("http refused code={} cause={error}", code.line());
+        log::debug!("http refused code={} cause=\"{error}\"", code.line());
         let head = ResponseHead::new(version, code, After::Close);
         self.text(head, true, &error)
     }
@@ -227,12 +231,12 @@ impl Desk {
         etag: EntityTag,
         bytes: usize,
     ) -> Answer {
-        let resource = Resource { etag, modified: None, bytes: len_u64(bytes), ranges: false };
+        let resource = Resource { etag, modified: None, bytes: widen(bytes), ranges: false };
         let head = ResponseHead { date: self.date, etag: Some(etag), ..head };
         if judge(request, &resource, self.wall) == Verdict::NotModified {
             return self.not_modified(head);
         }
-        let head = ResponseHead { content_length: Some(len_u64(bytes)), ..head };
+        let head = ResponseHead { content_length: Some(widen(bytes)), ..head };
         self.compose(&head, if request.method == Method::Head { 0 } else { bytes })
     }
 
@@ -335,7 +339,7 @@ impl Desk {
         let head = ResponseHead {
             date: self.date,
             content_type: Some("application/json"),
-            content_length: Some(len_u64(bytes)),
+            content_length: Some(widen(bytes)),
             cache: Some(Cache::NoStore),
             page: true,
             ..head
@@ -410,7 +414,7 @@ impl Desk {
         let head = ResponseHead {
             date: self.date,
             content_type: Some("text/plain"),
-            content_length: Some(len_u64(bytes)),
+            content_length: Some(widen(bytes)),
             cache: Some(Cache::NoStore),
             ..head
         };
@@ -430,7 +434,7 @@ impl Desk {
         if head.code.is_error() {
             self.count(Counter::HttpErrors);
         }
-        self.status.add(Counter::HttpBytesOut, len_u64(body_bytes));
+        self.status.add(Counter::HttpBytesOut, widen(body_bytes));
         Answer { text: start..HTTP_HEAD_OUT_BYTES + body_bytes, part: None, after: head.after }
     }
 }
@@ -460,8 +464,4 @@ impl Authority {
         }
         Self(text)
     }
-}
-
-fn len_u64(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

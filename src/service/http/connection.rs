@@ -16,6 +16,7 @@ use super::drain::Drain;
 use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
 use crate::proto::http::{Machine, PathBuffer, Progress};
 use crate::status::Counter;
+use crate::storage::widen;
 use crate::sys::net::{self, Interest, Transfer};
 use crate::time::Instant;
 use crate::wire::http::After;
@@ -275,8 +276,7 @@ impl Connection {
 
     /// Throws away body bytes.
     fn discard(&mut self, room: &mut [u8]) {
-        let filled = u64::try_from(self.filled).unwrap_or(u64::MAX);
-        let gone = self.skip.min(filled);
+        let gone = self.skip.min(widen(self.filled));
         if gone > 0 {
             let bytes = usize::try_from(gone).unwrap_or(self.filled);
             room.copy_within(bytes..self.filled, 0);
@@ -306,7 +306,7 @@ impl Connection {
                 Transfer::Ended => return Some(self.reset(desk)),
             }
         };
-        self.queued += len_u64(sent);
+        self.queued += widen(sent);
         let rest = text.get(sent..).unwrap_or_default();
         let spill = if rest.is_empty() {
             None
@@ -366,8 +366,8 @@ impl Connection {
             }
             match rest.send(socket, desk, *budget) {
                 Some(Transfer::Moved(n)) => {
-                    self.queued += len_u64(n);
-                    *budget = budget.saturating_sub(len_u64(n));
+                    self.queued += widen(n);
+                    *budget = budget.saturating_sub(widen(n));
                 }
                 Some(Transfer::Blocked) => return Some(Outcome::Wait(Interest::ReadWrite)),
                 Some(Transfer::Ended) => return Some(self.reset(desk)),
@@ -497,7 +497,7 @@ impl Spill {
             match net::transmit(socket, rest, more) {
                 Transfer::Moved(n) => {
                     self.at += n;
-                    *queued += len_u64(n);
+                    *queued += widen(n);
                 }
                 stop @ (Transfer::Blocked | Transfer::Ended) => return stop,
             }
@@ -516,13 +516,9 @@ impl Part {
         let count = usize::try_from((self.end - self.at).min(most)).unwrap_or(usize::MAX);
         let moved = net::transmit_file(socket, store.file(self.slot)?, self.at, count);
         if let Transfer::Moved(n) = moved {
-            self.at += len_u64(n);
-            desk.status.add(Counter::HttpBytesOut, len_u64(n));
+            self.at += widen(n);
+            desk.status.add(Counter::HttpBytesOut, widen(n));
         }
         Some(moved)
     }
-}
-
-fn len_u64(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

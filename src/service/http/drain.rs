@@ -73,11 +73,14 @@ mod tests {
     #[test]
     fn drain_below_the_least_rate_is_stalled_after_its_window() {
         let second = |s: u64| Instant(s * 1_000_000);
-        let mut drain = Drain::from(0, second(0));
-        for s in 1..30 {
-            assert!(!drain.is_stalled(s * 1000, 1 << 20, second(s), LIMITS));
+        for (less, stalled) in [(0, false), (1, true)] {
+            let mut drain = Drain::from(0, second(0));
+            for s in 1..30 {
+                assert!(!drain.is_stalled(s * 1000, 1 << 20, second(s), LIMITS));
+            }
+            let acked = 30 * HTTP_SLOW_BYTES_S - less;
+            assert_eq!(drain.is_stalled(acked, 1 << 20, second(30), LIMITS), stalled);
         }
-        assert!(drain.is_stalled(30_000, 1 << 20, second(30), LIMITS));
     }
 
     #[test]

@@ -23,10 +23,11 @@ use super::clock;
 use super::reactor::{Reactor, Source};
 use super::store::Store;
 use crate::limits::{
-    HTTP_ACCEPT_BURST, HTTP_BODY_BYTES, HTTP_EVENTS, HTTP_HEAD_OUT_BYTES, HTTP_PER_ADDRESS,
-    HTTP_REQUEST_BYTES, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_VIEWERS_MAX,
+    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
+use crate::storage::widen;
 use crate::sys;
 use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
 use crate::time::Instant;
@@ -104,7 +105,7 @@ pub struct HttpContext {
 
 impl HttpContext {
     /// Private memory that all viewers share, in bytes: the answer being made, and those that wait.
-    pub const SHARED_BYTES: usize = (1 + HTTP_SPILLS) * (HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES);
+    pub const SHARED_BYTES: usize = Desk::BYTES;
 
     /// Private memory of one viewer's place, in bytes.
     pub const PLACE_BYTES: usize =
@@ -130,22 +131,11 @@ impl HttpContext {
             set: WaitSet::new()?,
             listener: None,
             listening: false,
+            pause_said: None,
             idle: false,
             addresses_at: clock::now(),
         };
         Ok(Self { inner: RefCell::new(inner) })
-    }
-
-    /// Bytes taken by `new`, for the budget.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let inner = self.inner.borrow();
-        let spills = inner.desk.spills.iter().map(|s| s.len()).sum::<usize>();
-        inner.slab.len()
-            + size_of_val(&*inner.places)
-            + size_of_val(&*inner.free)
-            + inner.desk.out.len()
-            + spills
     }
 
     /// Connections that have a place.
@@ -203,6 +193,8 @@ struct Inner {
     listener: Option<Listener>,
     /// Whether the listener is in the set.
     listening: bool,
+    /// When it was last said that accepting pauses.
+    pause_said: Option<Instant>,
     /// Nobody was there at the last tick, which then left date and addresses as they were.
     idle: bool,
     /// When the own addresses were listed.
@@ -214,6 +206,9 @@ const LISTENER: u64 = u64::MAX;
 
 /// How long the list of own addresses is believed.
 const ADDRESSES_FOR: Duration = Duration::from_secs(5);
+
+/// How long one line about a pause stands for those that follow: each tick may end in another.
+const PAUSE_SAID_FOR: Duration = Duration::from_secs(10);
 
 impl Inner {
     fn attach(&mut self, listener: Listener) -> io::Result<OwnedFd> {
@@ -265,9 +260,14 @@ impl Inner {
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely no descriptor is left: the tick tries again.
-                    log::warn!("http accept paused cause={error}");
+                    self.desk.count(Counter::HttpAcceptsPaused);
                     self.set.remove_listener(listener);
                     self.listening = false;
+                    let now = self.desk.now;
+                    if self.pause_said.is_none_or(|said| now.since(said) >= PAUSE_SAID_FOR) {
+                        self.pause_said = Some(now);
+                        log::warn!("http accept paused cause=\"{error}\"");
+                    }
                     return;
                 }
             }
@@ -346,7 +346,7 @@ impl Inner {
         };
         if let Err(error) = armed {
             // Without news it would wait for its deadline; that is what happens now.
-            log::warn!("http wait refused peer={} cause={error}", place.peer);
+            log::warn!("http wait refused peer={} cause=\"{error}\"", place.peer);
         }
         debug_assert!(self.free.len() <= self.places.len());
     }
@@ -390,7 +390,7 @@ fn refuse(socket: &OwnedFd, scratch: &mut [u8]) {
 }
 
 fn token(index: usize, epoch: u32) -> u64 {
-    u64::from(epoch) << 32 | u64::try_from(index).unwrap_or(u64::MAX >> 32)
+    u64::from(epoch) << 32 | widen(index)
 }
 
 /// Index and epoch of a place's token; `None` for the listener's.
@@ -406,6 +406,127 @@ fn place_of(token: u64) -> Option<(usize, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Draft;
+    use crate::limits::HTTP_TURN_BYTES;
+    use crate::media::sink::{Segment, Sink as _};
+    use crate::time::Ticks;
+    use crate::wire::ts::packet::PACKET_BYTES;
+    use std::io::Write as _;
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd as _;
+
+    /// A port without streams, and clients that have sent `request`; the listener does not know
+    /// of any of them yet.
+    fn port(clients: usize, request: &[u8]) -> (Rc<Status>, HttpContext, Vec<TcpStream>) {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mut draft = Draft::new();
+        draft.set("hls.dir", folder.path().to_str().unwrap()).unwrap();
+        draft.set("limits.streams", "1").unwrap();
+        let status = Rc::new(Status::new());
+        let store = Store::open(&draft.check().unwrap(), 7, Rc::clone(&status)).unwrap();
+        let store = Rc::new(RefCell::new(store));
+        let settings = HttpSettings::standard(clients, 1935);
+        let ctx = HttpContext::new(store, Rc::clone(&status), settings).unwrap();
+        let backlog = i32::try_from(clients).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), backlog, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = || {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(request).unwrap();
+            client
+        };
+        let clients = (0..clients).map(|_| client()).collect();
+        drop(ctx.listen(listener).unwrap());
+        (status, ctx, clients)
+    }
+
+    /// Gives the port a stream with a segment.
+    fn put(ctx: &HttpContext, packets: usize) {
+        let store = Rc::clone(&ctx.inner.borrow().desk.store);
+        let mut store = store.borrow_mut();
+        let stream = store.publish("live/cam", Instant(0)).unwrap();
+        let mut sink = store.sink(stream, Instant(0));
+        sink.begin().unwrap();
+        assert!(sink.reserve(packets * PACKET_BYTES));
+        sink.wrote(packets);
+        sink.finish(&Segment {
+            start: Ticks(0),
+            duration: Ticks::from_millis(2_000),
+            bytes: packets * PACKET_BYTES,
+            discontinuity: false,
+            independent: true,
+            forced: false,
+        });
+    }
+
+    #[test]
+    fn so_many_connections_are_taken_before_anything_else() {
+        let (status, ctx, _clients) = port(HTTP_ACCEPT_BURST + 1, b"");
+        for taken in [HTTP_ACCEPT_BURST, HTTP_ACCEPT_BURST + 1] {
+            ctx.inner.borrow_mut().accept();
+            assert_eq!(ctx.connections(), taken);
+        }
+        assert_eq!(status.get(Counter::HttpRefused), 0);
+    }
+
+    #[test]
+    fn accepting_pauses_after_the_kernel_has_refused() {
+        let (status, ctx, _clients) = port(0, b"");
+        let mut inner = ctx.inner.borrow_mut();
+        let fd = inner.listener.as_ref().unwrap().as_fd().as_raw_fd();
+        nix::sys::socket::shutdown(fd, nix::sys::socket::Shutdown::Both).unwrap();
+        inner.accept();
+        assert_eq!((status.get(Counter::HttpAcceptsPaused), inner.listening), (1, false));
+    }
+
+    #[test]
+    fn so_many_events_are_served_before_anything_else() {
+        let (status, ctx, mut clients) = port(HTTP_EVENTS + 1, b"");
+        while ctx.connections() < clients.len() {
+            ctx.inner.borrow_mut().accept();
+        }
+        for client in &mut clients {
+            client.write_all(b"GET /icon.svg\r\n").unwrap();
+        }
+        for served in [HTTP_EVENTS, HTTP_EVENTS + 1] {
+            ctx.turn();
+            assert_eq!(status.get(Counter::HttpRequests), u64::try_from(served).unwrap());
+        }
+    }
+
+    #[test]
+    fn requests_and_bytes_of_one_connection_share_its_turn() {
+        let request = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let (status, ctx, _clients) = port(1, &request.repeat(65));
+        ctx.inner.borrow_mut().accept();
+        assert_eq!(status.get(Counter::HttpRequests), 64);
+        ctx.turn();
+        assert_eq!(status.get(Counter::HttpRequests), 65);
+
+        // A request and its segment take about a 32nd part of a turn.
+        let request = b"GET /hls/live/cam/00000007-0.ts HTTP/1.1\r\nHost: x\r\n\r\n";
+        let (status, ctx, _clients) = port(1, &request.repeat(40));
+        let packets = usize::try_from(HTTP_TURN_BYTES).unwrap() / 64 / PACKET_BYTES;
+        let bytes = u64::try_from(packets * PACKET_BYTES).unwrap();
+        put(&ctx, packets);
+        ctx.inner.borrow_mut().accept();
+        assert_eq!(status.get(Counter::HttpBytesOut) / bytes, 32);
+        ctx.turn();
+        assert_eq!(status.get(Counter::HttpBytesOut), 40 * bytes);
+    }
+
+    #[test]
+    fn places_are_no_more_than_their_bound() {
+        let places = |viewers| {
+            let (_, ctx, _) = port(0, b"");
+            let desk = &ctx.inner.borrow().desk;
+            let (store, status) = (Rc::clone(&desk.store), Rc::clone(&desk.status));
+            let settings = HttpSettings::standard(viewers, 1935);
+            HttpContext::new(store, status, settings).unwrap().inner.borrow().places.len()
+        };
+        assert_eq!(places(HTTP_VIEWERS_MAX), HTTP_VIEWERS_MAX);
+        assert_eq!(places(HTTP_VIEWERS_MAX + 1), HTTP_VIEWERS_MAX);
+    }
 
     #[test]
     fn token_comes_back_as_index_and_epoch() {

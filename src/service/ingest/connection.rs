@@ -5,20 +5,23 @@
 //! line why a connection ended: peer, stream byte, chunk stream, what was expected and seen.
 
 use super::pace::Pace;
+use super::player::{Playing, Want};
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    AGENT_BYTES_SHOWN, OUTBOX_BYTES, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES,
-    SCRATCH_BYTES, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
+    AGENT_BYTES_SHOWN, OUTBOX_BYTES, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES,
+    PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES, SCRATCH_BYTES, STRAY_BYTES_MAX,
+    STREAM_PATH_BYTES_MAX,
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
-use crate::proto::rtmp::event::{Admission, Event};
+use crate::proto::rtmp::event::{Admission, Event, PlayStart};
 use crate::proto::rtmp::handshake::{self, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::store::masked;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
-use crate::storage::{ByteRing, FrameRing};
+use crate::storage::{ByteRing, FrameRing, widen};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
@@ -34,7 +37,7 @@ use std::rc::Rc;
 pub(super) struct Place {
     rx: ByteRing,
     scratch: FrameRing,
-    out: Outbox,
+    pub(super) out: Outbox,
 }
 
 impl Place {
@@ -42,12 +45,40 @@ impl Place {
     pub(super) const FOOTPRINT: usize =
         RX_BYTES + SCRATCH_BYTES + OUTBOX_BYTES + size_of::<Self>() + size_of::<Connection>();
 
+    /// The same of a connection that only plays.
+    pub(super) const PLAYER_FOOTPRINT: usize = PLAYER_RX_BYTES
+        + PLAYER_SCRATCH_BYTES
+        + PLAYER_OUTBOX_BYTES
+        + size_of::<Self>()
+        + size_of::<Connection>();
+
     pub(super) fn new() -> Self {
         Self {
             rx: ByteRing::new(RX_BYTES),
             scratch: FrameRing::scratch(SCRATCH_BYTES),
             out: Outbox::new(),
         }
+    }
+
+    pub(super) fn for_player() -> Self {
+        Self {
+            rx: ByteRing::new(PLAYER_RX_BYTES),
+            scratch: FrameRing::scratch(PLAYER_SCRATCH_BYTES),
+            out: Outbox::with_room(PLAYER_OUTBOX_BYTES),
+        }
+    }
+
+    /// Takes over what `other` holds, unless that is too much or half a message.
+    pub(super) fn take_over(&mut self, other: &mut Self) -> bool {
+        let held = other.rx.look();
+        let Some(room) = self.rx.window().get_mut(..held.len()) else { return false };
+        room.copy_from_slice(held);
+        if other.scratch.reservations() > 0 || self.out.take_over(&mut other.out).is_err() {
+            return false;
+        }
+        self.rx.filled(held.len());
+        other.rx.consume(held.len());
+        true
     }
 }
 
@@ -91,7 +122,7 @@ enum Stage {
 
 /// A stream that this connection publishes.
 #[derive(Clone, Debug)]
-struct Published {
+pub(super) struct Published {
     id: u32,
     stream: usize,
     path: heapless::String<STREAM_PATH_BYTES_MAX>,
@@ -102,13 +133,13 @@ struct Published {
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    place: Option<Box<Place>>,
-    live: Rc<Live>,
-    ingest: Rc<Ingest>,
+    pub(super) place: Option<Box<Place>>,
+    pub(super) live: Rc<Live>,
+    pub(super) ingest: Rc<Ingest>,
     stage: Stage,
-    dechunker: Dechunker,
-    session: Session,
-    published: heapless::Vec<Published, PUBLISHES_MAX>,
+    pub(super) dechunker: Dechunker,
+    pub(super) session: Session,
+    pub(super) published: heapless::Vec<Published, PUBLISHES_MAX>,
     /// Publishes that began.
     publishes: u32,
     /// Bytes that went straight into a message's place in the last read.
@@ -116,6 +147,9 @@ pub(super) struct Connection {
     total: u64,
     stray: u64,
     pace: Pace,
+    pub(super) playing: Option<Box<Playing>>,
+    /// Whether its place is a player's.
+    pub(super) is_slim: bool,
 }
 
 /// What a message asks the connection to do, free of borrows.
@@ -124,6 +158,9 @@ enum Act {
     Nothing,
     Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
     Unpublish { id: u32 },
+    Play { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX>, start: PlayStart },
+    Stop { id: u32 },
+    Want { id: u32, what: Want },
 }
 
 impl Connection {
@@ -146,6 +183,8 @@ impl Connection {
             total: 0,
             stray: 0,
             pace: Pace::new(clock::now()),
+            playing: None,
+            is_slim: false,
         })
     }
 
@@ -181,7 +220,7 @@ impl Connection {
         if self.live.ended.get().is_some() {
             return Err(Fault::Replaced);
         }
-        let more = u64::try_from(bytes).unwrap_or(0);
+        let more = widen(bytes);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.dechunker.received(core::mem::take(&mut self.direct));
         if let Stage::Handshake(handshake) = &mut self.stage {
@@ -268,7 +307,8 @@ impl Connection {
     fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
         let said = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
-        let Some(place) = self.place.as_mut().filter(|_| handshaken) else { return };
+        let may = handshaken && self.may_speak();
+        let Some(place) = self.place.as_mut().filter(|_| may) else { return };
         if !said {
             let stream = self.published.first().map_or(0, |published| published.id);
             let mut words = heapless::String::<256>::new();
@@ -286,6 +326,7 @@ impl Connection {
     /// Gives everything back: streams, ring places, buffers.
     pub(super) fn close(mut self: Box<Self>) {
         let now = clock::now();
+        self.end_playing();
         if let Some(mut place) = self.place.take() {
             {
                 let mut guards = Guards::of(&self.published, &self.ingest.streams);
@@ -295,7 +336,8 @@ impl Connection {
             place.out.reset();
             let held = place.rx.len();
             place.rx.consume(held);
-            self.ingest.places.borrow_mut().push(place);
+            let places = if self.is_slim { &self.ingest.players } else { &self.ingest.places };
+            places.borrow_mut().push(place);
         }
         while let Some(published) = self.published.pop() {
             self.leave(&published, now);
@@ -406,17 +448,24 @@ impl Connection {
         Ok(match event {
             Event::Connected { app, agent, .. } => {
                 if self.ingest.strangers.takes(clock::now()) {
-                    let agent = agent.get(..AGENT_BYTES_SHOWN).unwrap_or(agent).escape_ascii();
-                    let peer = self.live.peer;
+                    let (agent, peer) = (shown(agent), self.live.peer);
                     log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
                 }
                 Act::Nothing
             }
             Event::Publish { stream, app, name, .. } => {
-                let app = if app.is_empty() { DEFAULT_APP } else { app };
-                let mut path = heapless::String::new();
-                let fits = write!(path, "{app}/{name}").is_ok();
-                if fits { Act::Publish { id: stream, path } } else { Act::Nothing }
+                path(app, name).map_or(Act::Nothing, |path| Act::Publish { id: stream, path })
+            }
+            Event::Play { stream: id, app, name, start, .. } => {
+                path(app, name).map_or(Act::Nothing, |path| Act::Play { id, path, start })
+            }
+            Event::Stop { stream } => Act::Stop { id: stream },
+            Event::Pause { stream, paused } => Act::Want { id: stream, what: Want::Paused(paused) },
+            Event::ReceiveAudio { stream, wanted } => {
+                Act::Want { id: stream, what: Want::Audio(wanted) }
+            }
+            Event::ReceiveVideo { stream, wanted } => {
+                Act::Want { id: stream, what: Want::Video(wanted) }
             }
             Event::Unpublish { stream } => Act::Unpublish { id: stream },
             Event::Metadata { stream, body } => {
@@ -434,6 +483,15 @@ impl Connection {
         match act {
             Act::Nothing => Ok(()),
             Act::Publish { id, path } => self.publish(id, path, now),
+            Act::Play { id, path, start } => self.play(id, path, start, now),
+            Act::Stop { id } => {
+                self.stop(id);
+                Ok(())
+            }
+            Act::Want { id, what } => {
+                self.want(id, what);
+                Ok(())
+            }
             Act::Unpublish { id } => {
                 let Some(i) = self.published.iter().position(|published| published.id == id) else {
                     return Ok(());
@@ -513,6 +571,13 @@ impl Connection {
 /// The application of publishers that name none (`rtmp://box/cam`).
 const DEFAULT_APP: &str = "live";
 
+/// The path of a stream; none if it is too long, which names that were checked are not.
+fn path(app: &str, name: &str) -> Option<heapless::String<STREAM_PATH_BYTES_MAX>> {
+    let app = if app.is_empty() { DEFAULT_APP } else { app };
+    let mut path = heapless::String::new();
+    write!(path, "{app}/{name}").is_ok().then_some(path)
+}
+
 /// The rings that a connection's messages go to, borrowed for one call.
 struct Guards<'a>([Option<(u32, RefMut<'a, Stream>)>; PUBLISHES_MAX]);
 
@@ -546,10 +611,7 @@ const fn tag_kind(kind: MessageType) -> Option<TagKind> {
     }
 }
 
-/// A stream's path with all but the first two characters of its key hidden.
-fn masked(path: &str) -> impl core::fmt::Display {
-    core::fmt::from_fn(move |f| {
-        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
-        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
-    })
+/// What a peer says of itself, as much of it as is logged.
+pub(super) fn shown(agent: &[u8]) -> impl core::fmt::Display {
+    agent.get(..AGENT_BYTES_SHOWN).unwrap_or(agent).escape_ascii()
 }

@@ -48,20 +48,27 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
     #[test]
     fn journal_takes_a_burst_and_then_a_few_each_second() {
         let journal = Journal::new();
-        let count = |second: u64| {
-            let now = Instant(60_000_000 + second * 1_000_000);
-            (0..10_000).filter(|_| journal.takes(now)).count()
+        let start = Instant(60_000_000);
+        let count = |after: Duration| {
+            let now = start.after(after);
+            (0..10_000).map(|_| u64::from(journal.takes(now))).sum::<u64>()
         };
-        assert_eq!(count(0), 100);
-        assert_eq!(journal.withheld.get(), 9_900);
-        assert_eq!(count(1), 5);
-        assert_eq!(journal.withheld.get(), 9_995, "the first 9900 have been said");
-        assert_eq!(count(11), 50);
-        assert_eq!(journal.withheld.get(), 9_950, "and these");
-        assert_eq!(count(1000), 100);
+        let (burst, second) = (LOG_LINES_BURST, Duration::from_secs(1));
+        assert_eq!(count(Duration::ZERO), burst);
+        assert_eq!(journal.withheld.get(), 10_000 - burst);
+        assert_eq!(count(second), LOG_LINES_PER_S);
+        assert_eq!(journal.withheld.get(), 10_000 - LOG_LINES_PER_S, "those before are said");
+        let again = second + LOG_WITHHELD_PAUSE;
+        let almost = count(again.saturating_sub(Duration::from_micros(1)));
+        let withheld = 2 * 10_000 - LOG_LINES_PER_S - almost;
+        assert_eq!(journal.withheld.get(), withheld, "the pause is not over");
+        assert_eq!(count(again), 1);
+        assert_eq!(journal.withheld.get(), 9_999, "those before are said");
+        assert_eq!(count(Duration::from_secs(1000)), burst);
     }
 }

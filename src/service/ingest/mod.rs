@@ -9,19 +9,23 @@
 mod connection;
 mod journal;
 mod pace;
+mod player;
 #[cfg(test)]
 mod tests;
 
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
-    READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN,
+    PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX,
+    TAKEOVER_TIME_MIN,
 };
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
-use crate::service::reactor::{Reactor, Source};
+use crate::service::feed::Sent;
+use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
 use crate::status::{Counter, Status};
 use crate::sys::net::{keep_alive, wake_from};
+use crate::sys::poll::Interest;
 use crate::time::Instant;
 use connection::{Connection, Fault, Place};
 use core::cell::{Cell, RefCell};
@@ -29,7 +33,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use journal::Journal;
 use smol::future;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
@@ -47,6 +51,10 @@ pub struct Deadlines {
     pub takeover: Duration,
     /// For a refused peer to close.
     pub linger: Duration,
+    /// In which a player takes something of what waits for it.
+    pub stall: Duration,
+    /// For which a player waits for a stream that is not there.
+    pub play_wait: Duration,
 }
 
 impl Deadlines {
@@ -57,6 +65,8 @@ impl Deadlines {
         silence: SILENCE_TIME_MAX,
         takeover: TAKEOVER_TIME_MIN,
         linger: LINGER_TIME_MAX,
+        stall: PLAYER_STALL_TIME_MAX,
+        play_wait: Duration::from_secs(10),
     };
 }
 
@@ -66,6 +76,12 @@ enum Phase {
     Handshake,
     Setup,
     Publishing,
+    /// For a stream that is not there.
+    Waiting,
+    /// Everything there was is sent.
+    Playing,
+    /// The player takes nothing.
+    Stalled,
     Ending,
 }
 
@@ -80,6 +96,8 @@ struct Live {
     since: Cell<Instant>,
     /// Bytes that make the socket readable.
     gather: Cell<u32>,
+    /// Rings when there is news for a player.
+    bell: Rc<Bell>,
     /// Why it was shut down from outside.
     ended: Cell<Option<&'static str>>,
 }
@@ -92,6 +110,8 @@ pub struct Ingest {
     deadlines: Deadlines,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
     places: RefCell<Vec<Box<Place>>>,
+    #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
+    players: RefCell<Vec<Box<Place>>>,
     live: RefCell<Vec<Rc<Live>>>,
     /// Lines about streams that begin and end.
     publishers: Journal,
@@ -100,24 +120,35 @@ pub struct Ingest {
 }
 
 impl Ingest {
+    /// Private memory of the place of a connection that only plays, in bytes.
+    pub const PLAYER_BYTES: usize = Place::PLAYER_FOOTPRINT;
+
     /// Private memory of one connection's place, in bytes.
     pub const PLACE_BYTES: usize = Place::FOOTPRINT;
 
-    /// Takes the memory for `publishers` connections, and a little to refuse others politely.
+    /// Places for `publishers` connections, and a few to refuse others politely.
+    #[must_use]
+    pub const fn places(publishers: usize) -> usize {
+        publishers + REFUSAL_PLACES
+    }
+
+    /// Takes the memory for all `places` of `publishers`.
     #[must_use]
     pub fn new(
         publishers: usize,
+        players: usize,
         streams: Rc<Streams>,
         status: Rc<Status>,
         deadlines: Deadlines,
     ) -> Self {
-        let all = publishers + REFUSAL_PLACES;
+        let all = Self::places(publishers);
         Self {
             streams,
             status,
             deadlines,
             places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
-            live: RefCell::new(Vec::with_capacity(all)),
+            players: RefCell::new((0..players).map(|_| Box::new(Place::for_player())).collect()),
+            live: RefCell::new(Vec::with_capacity(all + players)),
             publishers: Journal::new(),
             strangers: Journal::new(),
         }
@@ -130,6 +161,14 @@ impl Ingest {
                 Phase::Handshake => (self.deadlines.handshake, "no handshake in time"),
                 Phase::Setup => (self.deadlines.setup, "no publish in time"),
                 Phase::Publishing => (self.deadlines.silence, "publisher is silent"),
+                Phase::Playing => continue,
+                Phase::Waiting => {
+                    if now.since(live.since.get()) >= self.deadlines.play_wait {
+                        live.bell.ring();
+                    }
+                    continue;
+                }
+                Phase::Stalled => (self.deadlines.stall, "player takes nothing"),
                 Phase::Ending => (self.deadlines.linger, "peer does not close"),
             };
             let quiet = now.since(live.since.get());
@@ -196,6 +235,7 @@ pub async fn serve(
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.readable().await?,
             Err(error) => {
+                ingest.status.add(Counter::RtmpAcceptsPaused, 1);
                 if ingest.strangers.takes(clock::now()) {
                     log::warn!("ingest accept paused cause=\"{error}\"");
                 }
@@ -244,6 +284,7 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
         phase: Cell::new(Phase::Handshake),
         since: Cell::new(clock::now()),
         gather: Cell::new(1),
+        bell: Rc::default(),
         ended: Cell::new(None),
     });
     ingest.live.borrow_mut().push(Rc::clone(&live));
@@ -254,36 +295,57 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
 
 /// One connection from its first byte to its last.
 async fn run(mut connection: Box<Connection>) {
-    let outcome = publish(&mut connection).await;
+    let outcome = converse(&mut connection).await;
     connection.report(outcome);
     part(&connection.live()).await;
     connection.close();
 }
 
 /// Reads, advances and sends until either side ends.
-async fn publish(connection: &mut Connection) -> Result<(), Fault> {
+async fn converse(connection: &mut Connection) -> Result<(), Fault> {
     let live = connection.live();
     let mut turn = 0;
+    let mut there = Interest::Read;
     loop {
-        let read = match connection.receive(live.socket.get_ref()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                live.socket.readable().await?;
-                continue;
+        let mut more = false;
+        if matches!(there, Interest::Read | Interest::Both) {
+            match connection.receive(live.socket.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    let read = read?;
+                    let outcome = connection.advance(read.bytes, clock::now());
+                    if !connection.plays() {
+                        flush(connection, &live.socket).await?;
+                    }
+                    outcome?;
+                    if read.bytes == 0 {
+                        return Ok(());
+                    }
+                    more = read.filled;
+                }
             }
-            read => read?,
-        };
-        let outcome = connection.advance(read.bytes, clock::now());
-        flush(connection, &live.socket).await?;
-        outcome?;
-        if read.bytes == 0 {
-            return Ok(());
+        }
+        let mut wanted = Interest::Read;
+        if connection.plays() {
+            let mut socket = live.socket.get_ref();
+            match connection.pump(clock::now(), |slices| socket.write_vectored(slices))? {
+                Sent::All => {}
+                Sent::Blocked => wanted = Interest::Both,
+                Sent::Turn => more = true,
+            }
         }
         turn = (turn + 1) % READS_PER_TURN;
-        if !read.filled {
-            live.socket.readable().await?;
-        } else if turn == 0 {
+        if more && turn == 0 {
             future::yield_now().await;
         }
+        there = if more {
+            Interest::Read
+        } else if connection.plays() {
+            live.socket.news(wanted, &live.bell).await?
+        } else {
+            live.socket.readable().await?;
+            Interest::Read
+        };
     }
 }
 

@@ -59,10 +59,16 @@ mod tests {
         pace.count(500_000, Instant(500_000));
         assert_eq!(pace.gather(), 1, "not yet measured");
         pace.count(0, second(1));
-        assert_eq!(pace.gather(), 22_500);
-        pace.count(100_000_000, second(2));
+        assert_eq!(u128::from(pace.gather()), GATHER_TIME.as_micros() / 2);
+        let most = u64::from(GATHER_BYTES_MAX) * 1_000_000;
+        let most = most.div_ceil(u64::try_from(GATHER_TIME.as_micros()).unwrap());
+        pace.count(most - 1_000, second(2));
+        assert!(pace.gather() < GATHER_BYTES_MAX);
+        pace.count(most, second(3));
         assert_eq!(pace.gather(), GATHER_BYTES_MAX);
-        pace.count(0, second(3));
+        pace.count(100 * most, second(4));
+        assert_eq!(pace.gather(), GATHER_BYTES_MAX);
+        pace.count(0, second(5));
         assert_eq!(pace.gather(), 1);
     }
 }

@@ -6,8 +6,14 @@
 
 use super::*;
 use crate::config::settings::Draft;
+use crate::limits::{
+    AGENT_BYTES_SHOWN, APP_SEGMENTS_MAX, ASIDE_BYTES_MAX, COMMAND_BYTES_MAX, HANDSHAKE_BYTES,
+    MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTBOX_BYTES, PUBLISHES_PER_CONNECTION, RING_MESSAGES,
+    RX_BYTES, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
+};
 use crate::media::testcard::{CardKind, TestCard, TestCardConfig};
 use crate::service::store::Store;
+use crate::storage::frame_ring::{Aside, Read};
 use crate::wire::rtmp::chunk::{BasicHeader, MessageHeader};
 use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
@@ -49,7 +55,7 @@ impl House {
         let store = Rc::new(RefCell::new(store));
         let streams = Rc::new(Streams::new(&config, Rc::clone(&store), Rc::clone(&status)));
         let deadlines = Deadlines::STANDARD;
-        let ingest = Ingest::new(4, Rc::clone(&streams), Rc::clone(&status), deadlines);
+        let ingest = Ingest::new(4, 2, Rc::clone(&streams), Rc::clone(&status), deadlines);
         Self {
             ingest: Rc::new(ingest),
             streams,
@@ -74,17 +80,18 @@ impl House {
             phase: Cell::new(Phase::Handshake),
             since: Cell::new(self.now),
             gather: Cell::new(1),
+            bell: Rc::default(),
             ended: Cell::new(None),
         });
         self.ingest.live.borrow_mut().push(Rc::clone(&live));
         let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Open);
-        Peer { connection: Some(connection), deaf: false, chunk: 128, _client: client }
+        Peer { connection: Some(connection), deaf: false, chunk: 128, client }
     }
 
     /// A peer that is connected to `app` and has one message stream.
     fn connected(&self, app: &str) -> Peer {
         let mut peer = self.peer();
-        let mut hello = vec![0; 1 + 1536 + 1536];
+        let mut hello = vec![0; 1 + 2 * HANDSHAKE_BYTES];
         hello[0] = 3;
         assert!(peer.feed(self, &hello, usize::MAX));
         let connect = command("connect", 1.0, &[&object(&[("app", app)])]);
@@ -118,7 +125,7 @@ struct Peer {
     deaf: bool,
     /// Chunk size it has announced.
     chunk: usize,
-    _client: TcpStream,
+    client: TcpStream,
 }
 
 impl Peer {
@@ -256,9 +263,7 @@ fn publish_is_given_back_when_its_answer_finds_no_room() {
     let mut peer = house.connected("live");
     peer.deaf = true;
     // Pings fill the outbox up to where the answer to publish no longer fits, but goes unread.
-    let room = |peer: &Peer| {
-        crate::limits::OUTBOX_BYTES - peer.connection.as_ref().unwrap().pending().len()
-    };
+    let room = |peer: &Peer| OUTBOX_BYTES - peer.connection.as_ref().unwrap().pending().len();
     while room(&peer) > 60 {
         assert!(peer.say(&house, 4, 0, &[0, 6, 0, 0, 0, 1]));
     }
@@ -294,7 +299,7 @@ fn connection_may_publish_many_times_but_not_for_ever() {
         times += 1;
         peer.say(&house, 20, 0, &delete(1));
     }
-    assert_eq!(times, crate::limits::PUBLISHES_PER_CONNECTION);
+    assert_eq!(times, PUBLISHES_PER_CONNECTION);
     house.check_empty();
 }
 
@@ -326,7 +331,8 @@ fn publisher_without_media_is_gone_however_much_else_it_says() {
     let mut peer = house.connected("live");
     assert!(peer.publish(&house, 1, "cam"));
     let bytes = peer.message(9, 1, 0, &vec![0x17; 100_000]);
-    for byte in bytes.chunks(1).take(299) {
+    let ticks = usize::try_from(SILENCE_TIME_MAX.as_millis() / 100).unwrap();
+    for byte in bytes.chunks(1).take(ticks - 1) {
         house.tick(100_000);
         assert!(peer.feed(&house, byte, 1), "a byte of a message that never ends");
         assert_eq!(peer.connection.as_ref().unwrap().live().ended.get(), None);
@@ -373,19 +379,178 @@ fn each_phase_ends_at_its_deadline_and_not_before() {
 #[test]
 fn application_is_no_deeper_than_the_next_start_looks() {
     let house = House::new();
-    let mut peer = house.connected("a/b/c");
+    let app = ["a"; APP_SEGMENTS_MAX].join("/");
+    let mut peer = house.connected(&app);
     assert!(peer.publish(&house, 1, "cam"));
-    assert!(peer.publish(&house, 2, "d#cam"), "refused in the session, which goes on");
-    assert_eq!(house.store.borrow().stream("a/b/c/d/cam"), None);
+    assert!(peer.publish(&house, 2, "b#cam"), "refused in the session, which goes on");
+    assert!(house.store.borrow().stream(&format!("{app}/cam")).is_some());
+    assert_eq!(house.store.borrow().stream(&format!("{app}/b/cam")), None);
     peer.leave(&house);
     house.check_empty();
+}
+
+#[test]
+fn longest_names_are_published_and_fit_a_path() {
+    let house = House::new();
+    let (app, name) = ("a".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX));
+    let mut peer = house.connected(&app);
+    assert!(peer.publish(&house, 1, &name));
+    let path = format!("{app}/{name}");
+    assert!(house.store.borrow().stream(&path).is_some());
+    assert!(path.len() <= STREAM_PATH_BYTES_MAX);
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn peer_describes_itself_in_so_many_bytes() {
+    let most = vec![b'x'; AGENT_BYTES_SHOWN];
+    assert_eq!(connection::shown(&most).to_string().as_bytes(), most);
+    assert_eq!(connection::shown(&[&most[..], b"y"].concat()).to_string().as_bytes(), most);
+}
+
+#[test]
+fn silent_publisher_is_heard_again_from_the_first_byte_on() {
+    let mut house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    let live = peer.connection.as_ref().unwrap().live();
+    live.gather(1000);
+    house.tick(u64::try_from(GATHER_PAUSE_MAX.as_micros()).unwrap() - 1);
+    assert_eq!(live.gather.get(), 1000);
+    house.tick(1);
+    assert_eq!(live.gather.get(), 1);
+    drop(live);
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn ring_of_a_stream_lists_so_many_messages() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    let stream = house.streams.get(0).unwrap();
+    let first = stream.borrow().ring.end();
+    for _ in 0..RING_MESSAGES {
+        assert!(peer.say(&house, 8, 1, &[0xaf]));
+    }
+    let read = |mut cursor| matches!(stream.borrow().ring.read(&mut cursor), Read::Message(..));
+    assert!(read(first));
+    assert!(peer.say(&house, 8, 1, &[0xaf]));
+    assert!(!read(first), "one more, and the first is gone");
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn header_too_long_to_be_kept_for_those_who_join_is_counted() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    let mut header = vec![0; ASIDE_BYTES_MAX];
+    header[0] = 0x17;
+    let kept = || house.streams.get(0).unwrap().borrow().ring.aside(Aside::VideoHeader).is_some();
+    header.push(0);
+    assert!(peer.say(&house, 9, 1, &header));
+    assert_eq!((kept(), house.status.get(Counter::RtmpDataDropped)), (false, 1));
+    header.pop();
+    assert!(peer.say(&house, 9, 1, &header));
+    assert_eq!((kept(), house.status.get(Counter::RtmpDataDropped)), (true, 1));
+    peer.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn accepting_lets_others_have_their_turn_and_refuses_what_has_no_place() {
+    let house = House::new();
+    let all = ACCEPTS_PER_TURN + 1;
+    let address = house.listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..all).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let (ingest, tasks) = (Rc::clone(&house.ingest), Rc::clone(&house.reactor));
+    let listener = house.listener.try_clone().unwrap();
+    house.reactor.spawn(async move {
+        serve(listener, ingest, tasks).await.unwrap();
+    });
+    let status = Rc::clone(&house.status);
+    let seen = house.reactor.run(async move {
+        let mut seen = vec![status.get(Counter::RtmpAccepted)];
+        while seen.last() != Some(&u64::from(all)) {
+            future::yield_now().await;
+            seen.push(status.get(Counter::RtmpAccepted));
+        }
+        seen
+    });
+    assert!(seen.unwrap().contains(&u64::from(ACCEPTS_PER_TURN)));
+    assert_eq!(house.ingest.live.borrow().len(), PLACES);
+    let open = u64::try_from(PLACES - REFUSAL_PLACES).unwrap();
+    assert_eq!(house.status.get(Counter::RtmpRefused), u64::from(all) - open);
+    drop(clients);
+}
+
+#[test]
+fn accepting_pauses_after_the_kernel_has_refused() {
+    let house = House::new();
+    // It does not listen, and so refuses.
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::empty(),
+        None,
+    );
+    let listener = TcpListener::from(socket.unwrap());
+    let (ingest, tasks) = (Rc::clone(&house.ingest), Rc::clone(&house.reactor));
+    house.reactor.spawn(async move {
+        serve(listener, ingest, tasks).await.unwrap();
+    });
+    let (status, reactor) = (Rc::clone(&house.status), Rc::clone(&house.reactor));
+    let start = clock::now();
+    let waited = house.reactor.run(async move {
+        while status.get(Counter::RtmpAcceptsPaused) < 3 {
+            reactor.sleep(Duration::from_millis(5)).await;
+        }
+        clock::now().since(start)
+    });
+    assert!(waited.unwrap() >= 2 * ACCEPT_PAUSE);
+}
+
+#[test]
+fn reading_lets_others_have_their_turn() {
+    let house = House::new();
+    let mut peer = house.connected("live");
+    assert!(peer.say(&house, 1, 0, &MESSAGE_BYTES_MAX.to_be_bytes()));
+    // A message that nobody knows, as far as the kernel takes it.
+    let (length, kind) = (MESSAGE_BYTES_MAX, 99);
+    let mut bytes = head(6, MessageHeader::Full { timestamp: 0, length, kind, stream: 0 });
+    bytes.resize(usize::try_from(length).unwrap(), 0);
+    peer.client.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while let Ok(n) = io::Write::write(&mut peer.client, &bytes[sent..]) {
+        sent += n;
+    }
+    let most = u64::from(READS_PER_TURN) * u64::try_from(RX_BYTES).unwrap();
+    let (start, sent) = (house.status.get(Counter::RtmpBytesIn), u64::try_from(sent).unwrap());
+    assert!(sent > most, "{sent} bytes");
+    house.reactor.spawn(run(peer.connection.take().unwrap()));
+    let status = Rc::clone(&house.status);
+    let longest = house.reactor.run(async move {
+        let (mut at, mut longest) = (start, 0);
+        while at < start + sent {
+            future::yield_now().await;
+            let now = status.get(Counter::RtmpBytesIn);
+            longest = longest.max(now - at);
+            at = now;
+        }
+        longest
+    });
+    assert_eq!(longest.unwrap(), most);
 }
 
 #[test]
 fn stray_media_is_borne_up_to_its_limit() {
     let house = House::new();
     let mut peer = house.connected("live");
-    let most = usize::try_from(crate::limits::STRAY_BYTES_MAX).unwrap();
+    let most = usize::try_from(STRAY_BYTES_MAX).unwrap();
     assert!(peer.say(&house, 9, 1, &vec![0; most]));
     assert!(!peer.say(&house, 8, 1, &[0]));
     assert_eq!(house.status.get(Counter::RtmpStrayMedia), 2);
@@ -398,7 +563,7 @@ fn longest_command_is_read_and_one_byte_more_ends_the_connection() {
         let house = House::new();
         let mut peer = house.connected("live");
         let mut body = command("nobodyKnowsThis", 0.0, &[&[5]]);
-        body.resize(usize::try_from(crate::limits::COMMAND_BYTES_MAX).unwrap() + bytes, 5);
+        body.resize(usize::try_from(COMMAND_BYTES_MAX).unwrap() + bytes, 5);
         assert_eq!(peer.say(&house, 20, 0, &body), goes_on);
         peer.leave(&house);
         house.check_empty();
@@ -410,7 +575,7 @@ fn longest_message_may_begin_and_one_byte_more_ends_the_connection() {
     for (more, goes_on) in [(0, true), (1, false)] {
         let house = House::new();
         let mut peer = house.connected("live");
-        let length = crate::limits::MESSAGE_BYTES_MAX + more;
+        let length = MESSAGE_BYTES_MAX + more;
         let bytes = head(6, MessageHeader::Full { timestamp: 0, length, kind: 9, stream: 1 });
         assert_eq!(peer.feed(&house, &bytes, usize::MAX), goes_on);
         peer.leave(&house);

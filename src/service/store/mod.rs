@@ -19,6 +19,7 @@ mod sink;
 mod stream;
 mod view;
 
+pub(crate) use names::masked;
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
@@ -30,6 +31,7 @@ use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_o
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::status::{Counter, Status};
+use crate::storage::{narrow, widen};
 use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
@@ -131,19 +133,19 @@ impl Store {
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = wide(config.slots_per_stream());
-        let slots = rows_per_stream * wide(config.limits_streams);
+        let rows_per_stream = narrow(config.slots_per_stream());
+        let slots = rows_per_stream * narrow(config.limits_streams);
         let mut rows = Vec::with_capacity(slots);
         for number in 0..slots {
             let mut name = heapless::String::new();
             let named = write!(name, "{number}");
             debug_assert!(named.is_ok());
             let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, wide(config.limits_slot_bytes))
+            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
                 .map_err(|cause| StoreError::Slot { number, slots, cause })?;
             rows.push(Row::new(slot, name));
         }
-        let streams = wide(config.limits_streams);
+        let streams = narrow(config.limits_streams);
         let target = config.hls_target_duration_s;
         Ok(Self {
             root,
@@ -155,7 +157,7 @@ impl Store {
             texts: vec![vec![0; PLAYLIST_BYTES_MAX].into_boxed_slice(); streams],
             config: PlaylistConfig {
                 segment: Ticks::from_millis(config.hls_segment_ms.into()),
-                window_segments: wide(config.hls_window_segments),
+                window_segments: narrow(config.hls_window_segments),
                 listed_max: rows_per_stream.saturating_sub(2),
                 target_duration_s: (target > 0).then_some(target),
                 media_sequence: 0,
@@ -180,9 +182,9 @@ impl Store {
     /// `NoStreamPlace`.
     pub fn publish(&mut self, path: &str, now: Instant) -> Result<usize, NoStreamPlace> {
         let max = self.streams.len();
-        let found = self.find(path).or_else(|| self.streams.iter().position(Option::is_none));
+        let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
-        if self.find(path).is_none() {
+        if self.stream(path).is_none() {
             let stream = self.new_stream(path, now).ok_or(NoStreamPlace { max })?;
             if let Some(place) = self.streams.get_mut(index) {
                 *place = Some(stream);
@@ -198,7 +200,13 @@ impl Store {
     /// The number of the stream at `path`, if it has a place.
     #[must_use]
     pub fn stream(&self, path: &str) -> Option<usize> {
-        self.find(path)
+        self.streams.iter().position(|s| s.as_ref().is_some_and(|s| s.path == path))
+    }
+
+    /// The path of a stream.
+    #[must_use]
+    pub fn path(&self, stream: usize) -> Option<&str> {
+        Some(self.streams.get(stream)?.as_ref()?.path.as_str())
     }
 
     /// The publisher of a stream has left; its playlist stays.
@@ -248,7 +256,7 @@ impl Store {
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
-        let stream = self.streams.get(self.find(stream)?)?.as_ref()?;
+        let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
         if file != PLAYLIST || !stream.playlist.is_listed() {
             return None;
         }
@@ -269,7 +277,7 @@ impl Store {
         if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
             return None;
         }
-        let index = self.find(stream)?;
+        let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
         let first = index * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
@@ -278,7 +286,7 @@ impl Store {
             Use::Free | Use::Writing => false,
         })?;
         let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * self.config.window_segments.try_into().unwrap_or(u64::MAX);
+        let keep = target * widen(self.config.window_segments);
         Some(SegmentView {
             slot: first + offset,
             generation: row.generation,
@@ -390,10 +398,6 @@ impl Store {
         }
     }
 
-    fn find(&self, path: &str) -> Option<usize> {
-        self.streams.iter().position(|s| s.as_ref().is_some_and(|s| s.path == path))
-    }
-
     fn playlist_mut(&mut self, stream: usize) -> Option<&mut Playlist> {
         self.streams.get_mut(stream)?.as_mut().map(|stream| &mut stream.playlist)
     }
@@ -404,7 +408,7 @@ impl Store {
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
-            log::error!("stream has no folder path={path} cause=\"{cause}\"");
+            log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
         let config = PlaylistConfig {
             media_sequence: self.used.sequences,
@@ -441,14 +445,14 @@ impl Store {
         }
         let stream = self.streams.get_mut(index)?.take()?;
         log::info!(
-            "stream given up path={} away_s={} cause=\"its place was needed\"",
-            stream.path,
+            "stream given up stream={} away_s={} cause=\"its place was needed\"",
+            masked(&stream.path),
             now.since(since).as_secs()
         );
         self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
         if let Err(cause) = fs::remove_file(folder.join(PLAYLIST)) {
-            log::debug!("leftover path={} cause=\"{cause}\"", folder.display());
+            log::debug!("playlist had no name stream={} cause=\"{cause}\"", masked(&stream.path));
         }
         // The folders of the application go too, up to the first that holds something else.
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
@@ -516,11 +520,13 @@ impl Store {
             row.state = Use::Listed { sequence };
         }
         let name = SegmentName::new(self.epoch, sequence);
-        let folder = self.streams.get(stream).and_then(|s| s.as_ref()?.folder.as_ref());
-        if let (Some(row), Some(folder)) = (self.rows.get(slot), folder)
+        if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
-            log::error!("segment has no name sequence={sequence} cause=\"{cause}\"");
+            let stream = masked(&place.path);
+            log::error!(
+                "segment has no name stream={stream} sequence={sequence} cause=\"{cause}\""
+            );
         }
         let closed = Closed {
             duration: segment.duration,
@@ -548,27 +554,33 @@ impl Store {
         }
         let mut w = Writer::new(&mut place.text);
         if place.playlist.emit(&mut w, self.epoch).is_err() {
-            log::error!("playlist is longer than {PLAYLIST_BYTES_MAX} bytes path={}", place.path);
+            let stream = masked(&place.path);
+            log::error!("playlist is longer than {PLAYLIST_BYTES_MAX} bytes stream={stream}");
         }
         place.text_bytes = w.position();
         let text = place.text.get(..place.text_bytes).unwrap_or_default();
         if let Some(folder) = &place.folder
             && let Err(cause) = folder.replace(PLAYLIST.as_bytes(), TEMPORARY.as_bytes(), text)
         {
-            log::error!("playlist cannot be written path={} cause=\"{cause}\"", place.path);
+            let stream = masked(&place.path);
+            log::error!("playlist cannot be written stream={stream} cause=\"{cause}\"");
         }
     }
 
     /// Takes the name of a segment that need not be kept; its slot is free.
     fn forget(&mut self, row: usize) {
         let stream = self.streams.get(row / self.rows_per_stream.max(1));
-        let folder = stream.and_then(|stream| stream.as_ref()?.folder.as_ref());
+        let stream = stream.and_then(Option::as_ref);
         let Some(row) = self.rows.get_mut(row) else { return };
-        if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(folder)) =
-            (row.state, folder)
+        if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
+            (row.state, stream)
+            && let Some(folder) = &stream.folder
             && let Err(cause) = folder.remove(SegmentName::new(self.epoch, sequence).bytes())
         {
-            log::debug!("segment had no name sequence={sequence} cause=\"{cause}\"");
+            let stream = masked(&stream.path);
+            log::debug!(
+                "segment had no name stream={stream} sequence={sequence} cause=\"{cause}\""
+            );
         }
         row.state = Use::Free;
     }
@@ -584,7 +596,3 @@ impl Store {
 
 /// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;
-
-fn wide(n: u32) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}

@@ -1,10 +1,11 @@
-//! What the store's files are called, and which files are the store's.
+//! What the store's files are called, which files are the store's, and what a log calls a stream.
 //!
 //! Formats names; touches no file.
 
 use crate::limits::SEGMENT_NAME_BYTES_MAX;
 use crate::media::playlist::segment_name;
 use crate::wire::writer::Writer;
+use core::fmt;
 use std::ffi::OsStr;
 
 /// Name of a stream's playlist.
@@ -37,6 +38,14 @@ impl SegmentName {
     }
 }
 
+/// A stream's path with all but the first two characters of its key hidden.
+pub(crate) fn masked(path: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
+        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
+    })
+}
+
 /// Digits of the number of a slot.
 pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;
 
@@ -51,4 +60,24 @@ pub(super) fn is_ours(name: &OsStr) -> bool {
     });
     let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     segment || slot || name == PLAYLIST || name == TEMPORARY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_shows_the_application_and_two_characters_of_the_key() {
+        assert_eq!(masked("live/camera-7").to_string(), "live/ca…");
+        assert_eq!(masked("live/hall/x").to_string(), "live/hall/x…");
+    }
+
+    #[test]
+    fn longest_segment_name_fits_and_is_ours() {
+        let name = SegmentName::new(u32::MAX, u64::MAX);
+        assert_eq!(name.bytes().len(), SEGMENT_NAME_BYTES_MAX);
+        assert!(name.bytes().ends_with(b".ts"));
+        let text = core::str::from_utf8(name.bytes()).unwrap();
+        assert!(is_ours(OsStr::new(text)));
+    }
 }

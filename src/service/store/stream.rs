@@ -4,6 +4,7 @@ use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::Playlist;
 use crate::media::sink::Segment;
 use crate::service::store::view::StreamFacts;
+use crate::storage::widen;
 use crate::sys::folder::Folder;
 use crate::time::Instant;
 
@@ -48,6 +49,6 @@ impl Used {
 /// Mean bit rate of a segment in kbit/s.
 pub(super) fn kbit_s(segment: &Segment) -> u32 {
     let micros = segment.duration.micros().max(1).unsigned_abs();
-    let bits = u64::try_from(segment.bytes).unwrap_or(u64::MAX).saturating_mul(8);
+    let bits = widen(segment.bytes).saturating_mul(8);
     u32::try_from(bits.saturating_mul(1000) / micros).unwrap_or(u32::MAX)
 }

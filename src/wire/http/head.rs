@@ -357,10 +357,11 @@ impl fmt::Write for Text<'_, '_> {
 mod tests {
     use super::super::{date_text, decimal};
     use super::*;
+    use crate::limits::{HTTP_HEAD_OUT_BYTES, HTTP_PATH_BYTES};
     use proptest::prelude::*;
 
     fn emitted(head: &ResponseHead<'_>) -> String {
-        let mut buffer = [0; 1024];
+        let mut buffer = vec![0; HTTP_HEAD_OUT_BYTES];
         let mut w = Writer::new(&mut buffer);
         head.emit(&mut w).unwrap();
         String::from_utf8(w.written().to_vec()).unwrap()
@@ -392,6 +393,30 @@ mod tests {
         head.location = Some(Location { authority: "box:8080", path: "/hls/a b\r\nX: y/" });
         assert!(emitted(&head).contains("Location: http://box:8080/hls/a%20b%0D%0AX%3A%20y/\r\n"));
         assert!(!is_authority("a\r\nb") && !is_authority("") && is_authority("[::1]:80"));
+    }
+
+    #[test]
+    fn fullest_head_with_the_longest_path_fits() {
+        let date = date_text(784_111_777);
+        let (authority, path) = ("x".repeat(256), "\"".repeat(HTTP_PATH_BYTES));
+        let head = ResponseHead {
+            date,
+            content_type: Some("application/vnd.apple.mpegurl"),
+            content_length: Some(u64::MAX),
+            content_range: Some((Some(Span { first: u64::MAX, last: u64::MAX }), u64::MAX)),
+            etag: Some(EntityTag(u64::MAX)),
+            last_modified: date,
+            cache: Some(Cache::Immutable { max_age_s: u32::MAX, expires: date }),
+            location: Some(Location { authority: &authority, path: &path }),
+            accept_ranges: true,
+            cors: true,
+            preflight: true,
+            page: true,
+            allow: true,
+            retry_after_s: Some(u32::MAX),
+            ..ResponseHead::new(Version::Http10, Code::RangeNotSatisfiable, After::Close)
+        };
+        assert!(emitted(&head).len() > 3 * HTTP_PATH_BYTES);
     }
 
     #[test]

@@ -297,7 +297,10 @@ mod tests {
         assert_eq!(size(0), Err(ControlError::ChunkSize { size: 0 }));
         assert!(size(0x8000_0000).is_err());
         assert_eq!(size(1), Ok(SetChunkSize { bytes: 1 }));
-        assert_eq!(size(0x7fff_ffff), size(0xff_ffff));
+        let most = Ok(SetChunkSize { bytes: limits::CHUNK_BYTES_MAX });
+        assert_eq!(size(limits::CHUNK_BYTES_MAX), most);
+        assert_eq!(size(limits::CHUNK_BYTES_MAX + 1), most);
+        assert_eq!(size(0x7fff_ffff), most);
     }
 
     #[test]

@@ -286,6 +286,15 @@ impl Session {
         play::notify(stream, published, out)
     }
 
+    /// Ends a play: its stream is no more.
+    ///
+    /// # Errors
+    /// `OutboxFull`.
+    pub fn end_play(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
+        let _was = self.streams()?.stop(stream);
+        play::notify(stream, false, out)
+    }
+
     /// Tells the peer why its connection ends, as the protocol says it: on the stream it publishes,
     /// if it does. `description` is for the person at the encoder, below 512 bytes.
     ///
@@ -348,20 +357,20 @@ impl Session {
             (State::Connected(link), _) => link,
         };
         match method {
-            Method::Publish => return link.publish(command, stream, out),
+            Method::Publish => return link.publish(command, stream, out, status),
             Method::FcUnpublish => {
                 reply::done(command, out)?;
                 return link.end(command, stream, out);
             }
             Method::CloseStream => return link.end(command, stream, out),
             Method::DeleteStream => return link.delete(command, stream, out),
-            Method::Play => return link.play(command, stream, out),
+            Method::Play => return link.play(command, stream, out, status),
             Method::Pause => return link.pause(command, stream, out),
             Method::ReceiveAudio | Method::ReceiveVideo => {
                 return link.receive(method == Method::ReceiveAudio, command, stream, out);
             }
             Method::Seek => link.seek(command, stream, out)?,
-            Method::CreateStream => link.create(command, out)?,
+            Method::CreateStream => link.create(command, out, status)?,
             Method::FcPublish => reply::fc_publish(command, out)?,
             Method::StreamLength => reply::result(command, 0.0, out)?,
             Method::Courtesy | Method::Connect | Method::Ignored | Method::Unknown => {
@@ -445,10 +454,18 @@ impl Session {
 }
 
 impl Link {
-    fn create(&mut self, command: &Command<'_>, out: &mut Outbox) -> Result<(), SessionError> {
+    fn create(
+        &mut self,
+        command: &Command<'_>,
+        out: &mut Outbox,
+        status: &Status,
+    ) -> Result<(), SessionError> {
         match self.streams.create() {
             Ok(id) => reply::result(command, f64::from(id), out),
-            Err(error) => reply::call_failed(command, &sentence(error), out),
+            Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
+                reply::call_failed(command, &sentence(error), out)
+            }
         }
     }
 
@@ -457,11 +474,13 @@ impl Link {
         command: &Command<'s>,
         stream: u32,
         out: &mut Outbox,
+        status: &Status,
     ) -> Result<Option<Event<'s>>, SessionError> {
         let said = command.string(0).unwrap_or_default();
         let (target, query) = match Target::parse(&self.app, said) {
             Ok(parsed) => parsed,
             Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, Reason::BadName.code(), &sentence(error), out)?;
                 return Ok(None);
             }
@@ -483,6 +502,7 @@ impl Link {
                     | StreamError::TooManyPlaying { .. }
                     | StreamError::NotAsked { .. } => Reason::Denied,
                 };
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, reason.code(), &sentence(error), out)?;
                 Ok(None)
             }

@@ -9,6 +9,7 @@ use crate::proto::rtmp::enchunk::Outbox;
 use crate::proto::rtmp::event::{Event, PlayRefusal, PlayStart};
 use crate::proto::rtmp::name::Target;
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
+use crate::status::{Counter, Status};
 use crate::wire::amf0::{Emitter, Value};
 use crate::wire::rtmp::command::Command;
 use crate::wire::rtmp::user_control::UserControl;
@@ -19,6 +20,7 @@ impl Link {
         command: &Command<'s>,
         stream: u32,
         out: &mut Outbox,
+        status: &Status,
     ) -> Result<Option<Event<'s>>, SessionError> {
         let said = match command.argument(0) {
             Some(Value::Object(options)) => options.get("streamName").and_then(|v| v.string()),
@@ -29,6 +31,7 @@ impl Link {
         let (target, query) = match Target::parse(&self.app, said) {
             Ok(parsed) => parsed,
             Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, PlayRefusal::NotFound.code(), &sentence(error), out)?;
                 return Ok(None);
             }
@@ -46,6 +49,7 @@ impl Link {
                 start: PlayStart::parse(command.number(1)),
             })),
             Err(error) => {
+                status.add(Counter::RtmpCallsRefused, 1);
                 refuse(stream, PlayRefusal::Failed.code(), &sentence(error), out)?;
                 Ok(None)
             }

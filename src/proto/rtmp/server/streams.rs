@@ -93,7 +93,7 @@ pub enum StreamError {
 
 /// The table of one connection's message streams.
 #[derive(Clone, Debug)]
-pub struct Streams {
+pub(super) struct Streams {
     table: heapless::Vec<Stream, PLACES>,
     next: u32,
 }

@@ -1,0 +1,212 @@
+//! The playing side of a connection: who may play what, and what its feed has to say.
+//!
+//! A connection that only plays moves to smaller buffers, so that there may be many. One that asks
+//! for a stream that is not there waits for it, if the setting says so. Sends nothing itself but
+//! through the feed.
+//! Source: RTMP 1.0 §7.2.2.
+
+use super::Phase;
+use super::connection::{Connection, Fault, Place};
+use crate::limits::STREAM_PATH_BYTES_MAX;
+use crate::proto::rtmp::event::{PlayRefusal, PlayStart};
+use crate::service::feed::{Feed, News, Sent};
+use crate::service::store::masked;
+use crate::status::Counter;
+use crate::time::Instant;
+use std::io::{self, IoSlice};
+
+/// What a connection has when it plays.
+#[derive(Debug)]
+pub(super) struct Playing {
+    feed: Feed,
+    waiting: Option<Waiting>,
+    /// The smaller buffers that it will move to, until it has.
+    place: Option<Box<Place>>,
+}
+
+/// A stream that is not there yet.
+#[derive(Debug)]
+struct Waiting {
+    id: u32,
+    path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    until: Instant,
+}
+
+impl Connection {
+    /// Whether it plays, or waits for what it may play.
+    pub(super) const fn plays(&self) -> bool {
+        self.playing.is_some()
+    }
+
+    /// Message stream `id` asks for the stream at `path`.
+    pub(super) fn play(
+        &mut self,
+        id: u32,
+        path: heapless::String<STREAM_PATH_BYTES_MAX>,
+        start: PlayStart,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        self.ingest.status.add(Counter::RtmpPlays, 1);
+        if self.playing.is_none() {
+            let Some(place) = self.ingest.players.borrow_mut().pop() else {
+                return self.refuse_play(
+                    id,
+                    PlayRefusal::Failed,
+                    "every player place is taken: raise limits.players",
+                );
+            };
+            self.playing =
+                Some(Box::new(Playing { feed: Feed::new(), waiting: None, place: Some(place) }));
+        }
+        if let Some(stream) = self.ingest.streams.find(&path) {
+            return self.follow(id, stream, &path);
+        }
+        let patience = self.ingest.deadlines.play_wait;
+        let Some(playing) = &mut self.playing else { return Ok(()) };
+        if start != PlayStart::LiveOrWait || patience.is_zero() || playing.waiting.is_some() {
+            return self.refuse_play(id, PlayRefusal::NotFound, "no such stream is on the air");
+        }
+        self.ingest.streams.await_arrival(&self.live.bell);
+        playing.waiting = Some(Waiting { id, path, until: now.after(patience) });
+        self.live.enter(Phase::Waiting, now);
+        Ok(())
+    }
+
+    /// Message stream `id` plays no more.
+    pub(super) fn stop(&mut self, id: u32) {
+        let Some(playing) = &mut self.playing else { return };
+        playing.waiting.take_if(|waiting| waiting.id == id);
+        let followed: heapless::Vec<usize, 8> = playing.feed.streams().collect();
+        playing.feed.leave(id);
+        for stream in followed {
+            if !playing.feed.streams().any(|still| still == stream) {
+                self.ingest.streams.hang_up(stream, &self.live.bell);
+            }
+        }
+    }
+
+    /// Changes what message stream `id` wants.
+    pub(super) fn want(&mut self, id: u32, what: Want) {
+        let Some(playing) = &mut self.playing else { return };
+        let streams = &self.ingest.streams;
+        match what {
+            Want::Paused(paused) => playing.feed.pause(id, paused, streams),
+            Want::Audio(wanted) => playing.feed.want_audio(id, wanted, streams),
+            Want::Video(wanted) => playing.feed.want_video(id, wanted, streams),
+        }
+    }
+
+    /// Sends what there is for a connection that plays.
+    pub(super) fn pump(
+        &mut self,
+        now: Instant,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<Sent, Fault> {
+        self.arrivals(now)?;
+        self.slim();
+        let (Some(playing), Some(place)) = (&mut self.playing, &mut self.place) else {
+            return Ok(Sent::All);
+        };
+        let (streams, session) = (&self.ingest.streams, &mut self.session);
+        playing.feed.watch(streams, |id, news| match news {
+            News::Unpublished => session.notify_play(id, false, &mut place.out),
+            News::Published => session.notify_play(id, true, &mut place.out),
+            News::Gone => session.end_play(id, &mut place.out),
+        })?;
+        let before = place.out.total_sent();
+        let sent = playing.feed.pump(streams, &mut place.out, &self.ingest.status, write)?;
+        let moved = place.out.total_sent() > before;
+        if moved || (sent == Sent::All && playing.waiting.is_none()) {
+            self.live.enter(Phase::Playing, now);
+        }
+        if sent == Sent::Blocked {
+            self.live.enter(Phase::Stalled, now);
+        }
+        Ok(sent)
+    }
+
+    /// Whether nothing of a message is on its way that a refusal would cut in two.
+    pub(super) fn may_speak(&self) -> bool {
+        self.playing.as_ref().is_none_or(|playing| playing.feed.is_quiet())
+    }
+
+    /// Looks for the stream that is waited for.
+    fn arrivals(&mut self, now: Instant) -> Result<(), Fault> {
+        let Some(playing) = &mut self.playing else { return Ok(()) };
+        let Some(waiting) = &playing.waiting else { return Ok(()) };
+        let found = self.ingest.streams.find(&waiting.path);
+        if found.is_none() && now < waiting.until {
+            self.ingest.streams.await_arrival(&self.live.bell);
+            return Ok(());
+        }
+        let Some(Waiting { id, path, .. }) = playing.waiting.take() else { return Ok(()) };
+        match found {
+            Some(stream) => self.follow(id, stream, &path),
+            None => self.refuse_play(id, PlayRefusal::NotFound, "no such stream came on the air"),
+        }
+    }
+
+    fn follow(&mut self, id: u32, stream: usize, path: &str) -> Result<(), Fault> {
+        let (Some(playing), Some(place)) = (&mut self.playing, &mut self.place) else {
+            return Ok(());
+        };
+        let streams = &self.ingest.streams;
+        self.session.accept_play(id, &mut place.out)?;
+        let listed = playing.feed.follow(id, stream, streams);
+        debug_assert!(listed, "the session bounds plays");
+        streams.listen(stream, &self.live.bell);
+        let now = crate::service::clock::now();
+        self.live.enter(Phase::Playing, now);
+        if self.ingest.strangers.takes(now) {
+            log::info!("stream played stream={} peer={}", masked(path), self.live.peer);
+        }
+        Ok(())
+    }
+
+    fn refuse_play(&mut self, id: u32, why: PlayRefusal, words: &str) -> Result<(), Fault> {
+        self.ingest.status.add(Counter::RtmpPlaysRefused, 1);
+        let Some(place) = &mut self.place else { return Ok(()) };
+        Ok(self.session.reject_play(id, why, words, &mut place.out)?)
+    }
+
+    /// Moves a connection that only plays to the smaller buffers.
+    fn slim(&mut self) {
+        let Some(playing) = &mut self.playing else { return };
+        if !self.published.is_empty()
+            || !self.dechunker.is_between_messages()
+            || playing.feed.has_queued()
+        {
+            return;
+        }
+        let (Some(large), Some(mut small)) = (&mut self.place, playing.place.take()) else {
+            return;
+        };
+        if small.take_over(large) {
+            core::mem::swap(large, &mut small);
+            self.ingest.places.borrow_mut().push(small);
+            self.is_slim = true;
+        } else {
+            playing.place = Some(small);
+        }
+    }
+
+    /// Gives back what playing took. The connection is over.
+    pub(super) fn end_playing(&mut self) {
+        let Some(mut playing) = self.playing.take() else { return };
+        for stream in playing.feed.streams() {
+            self.ingest.streams.hang_up(stream, &self.live.bell);
+        }
+        self.ingest.streams.forget_arrival(&self.live.bell);
+        if let Some(place) = playing.place.take() {
+            self.ingest.players.borrow_mut().push(place);
+        }
+    }
+}
+
+/// What a player changes while it plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Paused(bool),
+    Audio(bool),
+    Video(bool),
+}
