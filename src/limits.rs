@@ -539,3 +539,7 @@ const _: () = assert!(
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 4;
+
+/// Slices of one `writev`: half a megabyte in chunks of the size that we announce. The kernel takes
+/// 1024.
+pub const GATHER_SLICES: usize = 64;
