@@ -147,6 +147,7 @@ enum ClientState {
 pub struct Client {
     state: ClientState,
     signing: bool,
+    salt: [u8; DIGEST_BYTES],
 }
 
 impl Client {
@@ -167,7 +168,7 @@ impl Client {
                 sign(Role::Client, layout, c1);
             }
         })?;
-        Ok(Self { state: ClientState::WaitS0, signing })
+        Ok(Self { state: ClientState::WaitS0, signing, salt: [0; DIGEST_BYTES] })
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -198,6 +199,9 @@ impl Client {
                     };
                     let layout = self.signing.then(|| verify(Role::Server, s1)).flatten();
                     echo(Role::Client, s1, layout, fill, out)?;
+                    if let Some(salt) = s1.last_chunk() {
+                        self.salt = *salt;
+                    }
                     rest = tail;
                     let left = HANDSHAKE_BYTES;
                     self.state = ClientState::WaitS2 { left };
@@ -221,6 +225,12 @@ impl Client {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, ClientState::Open)
+    }
+
+    /// The last bytes of S1, which salt the proof of a player's file; zero before S1.
+    #[must_use]
+    pub const fn salt(&self) -> &[u8; DIGEST_BYTES] {
+        &self.salt
     }
 }
 
