@@ -1,5 +1,6 @@
-//! RTMP machines: handshake, dechunk, enchunk, gather, the server session.
+//! RTMP machines: handshake, dechunk, enchunk, gather, the server's and the client's session.
 
+pub mod client;
 pub mod dechunk;
 pub mod enchunk;
 pub mod event;
