@@ -211,7 +211,7 @@ impl Receiver {
         Self {
             dechunker: Dechunker::new(),
             scratch: FrameRing::new(limits::SCRATCH_BYTES, 8),
-            media: FrameRing::new(64 << 10, 8),
+            media: FrameRing::new(128 << 10, 8),
             stream: 1,
             status: Status::new(),
             held: Vec::new(),
@@ -1208,7 +1208,7 @@ fn media() -> Vec<Message> {
     };
     vec![
         frame(MessageType::Audio, 0, 4),
-        frame(MessageType::Video, 16_777_200, 3000),
+        frame(MessageType::Video, 16_777_200, 20_000),
         frame(MessageType::Video, 16_777_240, 1),
         frame(MessageType::Audio, 23, 500),
         frame(MessageType::Video, 0, 0),
