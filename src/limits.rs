@@ -108,9 +108,8 @@ const _: () = assert!(PUBLISHES_MAX <= MESSAGE_STREAMS_MAX);
 pub const PLAYS_MAX: usize = 4;
 const _: () = assert!(PLAYS_MAX <= MESSAGE_STREAMS_MAX);
 
-/// Parts of messages, headers and slices of payload, that are gathered for one write to a player.
-/// Two pictures of 4 Mb/s and their audio are 16.
-pub const FEED_PIECES: usize = 32;
+/// Messages that are gathered for one write to a player: two pictures and their audio are 6.
+pub const FEED_MESSAGES: usize = 8;
 
 /// Buffers of a connection that only plays: what it says is short.
 pub const PLAYER_RX_BYTES: usize = 2 << 10;
@@ -566,3 +565,35 @@ const _: () = assert!(
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 4;
+
+// ---- RTMP: upstream -------------------------------------------------------------------------
+
+/// For each answer of an upstream: to connect, to createStream, to publish or play. Servers that
+/// ask another program first take a few seconds.
+pub const UPSTREAM_STEP_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of each text that we say to an upstream: an address, or a name with its query.
+pub const UPSTREAM_TEXT_BYTES_MAX: usize = 1536;
+const _: () = assert!(UPSTREAM_TEXT_BYTES_MAX > NAME_BYTES_MAX + 1 + QUERY_BYTES_MAX);
+
+/// Bytes of the values that follow the command object of connect.
+pub const UPSTREAM_ARGUMENTS_BYTES_MAX: usize = 512;
+
+/// Codecs in one announcement of Enhanced RTMP; fewer exist.
+pub const UPSTREAM_CODECS_MAX: usize = 32;
+
+/// Bytes of a sentence from an upstream that are passed on; Adobe's challenge is under 200.
+pub const UPSTREAM_WORDS_BYTES_MAX: usize = 512;
+
+/// Bytes of one call before chunking. Connect says application and address, which repeats it; the
+/// other calls say one name.
+pub const CALL_BYTES_MAX: usize = 4 << 10;
+const _: () = assert!(
+    CALL_BYTES_MAX >= 2 * UPSTREAM_TEXT_BYTES_MAX + UPSTREAM_ARGUMENTS_BYTES_MAX + 512,
+    "an address of full length can be said"
+);
+const _: () = assert!(OUTBOX_BYTES >= 2 * CALL_BYTES_MAX, "in chunks of the default size too");
+
+/// Slices of one `writev`: half a megabyte in chunks of the size that we announce. The kernel takes
+/// 1024.
+pub const GATHER_SLICES: usize = 64;

@@ -16,7 +16,7 @@ use core::fmt::Write as _;
 use proptest::prelude::*;
 use rillcast::limits;
 use rillcast::proto::rtmp::enchunk::Outbox;
-use rillcast::proto::rtmp::event::{Admission, Event, PublishKind, Reason};
+use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
 use rillcast::proto::rtmp::server::{Session, SessionError};
 use rillcast::status::{Counter, Status};
 use rillcast::time::Millis;
@@ -41,6 +41,7 @@ fn hex(text: &str) -> Vec<u8> {
 /// An argument of a call.
 #[derive(Clone, Copy)]
 enum Arg<'a> {
+    B(bool),
     N(f64),
     S(&'a str),
 }
@@ -59,6 +60,7 @@ fn call(name: &str, transaction: f64, arguments: &[Arg<'_>]) -> Vec<u8> {
         e.null().unwrap();
         for argument in arguments {
             match argument {
+                Arg::B(b) => e.boolean(*b).unwrap(),
                 Arg::N(n) => e.number(*n).unwrap(),
                 Arg::S(s) => e.string(s.as_bytes()).unwrap(),
             }
@@ -154,6 +156,13 @@ impl Peer {
                 format!("publish {stream} {app} {name} {query} {app_query} {kind:?}")
             }
             Some(Event::Unpublish { stream }) => format!("unpublish {stream}"),
+            Some(Event::Play { stream, app, name, query, app_query, start }) => {
+                format!("play {stream} {app} {name} {query} {app_query} {start:?}")
+            }
+            Some(Event::Stop { stream }) => format!("stop {stream}"),
+            Some(Event::Pause { stream, paused }) => format!("pause {stream} {paused}"),
+            Some(Event::ReceiveAudio { stream, wanted }) => format!("audio {stream} {wanted}"),
+            Some(Event::ReceiveVideo { stream, wanted }) => format!("video {stream} {wanted}"),
             Some(Event::Metadata { stream, body }) => {
                 let mut values = Values::new(body);
                 let object = values.next().unwrap().unwrap().object().unwrap();
@@ -483,12 +492,100 @@ fn session_answers_unknown_calls_only_when_asked_to() {
     assert_eq!(peer.replies(), said(&want));
 }
 
+/// What a player hears before media: Stream Begin, Reset, Start, and that it may sample.
+const STARTED: [(u32, &str); 4] = [
+    (0, "type 4 000000000001"),
+    (1, "onStatus 0 status NetStream.Play.Reset"),
+    (1, "onStatus 0 status NetStream.Play.Start"),
+    (1, "type 18 0200117c52746d7053616d706c6541636365737301010101"),
+];
+
+impl Peer {
+    fn playing() -> Self {
+        let mut peer = Self::connected();
+        let asked = peer.calls(1, "play", 4.0, &[Arg::S("key?tok=1"), Arg::N(-2000.0)]);
+        assert_eq!(asked, "play 1 live key tok=1  LiveOrWait");
+        peer.session.accept_play(1, &mut peer.out).unwrap();
+        assert_eq!(peer.replies(), said(&STARTED));
+        peer
+    }
+}
+
+#[test]
+fn session_lets_play_and_says_when_the_camera_goes_and_comes() {
+    let mut peer = Peer::playing();
+    peer.session.notify_play(1, false, &mut peer.out).unwrap();
+    peer.session.notify_play(1, true, &mut peer.out).unwrap();
+    let want = [
+        (1, "onStatus 0 status NetStream.Play.UnpublishNotify"),
+        (0, "type 4 000100000001"),
+        (0, "type 4 000000000001"),
+        (1, "onStatus 0 status NetStream.Play.PublishNotify"),
+    ];
+    assert_eq!(peer.replies(), said(&want));
+    assert_eq!(peer.calls(0, "deleteStream", 0.0, &[Arg::N(1.0)]), "stop 1");
+    assert_eq!(peer.replies(), said(&[(1, "onStatus 0 status NetStream.Play.Stop")]));
+    assert_eq!(peer.session.accept_play(1, &mut peer.out), Err(not_asked(1)));
+}
+
+fn not_asked(id: u32) -> SessionError {
+    rillcast::proto::rtmp::server::StreamError::NotAsked { id }.into()
+}
+
 #[test]
 fn session_refuses_play_in_plain_words() {
     let mut peer = Peer::connected();
-    peer.calls(1, "play", 4.0, &[Arg::S("key"), Arg::N(-2000.0)]);
-    let want = [(1, "onStatus 0 error NetStream.Play.Failed")];
+    for (start, want) in [
+        (-2.0, "LiveOrWait"),
+        (-2000.0, "LiveOrWait"),
+        (-1.0, "Live"),
+        (-1000.0, "Live"),
+        (0.0, "Recorded"),
+        (4.5, "Recorded"),
+    ] {
+        let asked = peer.calls(1, "play", 4.0, &[Arg::S("key"), Arg::N(start)]);
+        assert_eq!(asked, format!("play 1 live key   {want}"));
+    }
+    let reason = PlayRefusal::NotFound;
+    peer.session.reject_play(1, reason, "no such stream", &mut peer.out).unwrap();
+    let want = [(1, "onStatus 0 error NetStream.Play.StreamNotFound")];
     assert_eq!(peer.replies(), said(&want));
+    assert_eq!(peer.calls(1, "play", 4.0, &[Arg::S("../x"), Arg::N(-2000.0)]), "");
+    assert_eq!(peer.replies(), said(&want));
+}
+
+#[test]
+fn session_answers_pause_seek_and_receive_as_live() {
+    let mut peer = Peer::playing();
+    assert_eq!(peer.calls(1, "pause", 0.0, &[Arg::B(true), Arg::N(900.0)]), "pause 1 true");
+    assert_eq!(peer.calls(1, "pauseRaw", 0.0, &[Arg::B(false)]), "pause 1 false");
+    let want = ["NetStream.Pause.Notify", "NetStream.Unpause.Notify"];
+    let want = want.map(|code| Said(1, format!("onStatus 0 status {code}")));
+    assert_eq!(peer.replies(), want);
+    assert_eq!(peer.calls(1, "receiveAudio", 0.0, &[Arg::B(false)]), "audio 1 false");
+    assert!(peer.replies().is_empty(), "no answer to false (RTMP 1.0 §7.2.2.4)");
+    assert_eq!(peer.calls(1, "receiveVideo", 0.0, &[Arg::B(true)]), "video 1 true");
+    let want = ["NetStream.Seek.Notify", "NetStream.Play.Start"];
+    let want = want.map(|code| Said(1, format!("onStatus 0 status {code}")));
+    assert_eq!(peer.replies(), want);
+    assert_eq!(peer.calls(1, "seek", 7.0, &[Arg::N(1000.0)]), "");
+    assert_eq!(peer.replies(), said(&[(0, "_error 7 error NetStream.Seek.Failed")]));
+    assert_eq!(peer.calls(1, "seek", 0.0, &[Arg::N(1000.0)]), "");
+    assert_eq!(peer.replies(), said(&[(1, "onStatus 0 warning NetStream.Seek.Failed")]));
+    assert_eq!(peer.calls(1, "play", 0.0, &[Arg::B(false)]), "stop 1");
+}
+
+#[test]
+fn session_bounds_plays() {
+    let mut peer = Peer::connected();
+    for n in 1..=limits::PLAYS_MAX + 1 {
+        let id = u32::try_from(n).unwrap();
+        let event = peer.calls(id, "play", 4.0, &[Arg::S("key"), Arg::N(-1000.0)]);
+        assert_eq!(event.is_empty(), n > limits::PLAYS_MAX, "{n}");
+    }
+    let id = u32::try_from(limits::PLAYS_MAX + 1).unwrap();
+    assert_eq!(peer.replies(), said(&[(id, "onStatus 0 error NetStream.Play.Failed")]));
+    assert_eq!(peer.counted(Counter::RtmpCallsRefused), 1);
 }
 
 #[test]

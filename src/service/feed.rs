@@ -6,32 +6,21 @@
 //! Asks nothing of the kernel itself and decides nothing about who may follow.
 //! Source: RTMP 1.0 §5.3, §5.4.2 (Abort), §7.2.2.
 
-use crate::limits::{FEED_PIECES, FEED_TURN_BYTES, PLAYS_MAX};
-use crate::proto::rtmp::enchunk::{ChunkHeaders, Outbox, Outgoing};
+use crate::limits::{FEED_MESSAGES, FEED_TURN_BYTES, PLAYS_MAX};
+use crate::proto::rtmp::enchunk::{Enchunker, Outbox};
+use crate::proto::rtmp::gather::{Gather, Slices, Towards};
 use crate::service::stream::{PublisherId, Stream, Streams};
 use crate::status::{Counter, Status};
-use crate::storage::frame_ring::{Aside, Cursor, Label, Read};
-use crate::storage::{FrameRing, Place};
+use crate::storage::frame_ring::{Aside, Cursor, Read};
+use crate::storage::{FrameRing, Label, Place};
 use crate::time::Millis;
 use crate::wire::flv::{self, TagKind};
-use crate::wire::rtmp::message::MessageType;
 use core::cell::Ref;
 use std::io::{self, IoSlice};
-
-/// Chunk streams of media; replies and statuses have others.
-const CSID_AUDIO: u32 = 4;
-const CSID_VIDEO: u32 = 6;
-const CSID_DATA: u32 = 7;
-
-/// Longest chunk header.
-const HEADER_BYTES_MAX: usize = 18;
 
 /// Milliseconds between the last message of a publisher and the first of the next, on the clock
 /// that a follower sees.
 const SEAM_MS: u32 = 40;
-
-/// Stands in for bytes of a chunk that were overwritten before they could be sent.
-static NOTHING: [u8; 1024] = [0; 1024];
 
 /// What a follower has to be sent before media.
 const GREETING: [Aside; 3] = [Aside::Metadata, Aside::VideoHeader, Aside::AudioHeader];
@@ -59,47 +48,22 @@ struct Follower {
     rejoins: bool,
 }
 
-/// A part of what is to be sent next, in order.
+/// Where the payload of a message is.
 #[derive(Clone, Copy, Debug)]
-enum Piece {
-    /// A chunk's header.
-    Header { bytes: [u8; HEADER_BYTES_MAX], len: u8, begins: bool },
-    /// Bytes of a message in the ring of a stream.
-    Ring { stream: usize, place: Place, csid: u32 },
-    /// Bytes of what a stream keeps aside.
-    Aside { stream: usize, what: Aside, edition: u32, from: usize, len: usize, csid: u32 },
-    /// Bytes that wait in the outbox.
-    Outbox { len: usize },
-    /// Bytes that nobody will look at.
-    Nothing { len: usize },
-}
-
-impl Piece {
-    fn len(&self) -> usize {
-        match self {
-            Self::Header { len, .. } => usize::from(*len),
-            Self::Ring { place, .. } => place.len(),
-            Self::Aside { len, .. } | Self::Outbox { len } | Self::Nothing { len } => *len,
-        }
-    }
-}
-
-/// Where the bytes of a message are.
-#[derive(Clone, Copy, Debug)]
-enum Bytes {
+enum Payload {
     Ring(Place),
+    /// Kept aside, in this edition.
     Aside(Aside, u32),
+    /// Overwritten after a part of it was sent.
+    Lost,
 }
 
-/// A message that is being cut into chunks.
+/// A message that is to be sent next, or on its way.
 #[derive(Clone, Debug)]
-struct Cut {
-    headers: ChunkHeaders,
+struct Item {
+    gather: Gather,
     stream: usize,
-    bytes: Bytes,
-    csid: u32,
-    from: usize,
-    begins: bool,
+    payload: Payload,
 }
 
 /// What happened to a followed stream.
@@ -128,46 +92,24 @@ pub enum Sent {
 #[derive(Debug)]
 pub struct Feed {
     followers: heapless::Vec<Follower, PLAYS_MAX>,
-    pieces: heapless::Deque<Piece, FEED_PIECES>,
-    /// Bytes of the first piece that are sent.
-    sent: usize,
-    /// Bytes of the outbox that are among the pieces.
-    queued: usize,
-    cut: Option<Cut>,
+    items: heapless::Deque<Item, FEED_MESSAGES>,
+    towards: Towards,
+    /// Whose message comes next.
     turn: usize,
 }
 
 impl Feed {
     /// Follows nothing yet.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "only meaningful at the start of a connection")]
-    pub const fn new() -> Self {
-        Self {
-            followers: heapless::Vec::new(),
-            pieces: heapless::Deque::new(),
-            sent: 0,
-            queued: 0,
-            cut: None,
-            turn: 0,
-        }
-    }
-
-    /// Whether no stream is followed and nothing is on its way.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.followers.is_empty() && self.pieces.is_empty()
+    pub fn new(towards: Towards) -> Self {
+        let (followers, items) = (heapless::Vec::new(), heapless::Deque::new());
+        Self { followers, items, towards, turn: 0 }
     }
 
     /// Whether no message is on its way in part.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.pieces.is_empty() && self.cut.is_none()
-    }
-
-    /// Whether bytes of the outbox are among what is on its way.
-    #[must_use]
-    pub const fn has_queued(&self) -> bool {
-        self.queued > 0
+    pub fn is_between_messages(&self) -> bool {
+        self.items.front().is_none_or(|item| !item.gather.is_begun())
     }
 
     /// Message stream `id` follows `stream` from its newest keyframe on. Says whether there was a
@@ -271,22 +213,18 @@ impl Feed {
     ) -> io::Result<Sent> {
         let mut moved = 0;
         loop {
-            self.fill(streams, out, status);
-            if self.pieces.is_empty() {
+            self.fill(streams, out.enchunker(), status);
+            if self.items.is_empty() && out.pending().is_empty() {
                 return Ok(Sent::All);
             }
             if moved >= FEED_TURN_BYTES {
                 return Ok(Sent::Turn);
             }
-            let outcome = {
-                let guards = Guards::of(&self.pieces, streams);
-                match self.gather(&guards, out) {
-                    Err(stale) => Err(stale),
-                    Ok(slices) => Ok(write(&slices)),
-                }
-            };
-            match outcome {
-                Err(stale) => self.overrun(stale, streams, out, status),
+            let guards = Guards::of(&self.items, streams);
+            let written = self.gather(&guards, out).map(|slices| write(&slices));
+            drop(guards);
+            match written {
+                Err(Overwritten { item }) => self.overrun(item, streams, out, status),
                 Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(Ok(bytes)) => {
                     self.took(bytes, out);
@@ -305,11 +243,13 @@ impl Feed {
     /// Asserts what must always hold.
     ///
     /// # Panics
-    /// If the pieces and what is noted of them contradict each other.
+    /// If a message is begun before another is complete, or waits with nothing to send.
     pub fn check_invariants(&self) {
-        let first = self.pieces.front();
-        assert!(first.is_none_or(|piece| self.sent < piece.len().max(1)));
-        assert_eq!(self.queued, self.count_queued());
+        for (index, item) in self.items.iter().enumerate() {
+            item.gather.check_invariants();
+            assert!(!item.gather.is_complete());
+            assert!(index == 0 || !item.gather.is_begun());
+        }
     }
 
     fn change(&mut self, id: u32, streams: &Streams, f: impl FnOnce(&mut Follower)) {
@@ -321,74 +261,22 @@ impl Feed {
         follower.rejoins = false;
     }
 
-    /// Unsent bytes of the outbox among the pieces.
-    fn count_queued(&self) -> usize {
-        let queued = |piece: &Piece| match piece {
-            Piece::Outbox { len } => *len,
-            Piece::Header { .. } | Piece::Ring { .. } => 0,
-            Piece::Aside { .. } | Piece::Nothing { .. } => 0,
-        };
-        let sent = self.pieces.front().map_or(0, |piece| queued(piece).min(self.sent));
-        self.pieces.iter().map(queued).sum::<usize>() - sent
-    }
-
-    /// Cuts messages into pieces until there is no place or no message.
-    fn fill(&mut self, streams: &Streams, out: &mut Outbox, status: &Status) {
-        while self.pieces.capacity() - self.pieces.len() >= 2 {
-            if let Some(cut) = &mut self.cut {
-                let Some(chunk) = cut.headers.next() else {
-                    self.cut = None;
-                    continue;
-                };
-                let mut bytes = [0; HEADER_BYTES_MAX];
-                let header = chunk.header();
-                let len = header.len();
-                if let Some(room) = bytes.get_mut(..len) {
-                    room.copy_from_slice(header);
-                }
-                let begins = core::mem::take(&mut cut.begins);
-                let len = u8::try_from(len).unwrap_or(0);
-                let payload = match cut.bytes {
-                    _ if chunk.data_len == 0 => None,
-                    Bytes::Ring(place) => place
-                        .part(cut.from, chunk.data_len)
-                        .map(|place| Piece::Ring { stream: cut.stream, place, csid: cut.csid }),
-                    Bytes::Aside(what, edition) => Some(Piece::Aside {
-                        stream: cut.stream,
-                        what,
-                        edition,
-                        from: cut.from,
-                        len: chunk.data_len,
-                        csid: cut.csid,
-                    }),
-                };
-                cut.from += chunk.data_len;
-                self.push(Piece::Header { bytes, len, begins });
-                if let Some(payload) = payload {
-                    self.push(payload);
-                }
-                continue;
-            }
-            let waiting = out.pending().len() - self.queued;
-            if waiting > 0 {
-                self.queued += waiting;
-                self.push(Piece::Outbox { len: waiting });
-                continue;
-            }
-            let Some((outgoing, stream, bytes)) = self.next(streams, status) else { return };
-            let csid = outgoing.csid;
-            let headers = out.enchunker().begin(outgoing);
-            self.cut = Some(Cut { headers, stream, bytes, csid, from: 0, begins: true });
+    /// Begins messages until there is no place or none is there.
+    fn fill(&mut self, streams: &Streams, enchunker: &mut Enchunker, status: &Status) {
+        while !self.items.is_full() {
+            let Some(item) = self.next(streams, enchunker, status) else { return };
+            let pushed = self.items.push_back(item);
+            debug_assert!(pushed.is_ok(), "there was a place");
         }
     }
 
-    fn push(&mut self, piece: Piece) {
-        let pushed = self.pieces.push_back(piece);
-        debug_assert!(pushed.is_ok(), "two places were free");
-    }
-
     /// The next message of whichever follower has one, each in its turn.
-    fn next(&mut self, streams: &Streams, status: &Status) -> Option<(Outgoing, usize, Bytes)> {
+    fn next(
+        &mut self,
+        streams: &Streams,
+        enchunker: &mut Enchunker,
+        status: &Status,
+    ) -> Option<Item> {
         let count = self.followers.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
@@ -398,101 +286,84 @@ impl Feed {
             if present.epoch() != follower.epoch || present.publisher() != follower.publisher {
                 continue;
             }
-            if let Some((outgoing, bytes)) = follower.next(&present.ring, status) {
+            if let Some(next) = follower.next(&present.ring, status) {
                 self.turn = (at + 1) % count;
-                return Some((outgoing, follower.stream, bytes));
+                let (id, stream) = (follower.id, follower.stream);
+                let Next { label, payload, bytes } = next;
+                let gather = match payload {
+                    Payload::Aside(Aside::Metadata, _) => {
+                        Gather::metadata(enchunker, id, self.towards, label.at, bytes)
+                    }
+                    Payload::Aside(..) | Payload::Ring(_) | Payload::Lost => {
+                        Gather::message(enchunker, id, label, bytes)
+                    }
+                };
+                // What came in is not too long to go out.
+                return Some(Item { gather: gather.ok()?, stream, payload });
             }
         }
         None
     }
 
-    /// The slices to be written, or which piece was overwritten.
+    /// The slices to be written: the message on its way, the outbox, and then the others.
     fn gather<'a>(
         &'a self,
         guards: &'a Guards<'_>,
         out: &'a Outbox,
-    ) -> Result<heapless::Vec<IoSlice<'a>, FEED_PIECES>, usize> {
-        let mut slices = heapless::Vec::new();
-        let mut waiting = out.pending();
-        for (index, piece) in self.pieces.iter().enumerate() {
-            let sent = if index == 0 { self.sent } else { 0 };
-            let (bytes, whole) = match piece {
-                Piece::Header { bytes, len, .. } => (bytes.get(sent..usize::from(*len)), true),
-                Piece::Ring { stream, place, .. } => {
-                    (guards.ring(*stream).and_then(|ring| ring.bytes(*place)?.get(sent..)), true)
-                }
-                Piece::Aside { stream, what, edition, from, len, .. } => {
-                    let aside = guards.ring(*stream).and_then(|ring| ring.aside_edition(*what));
-                    let same = aside.filter(|(present, _)| present == edition);
-                    (same.and_then(|(_, bytes)| bytes.get(from + sent..from + len)), true)
-                }
-                Piece::Outbox { len } => {
-                    // What of it was sent is no longer pending.
-                    let (bytes, rest) = waiting.split_at_checked(len - sent).unwrap_or_default();
-                    waiting = rest;
-                    (Some(bytes), true)
-                }
-                Piece::Nothing { len } => {
-                    let left = (len - sent).min(NOTHING.len());
-                    (NOTHING.get(..left), left == len - sent)
-                }
-            };
-            let pushed = slices.push(IoSlice::new(bytes.ok_or(index)?));
-            debug_assert!(pushed.is_ok(), "as many as pieces");
-            if !whole {
-                break;
+    ) -> Result<Slices<'a>, Overwritten> {
+        let mut slices = Slices::new();
+        let mut waits = !out.pending().is_empty();
+        for (index, item) in self.items.iter().enumerate() {
+            if waits && !item.gather.is_begun() {
+                waits = slices.push(IoSlice::new(out.pending())).is_err();
             }
+            let payload = guards.payload(item).ok_or(Overwritten { item: index })?;
+            if !item.gather.pieces(payload).fill(&mut slices) {
+                return Ok(slices);
+            }
+        }
+        if waits {
+            let _full = slices.push(IoSlice::new(out.pending()));
         }
         Ok(slices)
     }
 
-    /// Notes that `bytes` of the pieces were sent.
-    fn took(&mut self, mut bytes: usize, out: &mut Outbox) {
-        while bytes > 0 {
-            let Some(piece) = self.pieces.front() else { return };
-            let left = piece.len() - self.sent;
-            let now = left.min(bytes);
-            if matches!(piece, Piece::Outbox { .. }) {
-                out.sent(now);
-                self.queued -= now;
-            } else {
-                out.passed(now);
+    /// Notes that `bytes` were sent, in the order of `gather`.
+    fn took(&mut self, bytes: usize, out: &mut Outbox) {
+        let mut left = bytes;
+        let mut waiting = out.pending().len();
+        while left > 0 {
+            let begun = self.items.front().is_some_and(|item| item.gather.is_begun());
+            if waiting > 0 && !begun {
+                let replies = left.min(waiting);
+                out.sent(replies);
+                left -= replies;
+                waiting = 0;
+                continue;
             }
-            bytes -= now;
-            self.sent += now;
-            if now == left {
-                self.pieces.pop_front();
-                self.sent = 0;
+            let Some(item) = self.items.front_mut() else { return };
+            let more = item.gather.sent(left);
+            out.passed(left - more);
+            left = more;
+            if item.gather.is_complete() {
+                self.items.pop_front();
             }
         }
     }
 
-    /// The piece at `stale` was overwritten before it was sent: ends its message as the protocol
-    /// can, drops what was to follow, and begins again at the newest keyframes.
-    fn overrun(&mut self, stale: usize, streams: &Streams, out: &mut Outbox, status: &Status) {
+    /// The payload of an item was overwritten before it was sent: what is on its way ends as
+    /// zeros, what was to follow is dropped, and followers go on at their newest keyframes.
+    fn overrun(&mut self, item: usize, streams: &Streams, out: &mut Outbox, status: &Status) {
         status.add(Counter::RtmpOverruns, 1);
-        let under_way = stale == 0 || (stale == 1 && self.sent > 0);
-        let left = self.pieces.iter().nth(stale).map_or(0, Piece::len);
-        let csid = self.pieces.iter().nth(stale).and_then(Piece::csid);
-        let header = stale.checked_sub(1).and_then(|at| self.pieces.iter().nth(at));
-        let begun = under_way || !matches!(header, Some(Piece::Header { begins: true, .. }));
-        // A header that is not on its way yet goes with its payload.
-        let keep = if under_way { stale } else { stale.saturating_sub(1) };
-        while self.pieces.len() > keep {
-            self.pieces.pop_back();
-        }
-        if under_way {
-            let left = if stale == 0 { left - self.sent } else { left };
-            if stale == 0 {
-                self.sent = 0;
+        while self.items.len() > item {
+            match self.items.back_mut() {
+                Some(last) if last.gather.is_begun() => {
+                    last.payload = Payload::Lost;
+                    break;
+                }
+                Some(_) | None => drop(self.items.pop_back()),
             }
-            self.push(Piece::Nothing { len: left });
         }
-        if let Some(csid) = csid.filter(|_| begun) {
-            self.push(abort(csid));
-        }
-        self.queued = self.count_queued();
-        self.cut = None;
         out.enchunker().forget();
         for follower in &mut self.followers {
             if let Some(cell) = streams.get(follower.stream) {
@@ -502,13 +373,17 @@ impl Feed {
     }
 }
 
-impl Piece {
-    const fn csid(&self) -> Option<u32> {
-        match self {
-            Self::Ring { csid, .. } | Self::Aside { csid, .. } => Some(*csid),
-            Self::Header { .. } | Self::Outbox { .. } | Self::Nothing { .. } => None,
-        }
-    }
+/// Which item cannot be sent any more.
+#[derive(Clone, Copy, Debug)]
+struct Overwritten {
+    item: usize,
+}
+
+/// A message as a follower gives it.
+struct Next {
+    label: Label,
+    payload: Payload,
+    bytes: usize,
 }
 
 impl Follower {
@@ -520,7 +395,7 @@ impl Follower {
     }
 
     /// The next message it wants.
-    fn next(&mut self, ring: &FrameRing, status: &Status) -> Option<(Outgoing, Bytes)> {
+    fn next(&mut self, ring: &FrameRing, status: &Status) -> Option<Next> {
         while !self.paused {
             let here = ring.peek(self.cursor);
             if let (Some((label, _)), Some(what)) = (here, GREETING.get(self.greeted)) {
@@ -532,8 +407,9 @@ impl Follower {
                         Aside::AudioHeader => TagKind::Audio,
                     };
                     let at = Millis(label.at.0.wrapping_add(self.shift));
-                    let outgoing = self.outgoing(kind, at, bytes.len())?;
-                    return Some((outgoing, Bytes::Aside(*what, edition)));
+                    let label = Label { kind: kind.code(), at, keyframe: false };
+                    let payload = Payload::Aside(*what, edition);
+                    return Some(Next { label, payload, bytes: bytes.len() });
                 }
                 continue;
             }
@@ -549,9 +425,8 @@ impl Follower {
                         continue;
                     }
                     let (_, place) = here?;
-                    let at = self.time(label.at);
-                    let outgoing = self.outgoing(kind, at, payload.len())?;
-                    return Some((outgoing, Bytes::Ring(place)));
+                    let label = Label { at: self.time(label.at), ..label };
+                    return Some(Next { label, payload: Payload::Ring(place), bytes: place.len() });
                 }
             }
         }
@@ -587,37 +462,15 @@ impl Follower {
         self.last = Some(at);
         at
     }
-
-    fn outgoing(&self, kind: TagKind, timestamp: Millis, bytes: usize) -> Option<Outgoing> {
-        let (csid, kind) = match kind {
-            TagKind::Audio => (CSID_AUDIO, MessageType::Audio),
-            TagKind::Video => (CSID_VIDEO, MessageType::Video),
-            TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
-                (CSID_DATA, MessageType::DataAmf0)
-            }
-        };
-        let length = u32::try_from(bytes).ok()?;
-        Some(Outgoing { csid, kind, stream: self.id, timestamp, length })
-    }
 }
 
-/// An Abort Message in a chunk of its own (RTMP 1.0 §5.4.2).
-fn abort(csid: u32) -> Piece {
-    let [a, b, c, d] = csid.to_be_bytes();
-    let bytes = [2, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, a, b, c, d, 0, 0];
-    Piece::Header { bytes, len: 16, begins: true }
-}
-
-/// The streams whose rings the pieces are in, borrowed for one call.
+/// The streams whose rings the items are in, borrowed for one call.
 struct Guards<'a>(heapless::Vec<(usize, Ref<'a, Stream>), PLAYS_MAX>);
 
 impl<'a> Guards<'a> {
-    fn of(pieces: &heapless::Deque<Piece, FEED_PIECES>, streams: &'a Streams) -> Self {
+    fn of(items: &heapless::Deque<Item, FEED_MESSAGES>, streams: &'a Streams) -> Self {
         let mut guards = heapless::Vec::<(usize, Ref<'a, Stream>), PLAYS_MAX>::new();
-        for piece in pieces {
-            let (Piece::Ring { stream, .. } | Piece::Aside { stream, .. }) = piece else {
-                continue;
-            };
+        for Item { stream, .. } in items {
             if guards.iter().any(|(listed, _)| listed == stream) {
                 continue;
             }
@@ -629,7 +482,17 @@ impl<'a> Guards<'a> {
         Self(guards)
     }
 
-    fn ring(&self, stream: usize) -> Option<&FrameRing> {
-        self.0.iter().find(|(listed, _)| *listed == stream).map(|(_, stream)| &stream.ring)
+    /// The bytes of an item; none once they were overwritten.
+    fn payload(&self, item: &Item) -> Option<&[u8]> {
+        let listed = self.0.iter().find(|(listed, _)| *listed == item.stream);
+        let ring = || Some(&listed?.1.ring);
+        match item.payload {
+            Payload::Ring(place) => ring()?.bytes(place),
+            Payload::Aside(what, edition) => {
+                let aside = ring()?.aside_edition(what);
+                aside.filter(|(present, _)| *present == edition).map(|(_, bytes)| bytes)
+            }
+            Payload::Lost => Some(&[]),
+        }
     }
 }

@@ -60,9 +60,6 @@ struct Publisher {
     heard: Instant,
 }
 
-/// What stands before a stream's description in the message that carries it.
-const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
-
 /// Why a publisher is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefusal {
@@ -277,7 +274,7 @@ impl Streams {
     /// Keeps a stream's metadata for players that join later.
     pub fn metadata(&self, stream: usize, body: &[u8]) {
         let Some(place) = self.places.get(stream) else { return };
-        if !place.borrow_mut().ring.set_aside(Aside::Metadata, &[METADATA, body]) {
+        if !place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
             self.status.add(Counter::RtmpDataDropped, 1);
         }
     }

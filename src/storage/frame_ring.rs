@@ -145,16 +145,10 @@ struct AsideBytes {
 }
 
 impl AsideBytes {
-    fn keep(&mut self, parts: &[&[u8]]) -> bool {
-        let len = parts.iter().map(|part| part.len()).sum();
-        if len > self.bytes.len() {
-            return false;
-        }
-        let mut room = self.bytes.iter_mut();
-        for (place, byte) in room.by_ref().zip(parts.iter().copied().flatten()) {
-            *place = *byte;
-        }
-        self.len = Some(len);
+    fn keep(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.bytes.get_mut(..bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.len = Some(bytes.len());
         self.edition = self.edition.wrapping_add(1);
         true
     }
@@ -266,15 +260,15 @@ impl FrameRing {
         debug_assert!(self.place_is_live(place));
     }
 
-    /// Keeps a copy of `parts`, one after the other, for later readers. Returns whether they fitted.
-    pub fn set_aside(&mut self, what: Aside, parts: &[&[u8]]) -> bool {
+    /// Keeps a copy of `bytes` for later readers. Returns whether it fitted.
+    pub fn set_aside(&mut self, what: Aside, bytes: &[u8]) -> bool {
         let [video, audio, metadata] = &mut self.asides;
         let aside = match what {
             Aside::VideoHeader => video,
             Aside::AudioHeader => audio,
             Aside::Metadata => metadata,
         };
-        aside.keep(parts)
+        aside.keep(bytes)
     }
 
     /// Keeps a copy of the message at `place` for later readers. Returns whether it fitted.
@@ -286,7 +280,7 @@ impl FrameRing {
             Aside::Metadata => metadata,
         };
         let from = self.bytes.get(place.offset..place.offset + place.bytes).unwrap_or_default();
-        aside.keep(&[from])
+        aside.keep(from)
     }
 
     /// A new publisher begins: forgets what was kept aside, and where readers might begin.
@@ -540,10 +534,10 @@ mod tests {
     #[test]
     fn frame_ring_keeps_headers_aside() {
         let mut ring = FrameRing::new(64, 8);
-        assert!(ring.set_aside(Aside::AudioHeader, &[&[0xaf, 0], &[0x12, 0x10]]));
-        assert!(!ring.set_aside(Aside::Metadata, &[&vec![0; ASIDE_BYTES_MAX + 1]]));
+        assert!(ring.set_aside(Aside::AudioHeader, &[0xaf, 0, 0x12, 0x10]));
+        assert!(!ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX + 1]));
         assert_eq!(ring.aside(Aside::Metadata), None);
-        assert!(ring.set_aside(Aside::Metadata, &[&vec![0; ASIDE_BYTES_MAX]]));
+        assert!(ring.set_aside(Aside::Metadata, &vec![0; ASIDE_BYTES_MAX]));
         assert_eq!(ring.aside(Aside::AudioHeader), Some(&[0xaf, 0, 0x12, 0x10][..]));
         assert_eq!(ring.aside(Aside::VideoHeader), None);
         ring.restart();

@@ -100,6 +100,7 @@ impl Server {
 pub struct Client {
     state: State,
     signing: bool,
+    salt: [u8; DIGEST_BYTES],
 }
 
 impl Client {
@@ -120,7 +121,7 @@ impl Client {
                 sign(Role::Client, layout, c1);
             }
         })?;
-        Ok(Self { state: State::WaitVersion, signing })
+        Ok(Self { state: State::WaitVersion, signing, salt: [0; DIGEST_BYTES] })
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -134,10 +135,20 @@ impl Client {
         fill: Fill<'_>,
         out: &mut Outbox,
     ) -> Result<usize, HandshakeError> {
+        let (signing, salt) = (self.signing, &mut self.salt);
         self.state.advance(input, |s1| {
-            let layout = self.signing.then(|| verify(Role::Server, s1)).flatten();
+            let layout = signing.then(|| verify(Role::Server, s1)).flatten();
+            if let Some(last) = s1.last_chunk() {
+                *salt = *last;
+            }
             echo(Role::Client, s1, layout, fill, out)
         })
+    }
+
+    /// The last bytes of S1, which salt the proof of a player's file; zero before S1.
+    #[must_use]
+    pub const fn salt(&self) -> &[u8; DIGEST_BYTES] {
+        &self.salt
     }
 
     /// Whether S2 has arrived: the chunk stream follows.

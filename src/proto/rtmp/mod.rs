@@ -1,9 +1,11 @@
-//! RTMP machines: handshake, dechunk, enchunk, the server session.
+//! RTMP machines: handshake, dechunk, enchunk, gather, the server's and the client's session.
 
+pub mod client;
 pub mod dechunk;
 pub mod enchunk;
 pub mod event;
 pub mod flow;
+pub mod gather;
 pub mod handshake;
 pub mod name;
 pub mod server;

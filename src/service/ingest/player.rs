@@ -9,6 +9,7 @@ use super::Phase;
 use super::connection::{Connection, Fault, Place};
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::proto::rtmp::event::{PlayRefusal, PlayStart};
+use crate::proto::rtmp::gather::Towards;
 use crate::service::feed::{Feed, News, Sent};
 use crate::service::store::masked;
 use crate::status::Counter;
@@ -55,8 +56,11 @@ impl Connection {
                     "every player place is taken: raise limits.players",
                 );
             };
-            self.playing =
-                Some(Box::new(Playing { feed: Feed::new(), waiting: None, place: Some(place) }));
+            self.playing = Some(Box::new(Playing {
+                feed: Feed::new(Towards::Player),
+                waiting: None,
+                place: Some(place),
+            }));
         }
         if let Some(stream) = self.ingest.streams.find(&path) {
             return self.follow(id, stream, &path);
@@ -127,7 +131,7 @@ impl Connection {
 
     /// Whether nothing of a message is on its way that a refusal would cut in two.
     pub(super) fn may_speak(&self) -> bool {
-        self.playing.as_ref().is_none_or(|playing| playing.feed.is_quiet())
+        self.playing.as_ref().is_none_or(|playing| playing.feed.is_between_messages())
     }
 
     /// Looks for the stream that is waited for.
@@ -172,10 +176,7 @@ impl Connection {
     /// Moves a connection that only plays to the smaller buffers.
     fn slim(&mut self) {
         let Some(playing) = &mut self.playing else { return };
-        if !self.published.is_empty()
-            || !self.dechunker.is_between_messages()
-            || playing.feed.has_queued()
-        {
+        if !self.published.is_empty() || !self.dechunker.is_between_messages() {
             return;
         }
         let (Some(large), Some(mut small)) = (&mut self.place, playing.place.take()) else {
