@@ -97,6 +97,17 @@ const _: () = assert!(APP_SEGMENTS_MAX < LEFTOVER_DEPTH_MAX, "the stream's own f
 /// Bytes of the query behind a stream name: stream keys and signed tokens.
 pub const QUERY_BYTES_MAX: usize = 1024;
 
+/// Bytes of an RTMP URL, and of an application, tcUrl or stream name made of it. Real ones with a
+/// signed token are under 600; ffmpeg stops at 1024.
+pub const URL_BYTES_MAX: usize = 2 << 10;
+const _: () = assert!(URL_BYTES_MAX >= 512 + 2 * NAME_BYTES_MAX + QUERY_BYTES_MAX);
+
+/// Bytes of a host's name: a DNS name as text (RFC 1035 §2.3.4).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Connect arguments in the userinfo of a URL; the richest in the field has 2.
+pub const CONNECT_ARGUMENTS_MAX: usize = 16;
+
 /// Message streams that one connection may create; multitrack encoders use up to 4.
 pub const MESSAGE_STREAMS_MAX: usize = 8;
 
