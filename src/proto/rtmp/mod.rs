@@ -1,11 +1,14 @@
-//! RTMP machines: handshake, dechunk, enchunk, the server session.
+//! RTMP machines: handshake, dechunk, enchunk, the server session; what a client will say.
 
+pub mod connect_arguments;
 pub mod dechunk;
 pub mod enchunk;
 pub mod event;
 pub mod flow;
 pub mod handshake;
 pub mod name;
+pub mod options;
+pub mod plan;
 pub mod server;
 pub mod streams;
 
