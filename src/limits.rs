@@ -97,6 +97,45 @@ const _: () = assert!(APP_SEGMENTS_MAX < LEFTOVER_DEPTH_MAX, "the stream's own f
 /// Bytes of the query behind a stream name: stream keys and signed tokens.
 pub const QUERY_BYTES_MAX: usize = 1024;
 
+/// Bytes of an RTMP URL, and of an application, tcUrl or stream name made of it. Real ones with a
+/// signed token are under 600; ffmpeg stops at 1024.
+pub const URL_BYTES_MAX: usize = 2 << 10;
+const _: () = assert!(URL_BYTES_MAX >= 512 + 2 * NAME_BYTES_MAX + QUERY_BYTES_MAX);
+
+/// Bytes of a host's name: a DNS name as text (RFC 1035 §2.3.4).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Connect arguments in the userinfo of a URL; the richest in the field has 2.
+pub const CONNECT_ARGUMENTS_MAX: usize = 16;
+
+/// Items of `rtmp_conn`, those that begin and end objects included.
+pub const CONNECT_ITEMS_MAX: usize = 64;
+
+/// Objects inside each other in `rtmp_conn`; servers in the field ask for 2.
+pub const CONNECT_DEPTH_MAX: usize = 8;
+#[expect(clippy::as_conversions, reason = "a u8 always fits")]
+const _: () = assert!(CONNECT_DEPTH_MAX <= AMF_DEPTH_MAX as usize, "our own server reads it");
+
+/// Bytes of one option of the RTMP client. Fits a URL with a signed token, and `rtmp_conn`.
+pub const CLIENT_OPTION_BYTES_MAX: usize = 1024;
+const _: () = assert!(CLIENT_OPTION_BYTES_MAX + HOST_BYTES_MAX + 32 < URL_BYTES_MAX, "a tcUrl");
+
+/// Buffer time that the client announces, in milliseconds: ffmpeg's bound. It is only sent.
+pub const CLIENT_BUFFER_MS_MAX: u32 = (1 << 31) - 1;
+
+/// Packets that RTMPT may gather for one HTTP request, each held until then.
+pub const CLIENT_FLUSH_PACKETS_MAX: u32 = 100;
+
+/// Bytes of a player's SWF file that a server may ask about: FWS files say their size in a u32,
+/// real players are below 4 MiB.
+pub const CLIENT_SWF_BYTES_MAX: u32 = (1 << 31) - 1;
+
+/// Seconds to wait for an incoming connection: a day. Longer is for ever.
+pub const CLIENT_LISTEN_S_MAX: u32 = 86_400;
+
+/// Codecs that a client may announce; Enhanced RTMP 2 defines 14.
+pub const CLIENT_CODECS_MAX: usize = 16;
+
 /// Message streams that one connection may create; multitrack encoders use up to 4.
 pub const MESSAGE_STREAMS_MAX: usize = 8;
 

@@ -256,6 +256,6 @@ mod tests {
     #[test]
     fn every_connection_and_slot_has_its_descriptor() {
         let config = Draft::new().check().unwrap();
-        assert_eq!(descriptors_needed(&config), 256 + 8 + 4 * 15 + DESCRIPTORS_SPARE);
+        assert_eq!(descriptors_needed(&config), 256 + 8 + 64 + 4 * 15 + DESCRIPTORS_SPARE);
     }
 }

@@ -7,6 +7,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -201,6 +202,29 @@ pub fn keep_alive(socket: &impl AsFd) {
         .and_then(|()| setsockopt(&fd, sockopt::TcpKeepCount, &3));
     // Deadlines above TCP hold without it.
     debug_assert!(asked.is_ok());
+}
+
+/// Begins to connect, without blocking: the socket becomes writable when that is done, and holds
+/// an error if it failed.
+///
+/// # Errors
+/// The kernel's: no descriptor left, no way there.
+pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(family, SockType::Stream, flags, None)?;
+    let begun = match address {
+        SocketAddr::V4(address) => {
+            nix::sys::socket::connect(socket.as_raw_fd(), &SockaddrIn::from(address))
+        }
+        SocketAddr::V6(address) => {
+            nix::sys::socket::connect(socket.as_raw_fd(), &SockaddrIn6::from(address))
+        }
+    };
+    match begun {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(socket)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The addresses of this machine's interfaces, the first `OWN_ADDRESSES` of them.

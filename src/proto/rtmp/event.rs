@@ -9,7 +9,7 @@ pub enum Event<'a> {
     Connected {
         /// Application without query, safe as a path; may be empty.
         app: &'a str,
-        /// What followed the application's `?`.
+        /// What followed the application's `?`, then the tcUrl's.
         query: &'a str,
         /// What the peer says it is; bytes of its choice.
         agent: &'a [u8],
@@ -24,7 +24,7 @@ pub enum Event<'a> {
         name: &'a str,
         /// What followed the stream name's `?`.
         query: &'a str,
-        /// What followed the application's `?`; of less weight than `query`.
+        /// What followed the application's `?`, then the tcUrl's; of less weight than `query`.
         app_query: &'a str,
         /// What should become of the stream.
         kind: PublishKind,

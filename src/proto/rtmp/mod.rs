@@ -1,6 +1,7 @@
 //! RTMP machines: handshake, dechunk, enchunk, gather, the server's and the client's session.
 
 pub mod client;
+pub mod connect_arguments;
 pub mod dechunk;
 pub mod enchunk;
 pub mod event;
@@ -8,6 +9,8 @@ pub mod flow;
 pub mod gather;
 pub mod handshake;
 pub mod name;
+pub mod options;
+pub mod plan;
 pub mod server;
 
 mod reply;

@@ -2,7 +2,10 @@
 //!
 //! Allowed are `A-Z a-z 0-9 . _ -`, and `/` between the segments of an application. No segment
 //! starts with a dot, so that none is `.` or `..` or hidden. A query after `?` is kept apart and
-//! never becomes a name. Percent signs are not decoded: clients do not encode.
+//! never becomes a name. Escapes are decoded once, and what comes out is held to the same rules:
+//! most clients do not encode, those that do mean the same stream.
+//! Queries are joined in the order in which they count, so that the first of a name wins: stream
+//! name, application, tcUrl. Their values are not decoded.
 //! Source: RTMP URI memo §5; what ffmpeg, OBS and librtmp make of a URL, as measured.
 //!
 //! Quirks: leading and trailing slashes of an application go (`rtmp://h//app/key`); so does a last
@@ -12,6 +15,10 @@
 use core::ascii::escape_default;
 
 use crate::limits;
+use crate::wire::rtmp::url::unescape;
+
+/// What follows `?`, of the application and then of the tcUrl.
+pub type Query = heapless::String<{ limits::QUERY_BYTES_MAX }>;
 
 /// An application, or a stream name: allowed characters alone.
 pub type Name = heapless::String<{ limits::NAME_BYTES_MAX }>;
@@ -122,31 +129,58 @@ impl Target {
 }
 
 /// Reads the application of a connect, from `app` or, if that is empty, from the URL; gives the
-/// query too.
+/// queries of both too. The URL's is left out where it says nothing new or is no text.
 ///
 /// # Errors
 /// What is wrong with the application.
-pub fn application<'a>(app: &'a [u8], tc_url: &'a [u8]) -> Result<(Name, &'a str), NameError> {
+pub fn application(app: &[u8], tc_url: &[u8]) -> Result<(Name, Query), NameError> {
     let (path, query) = cut(app, What::App)?;
+    let (url_path, url_query) = url_target(tc_url);
     let mut path = trim(path);
     if path.is_empty() {
-        path = trim(url_path(tc_url));
+        path = trim(url_path);
     }
     let path = match path.strip_suffix(b"_definst_") {
         Some(b"") => b"",
         Some(rest) if rest.ends_with(b"/") => trim(rest),
         _ => path,
     };
-    Ok((checked(path, What::App)?, query))
+    Ok((checked(path, What::App)?, merged(query, url_query)))
 }
 
-/// The path of a URL, without query and fragment.
-fn url_path(url: &[u8]) -> &[u8] {
+/// The value of the first parameter `name` in the first of `queries` that has one: empty if it
+/// stands without `=`. Not decoded.
+#[must_use]
+pub fn query_value<'a>(name: &str, queries: &[&'a str]) -> Option<&'a str> {
+    let pairs = queries.iter().flat_map(|query| query.split('&'));
+    let mut parameters = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    parameters.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// One query behind the other.
+fn merged(query: &str, url_query: &[u8]) -> Query {
+    let mut all = Query::try_from(query).unwrap_or_default();
+    let said = core::str::from_utf8(url_query).unwrap_or_default();
+    let is_text = !said.chars().any(char::is_control);
+    let joint = if query.is_empty() { "" } else { "&" };
+    let fits = query.len() + joint.len() + said.len() <= all.capacity();
+    if !said.is_empty() && said != query && is_text && fits {
+        for piece in [joint, said] {
+            let pushed = all.push_str(piece);
+            debug_assert!(pushed.is_ok());
+        }
+    }
+    all
+}
+
+/// Path and query of a URL.
+fn url_target(url: &[u8]) -> (&[u8], &[u8]) {
+    let (url, _) = split(url, b'#');
+    let (url, query) = split(url, b'?');
     let after = url.windows(2).position(|pair| pair == b"//");
     let authority = after.and_then(|at| url.get(at + 2..)).unwrap_or_default();
-    let (authority, _) = split(authority, b'#');
-    let (authority, _) = split(authority, b'?');
-    split(authority, b'/').1.unwrap_or_default()
+    let (_, path) = split(authority, b'/');
+    (path.unwrap_or_default(), query.unwrap_or_default())
 }
 
 fn join(app: &str, added: &[u8]) -> Result<Name, NameError> {
@@ -184,11 +218,9 @@ fn cut(said: &[u8], what: What) -> Result<(&[u8], &str), NameError> {
     Ok((path, text))
 }
 
-/// A copy of a name that holds allowed characters alone. An empty application is allowed.
+/// A decoded copy of a name that holds allowed characters alone. An empty application is allowed.
 fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
-    if said.len() > limits::NAME_BYTES_MAX {
-        return Err(NameError::TooLong { what, len: said.len(), max: limits::NAME_BYTES_MAX });
-    }
+    let said = decoded(said, what)?;
     if said.is_empty() && what == What::App {
         return Ok(Name::new());
     }
@@ -211,8 +243,20 @@ fn checked(said: &[u8], what: What) -> Result<Name, NameError> {
     if deep > max {
         return Err(NameError::TooDeep { segments: deep, max });
     }
-    let text = core::str::from_utf8(said).map_err(|_| NameError::Empty(what))?;
+    let text = core::str::from_utf8(&said).map_err(|_| NameError::Empty(what))?;
     Name::try_from(text).map_err(|_| NameError::Empty(what))
+}
+
+/// One decoding of a name; an escape that is none is left, and refused for its `%`.
+fn decoded(
+    said: &[u8],
+    what: What,
+) -> Result<heapless::Vec<u8, { limits::NAME_BYTES_MAX }>, NameError> {
+    let (len, max) = (unescape(said).count(), limits::NAME_BYTES_MAX);
+    if len > max {
+        return Err(NameError::TooLong { what, len, max });
+    }
+    Ok(unescape(said).take(max).collect())
 }
 
 fn trim(mut path: &[u8]) -> &[u8] {
@@ -240,28 +284,95 @@ mod tests {
     use proptest::prelude::*;
 
     fn place(app: &str, said: &str) -> Result<(String, String, String), NameError> {
-        let (app, _) = application(app.as_bytes(), b"")?;
+        let (app, app_query) = application(app.as_bytes(), b"")?;
         let (target, query) = Target::parse(&app, said.as_bytes())?;
-        Ok((target.app.to_string(), target.name.to_string(), query.into()))
+        let queries = [query, &app_query].join("|");
+        Ok((target.app.to_string(), target.name.to_string(), queries))
     }
 
     #[test]
     fn target_maps_every_row_of_the_table() {
         for (app, said, want) in [
-            ("live", "key?tok=1", ("live", "key", "tok=1")),
-            ("live?tok=1", "key", ("live", "key", "")),
-            ("live/inst", "key", ("live/inst", "key", "")),
-            ("live/_definst_", "key", ("live", "key", "")),
-            ("live/key", "", ("live", "key", "")),
-            ("key", "", ("", "key", "")),
-            ("three/segment", "path#Big", ("three/segment/path", "Big", "")),
-            ("live?authmod=adobe&user=bob", "key", ("live", "key", "")),
-            ("/app", "key", ("app", "key", "")),
-            ("app/", "key?a=b/c#d", ("app", "key", "a=b/c#d")),
+            ("live", "key?tok=1", ("live", "key", "tok=1|")),
+            ("live?tok=1", "key", ("live", "key", "|tok=1")),
+            ("live/inst", "key", ("live/inst", "key", "|")),
+            ("live/_definst_", "key", ("live", "key", "|")),
+            ("live/key", "", ("live", "key", "|")),
+            ("key", "", ("", "key", "|")),
+            ("three/segment", "path#Big", ("three/segment/path", "Big", "|")),
+            ("live?authmod=adobe&user=bob", "key", ("live", "key", "|authmod=adobe&user=bob")),
+            ("/app", "key", ("app", "key", "|")),
+            // Beyond the table.
+            ("app/", "key?a=b/c#d", ("app", "key", "a=b/c#d|")),
+            ("app?x=1", "key?y=2", ("app", "key", "y=2|x=1")),
+            ("_definst_", "key", ("", "key", "|")),
+            ("/live/inst/_definst_/", "key", ("live/inst", "key", "|")),
+            ("live", "#key", ("live", "key", "|")),
+            ("live", "Key", ("live", "Key", "|")),
         ] {
             let (a, n, q) = place(app, said).unwrap();
             assert_eq!((&*a, &*n, &*q), want, "{app} {said}");
         }
+        assert_eq!(place("live", "../x"), Err(NameError::Dot(What::Stream)));
+    }
+
+    #[test]
+    fn escapes_are_decoded_once_and_held_to_the_same_rules() {
+        for (app, said, want) in [
+            ("live", "cam%2D1", ("live", "cam-1")),
+            ("live%2finst", "k%65y", ("live/inst", "key")),
+            ("live", "a%2Fb#k%5F", ("live/a/b", "k_")),
+        ] {
+            let (a, n, _) = place(app, said).unwrap();
+            assert_eq!((&*a, &*n), want, "{app} {said}");
+        }
+        let what = What::Stream;
+        for (said, byte) in [
+            ("ke%20y", b' '),
+            ("a%2Fb", b'/'),
+            ("a%00", 0),
+            ("a%3Ftok", b'?'),
+            ("%2541", b'%'),
+            ("100%", b'%'),
+            ("%zz", b'%'),
+            ("%ff", 0xff),
+        ] {
+            assert_eq!(place("live", said), Err(NameError::Character { what, byte }), "{said}");
+        }
+        assert_eq!(place("live", "%2e%2e"), Err(NameError::Dot(what)));
+        assert_eq!(place("%2e%2e/live", "k"), Err(NameError::Dot(What::App)));
+        assert_eq!(place("live", "x%2Em3u8"), Err(NameError::File(what)));
+        assert!(place("live", &"%41".repeat(limits::NAME_BYTES_MAX)).is_ok());
+    }
+
+    #[test]
+    fn first_query_wins_and_the_url_comes_last() {
+        let connect = |app: &str, url: &str| {
+            let (_, query) = application(app.as_bytes(), url.as_bytes()).unwrap();
+            query.to_string()
+        };
+        assert_eq!(connect("live?a=1", "rtmp://h/live?a=2&b=3"), "a=1&a=2&b=3");
+        assert_eq!(connect("live?a=1", "rtmp://h/live?a=1"), "a=1");
+        assert_eq!(connect("live", "rtmp://h/live?b=//c/d#e"), "b=//c/d");
+        assert_eq!(connect("", "rtmp://h/live?b=3"), "b=3");
+        // What cannot be used of the URL is not held against the client.
+        assert_eq!(connect("live?a=1", "rtmp://h/live?b=\n"), "a=1");
+        let long = format!("rtmp://h?b={}", "x".repeat(limits::QUERY_BYTES_MAX - 5));
+        assert_eq!(connect("live?a=1", &long), "a=1");
+        assert_eq!(connect("live?a=1", &long[..long.len() - 1]).len(), limits::QUERY_BYTES_MAX);
+
+        let queries = ["pass=x=/y&flag&pass=z", "user=bob&pass=app", "user=url&key=k%20"];
+        for (name, want) in [
+            ("pass", Some("x=/y")),
+            ("user", Some("bob")),
+            ("key", Some("k%20")),
+            ("flag", Some("")),
+            ("Pass", None),
+            ("pas", None),
+        ] {
+            assert_eq!(query_value(name, &queries), want, "{name}");
+        }
+        assert_eq!(query_value("a", &[]), None);
     }
 
     #[test]
@@ -285,14 +396,9 @@ mod tests {
             assert_eq!(place("live", said).unwrap_err(), NameError::Dot(What::Stream));
         }
         assert_eq!(error("live", "a b"), "stream name holds ' ': allowed are A-Z a-z 0-9 . _ -");
-        for (said, byte) in [
-            ("a/b", b'/'),
-            ("a\\b", b'\\'),
-            ("a\0", 0),
-            ("mp4:a", b':'),
-            ("ke%20y", b'%'),
-            ("ü", 0xc3),
-        ] {
+        for (said, byte) in
+            [("a/b", b'/'), ("a\\b", b'\\'), ("a\0", 0), ("mp4:a", b':'), ("ü", 0xc3)]
+        {
             let what = What::Stream;
             assert_eq!(place("live", said).unwrap_err(), NameError::Character { what, byte });
         }
@@ -339,7 +445,10 @@ mod tests {
         #[test]
         fn names_are_safe_whatever_was_said(
             app in proptest::collection::vec(any::<u8>(), 0..30),
-            said in proptest::collection::vec(prop_oneof![b'a'..b'd', any::<u8>()], 0..30),
+            said in proptest::collection::vec(
+                prop_oneof![b'a'..b'd', Just(b'%'), Just(b'2'), any::<u8>()],
+                0..30,
+            ),
         ) {
             let target = application(&app, b"").and_then(|(app, _)| Target::parse(&app, &said));
             if let Ok((target, _)) = target {

@@ -247,7 +247,7 @@ impl Connection {
             }
         }
         let gathers = outcome.is_ok() && self.may_gather();
-        self.live.gather(if gathers { self.pace.gather() } else { 1 });
+        self.live.link.gather(if gathers { self.pace.gather() } else { 1 });
         outcome
     }
 
@@ -319,8 +319,8 @@ impl Connection {
             }
         }
         // The socket takes it or the peer goes without.
-        let mut socket = self.live.socket.get_ref();
-        let _sent = socket.write(place.out.pending());
+        let mut link = &self.live.link;
+        let _sent = link.write(place.out.pending());
     }
 
     /// Gives everything back: streams, ring places, buffers.

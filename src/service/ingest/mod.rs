@@ -21,10 +21,10 @@ use crate::limits::{
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
 use crate::service::feed::Sent;
+use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
 use crate::status::{Counter, Status};
-use crate::sys::net::{keep_alive, wake_from};
 use crate::sys::poll::Interest;
 use crate::time::Instant;
 use connection::{Connection, Fault, Place};
@@ -35,7 +35,6 @@ use journal::Journal;
 use smol::future;
 use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 /// How long a peer may take; the product's are `Deadlines::STANDARD`.
@@ -89,13 +88,11 @@ enum Phase {
 #[derive(Debug)]
 struct Live {
     id: PublisherId,
-    socket: Source<TcpStream>,
+    link: Link,
     peer: SocketAddr,
     phase: Cell<Phase>,
     /// When this phase began or, while publishing, when the last media message was complete.
     since: Cell<Instant>,
-    /// Bytes that make the socket readable.
-    gather: Cell<u32>,
     /// Rings when there is news for a player.
     bell: Rc<Bell>,
     /// Why it was shut down from outside.
@@ -175,7 +172,7 @@ impl Ingest {
             if quiet >= limit {
                 live.end(why);
             } else if quiet >= GATHER_PAUSE_MAX {
-                live.gather(1);
+                live.link.gather(1);
             }
         }
     }
@@ -192,15 +189,7 @@ impl Live {
     fn end(&self, why: &'static str) {
         if self.ended.get().is_none() {
             self.ended.set(Some(why));
-            // The task that waits for this socket sees its end. An error means it is gone already.
-            let _gone = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Asks the kernel to report the socket from `bytes` on.
-    fn gather(&self, bytes: u32) {
-        if self.gather.replace(bytes) != bytes {
-            wake_from(self.socket.get_ref().as_fd(), bytes);
+            self.link.end();
         }
     }
 
@@ -264,13 +253,8 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
         ingest.status.add(Counter::RtmpRefused, 1);
         Admission::Refused("every publisher place is taken: raise limits.publishers")
     };
-    keep_alive(&socket);
-    let joined = socket
-        .set_nonblocking(true)
-        .and_then(|()| socket.set_nodelay(true))
-        .and_then(|()| Source::new(reactor, socket));
-    let socket = match joined {
-        Ok(socket) => socket,
+    let link = match Link::new(reactor, socket) {
+        Ok(link) => link,
         Err(error) => {
             log::warn!("ingest lost peer={peer} cause=\"{error}\"");
             ingest.places.borrow_mut().push(place);
@@ -279,11 +263,10 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
     };
     let live = Rc::new(Live {
         id: ingest.streams.new_publisher(),
-        socket,
+        link,
         peer,
         phase: Cell::new(Phase::Handshake),
         since: Cell::new(clock::now()),
-        gather: Cell::new(1),
         bell: Rc::default(),
         ended: Cell::new(None),
     });
@@ -309,13 +292,13 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
     loop {
         let mut more = false;
         if matches!(there, Interest::Read | Interest::Both) {
-            match connection.receive(live.socket.get_ref()) {
+            match connection.receive(&live.link) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => {
                     let read = read?;
                     let outcome = connection.advance(read.bytes, clock::now());
                     if !connection.plays() {
-                        flush(connection, &live.socket).await?;
+                        flush(connection, &live.link).await?;
                     }
                     outcome?;
                     if read.bytes == 0 {
@@ -327,8 +310,8 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
         }
         let mut wanted = Interest::Read;
         if connection.plays() {
-            let mut socket = live.socket.get_ref();
-            match connection.pump(clock::now(), |slices| socket.write_vectored(slices))? {
+            let mut link = &live.link;
+            match connection.pump(clock::now(), |slices| link.write_vectored(slices))? {
                 Sent::All => {}
                 Sent::Blocked => wanted = Interest::Both,
                 Sent::Turn => more = true,
@@ -341,19 +324,19 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
         there = if more {
             Interest::Read
         } else if connection.plays() {
-            live.socket.news(wanted, &live.bell).await?
+            live.link.news(wanted, &live.bell).await?
         } else {
-            live.socket.readable().await?;
+            live.link.readable().await?;
             Interest::Read
         };
     }
 }
 
 /// Sends what is pending.
-async fn flush(connection: &mut Connection, socket: &Source<TcpStream>) -> Result<(), Fault> {
+async fn flush(connection: &mut Connection, link: &Link) -> Result<(), Fault> {
     while !connection.pending().is_empty() {
-        match connection.send(socket.get_ref()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+        match connection.send(link) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => link.writable().await?,
             sent => sent?,
         }
     }
@@ -364,18 +347,16 @@ async fn flush(connection: &mut Connection, socket: &Source<TcpStream>) -> Resul
 /// tick ends the wait.
 async fn part(live: &Live) {
     live.enter(Phase::Ending, clock::now());
-    if live.ended.get().is_some()
-        || live.socket.get_ref().shutdown(std::net::Shutdown::Write).is_err()
-    {
+    if live.ended.get().is_some() || !live.link.finish() {
         return;
     }
     let mut scratch = [0; 512];
     loop {
-        match io::Read::read(&mut live.socket.get_ref(), &mut scratch) {
+        match io::Read::read(&mut &live.link, &mut scratch) {
             // Others have their turn, and the tick that ends this one.
             Ok(1..) => future::yield_now().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if live.socket.readable().await.is_err() {
+                if live.link.readable().await.is_err() {
                     return;
                 }
             }

@@ -75,11 +75,10 @@ impl House {
         let place = self.ingest.places.borrow_mut().pop().unwrap();
         let live = Rc::new(Live {
             id: self.streams.new_publisher(),
-            socket: Source::new(&self.reactor, socket).unwrap(),
+            link: Link::new(&self.reactor, socket).unwrap(),
             peer,
             phase: Cell::new(Phase::Handshake),
             since: Cell::new(self.now),
-            gather: Cell::new(1),
             bell: Rc::default(),
             ended: Cell::new(None),
         });
@@ -415,11 +414,11 @@ fn silent_publisher_is_heard_again_from_the_first_byte_on() {
     let mut peer = house.connected("live");
     assert!(peer.publish(&house, 1, "cam"));
     let live = peer.connection.as_ref().unwrap().live();
-    live.gather(1000);
+    live.link.gather(1000);
     house.tick(u64::try_from(GATHER_PAUSE_MAX.as_micros()).unwrap() - 1);
-    assert_eq!(live.gather.get(), 1000);
+    assert_eq!(live.link.gathers(), 1000);
     house.tick(1);
-    assert_eq!(live.gather.get(), 1);
+    assert_eq!(live.link.gathers(), 1);
     drop(live);
     peer.leave(&house);
     house.check_empty();

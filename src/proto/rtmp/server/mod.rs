@@ -18,7 +18,7 @@ use crate::limits;
 use crate::proto::rtmp::enchunk::{Outbox, OutboxFull};
 use crate::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
 use crate::proto::rtmp::flow::{Flow, control};
-use crate::proto::rtmp::name::{self, Name, NameError, Target};
+use crate::proto::rtmp::name::{self, Name, NameError, Query, Target};
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
 use crate::status::{Counter, Status};
 use crate::time::Millis;
@@ -132,7 +132,7 @@ impl Method {
 #[derive(Clone, Debug)]
 struct Link {
     app: Name,
-    app_query: heapless::String<{ limits::QUERY_BYTES_MAX }>,
+    app_query: Query,
     streams: Streams,
 }
 
@@ -398,7 +398,7 @@ impl Session {
         }
         let property = |name| command.property(name).unwrap_or_default();
         let named = name::application(property("app"), property("tcUrl"));
-        let (app, query) = match named {
+        let (app, app_query) = match named {
             Ok(named) => named,
             Err(error) => {
                 self.state = State::Closed;
@@ -416,11 +416,10 @@ impl Session {
         control(out, MessageType::SetPeerBandwidth, &payload)?;
         out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
         reply::connected(command, out)?;
-        let app_query = heapless::String::try_from(query).unwrap_or_default();
         self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
-        let app = match &self.state {
-            State::Connected(link) => link.app.as_str(),
-            State::Unconnected | State::Closed => "",
+        let (app, query) = match &self.state {
+            State::Connected(link) => (link.app.as_str(), link.app_query.as_str()),
+            State::Unconnected | State::Closed => ("", ""),
         };
         let agent = command.property("flashVer");
         let agent = agent.or_else(|| command.property("flashver"));

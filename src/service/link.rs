@@ -1,0 +1,155 @@
+//! The bytes of one RTMP connection, however they travel.
+//!
+//! Whoever speaks RTMP reads and writes here without blocking and waits for news; what lies below
+//! is a matter of how the link was made. Knows nothing of RTMP, and has no deadlines: the tick of
+//! its owner ends it.
+
+use crate::service::reactor::{Bell, Reactor, Source};
+use crate::sys::net::{self, keep_alive, wake_from};
+use crate::sys::poll::Interest;
+use core::cell::Cell;
+use core::net::SocketAddr;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+
+/// A connection to one peer.
+#[derive(Debug)]
+pub struct Link {
+    socket: Source<TcpStream>,
+    /// Bytes that make the socket readable.
+    gather: Cell<u32>,
+}
+
+impl Link {
+    /// A link over a connected socket.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(reactor: &Rc<Reactor>, socket: TcpStream) -> io::Result<Self> {
+        keep_alive(&socket);
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket: Source::new(reactor, socket)?, gather: Cell::new(1) })
+    }
+
+    /// A link to `address`. May wait as long as the kernel does; who is less patient drops it.
+    ///
+    /// # Errors
+    /// The kernel's: nobody listens, or no way there.
+    pub async fn connect(reactor: &Rc<Reactor>, address: SocketAddr) -> io::Result<Self> {
+        let link = Self::new(reactor, net::connect(address)?)?;
+        link.socket.writable().await?;
+        match link.socket.get_ref().take_error()? {
+            None => Ok(link),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Waits until there is something to read, or the end.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Waits until there is room to write.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+
+    /// Waits for `wanted` or for `bell`, and says what of `wanted` is there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn news(&self, wanted: Interest, bell: &Bell) -> io::Result<Interest> {
+        self.socket.news(wanted, bell).await
+    }
+
+    /// Asks to be told of the peer's bytes only from so many on.
+    pub fn gather(&self, bytes: u32) {
+        if self.gather.replace(bytes) != bytes {
+            wake_from(self.socket.get_ref().as_fd(), bytes);
+        }
+    }
+
+    /// Bytes from which on the peer's are told of.
+    #[must_use]
+    pub const fn gathers(&self) -> u32 {
+        self.gather.get()
+    }
+
+    /// Says that no more will be written. Whether the peer can still hear that.
+    pub fn finish(&self) -> bool {
+        self.socket.get_ref().shutdown(Shutdown::Write).is_ok()
+    }
+
+    /// Ends both directions: whoever waits here sees the end.
+    pub fn end(&self) {
+        // An error means that it is gone already.
+        let _gone = self.socket.get_ref().shutdown(Shutdown::Both);
+    }
+}
+
+impl io::Read for &Link {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.socket.get_ref().read(room)
+    }
+
+    fn read_vectored(&mut self, room: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.socket.get_ref().read_vectored(room)
+    }
+}
+
+impl io::Write for &Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.get_ref().write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.get_ref().write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    #[test]
+    fn link_carries_bytes_both_ways_and_says_when_nobody_listens() {
+        let reactor = Reactor::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut room = [0; 4];
+            socket.read_exact(&mut room).unwrap();
+            socket.write_all(&room).unwrap();
+        });
+        let tasks = Rc::clone(&reactor);
+        let answer = reactor.run(async move {
+            let link = Link::connect(&tasks, address).await.unwrap();
+            (&link).write_all(b"ping").unwrap();
+            link.readable().await.unwrap();
+            let mut room = [0; 8];
+            let bytes = (&link).read(&mut room).unwrap();
+            room[..bytes].to_vec()
+        });
+        assert_eq!(answer.unwrap(), b"ping");
+        peer.join().unwrap();
+        let tasks = Rc::clone(&reactor);
+        let refused = reactor.run(async move { Link::connect(&tasks, address).await.err() });
+        assert_eq!(refused.unwrap().unwrap().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
