@@ -49,19 +49,10 @@ pub enum HandshakeError {
 /// Fills a buffer with random bytes.
 pub type Fill<'f> = &'f mut dyn FnMut(&mut [u8]);
 
-/// What the server's end waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServerState {
-    WaitC0,
-    WaitC1,
-    WaitC2 { left: usize },
-    Open,
-}
-
 /// The server's end.
 #[derive(Clone, Debug)]
 pub struct Server {
-    state: ServerState,
+    state: State,
     signed: Option<Layout>,
 }
 
@@ -70,7 +61,7 @@ impl Server {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "only meaningful at the start of a connection")]
     pub const fn new() -> Self {
-        Self { state: ServerState::WaitC0, signed: None }
+        Self { state: State::WaitVersion, signed: None }
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -85,45 +76,16 @@ impl Server {
         fill: Fill<'_>,
         out: &mut Outbox,
     ) -> Result<usize, HandshakeError> {
-        let mut rest = input;
-        loop {
-            match self.state {
-                ServerState::WaitC0 => {
-                    let Some((&first, tail)) = rest.split_first() else {
-                        break;
-                    };
-                    check_version(first)?;
-                    rest = tail;
-                    self.state = ServerState::WaitC1;
-                }
-                ServerState::WaitC1 => {
-                    let Some((c1, tail)) = rest.split_first_chunk::<HANDSHAKE_BYTES>() else {
-                        break;
-                    };
-                    self.signed = answer(c1, now, fill, out)?;
-                    rest = tail;
-                    let left = HANDSHAKE_BYTES;
-                    self.state = ServerState::WaitC2 { left };
-                }
-                ServerState::WaitC2 { left } => {
-                    let (left, tail) = skip(left, rest);
-                    rest = tail;
-                    if left > 0 {
-                        self.state = ServerState::WaitC2 { left };
-                        break;
-                    }
-                    self.state = ServerState::Open;
-                }
-                ServerState::Open => break,
-            }
-        }
-        Ok(input.len() - rest.len())
+        self.state.advance(input, |c1| {
+            self.signed = answer(c1, now, fill, out)?;
+            Ok(())
+        })
     }
 
     /// Whether C2 has arrived: the chunk stream follows.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, ServerState::Open)
+        matches!(self.state, State::Open)
     }
 
     /// The layout in which C1 was signed and answered; none for the simple handshake.
@@ -133,19 +95,10 @@ impl Server {
     }
 }
 
-/// What the client's end waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClientState {
-    WaitS0,
-    WaitS1,
-    WaitS2 { left: usize },
-    Open,
-}
-
 /// The client's end.
 #[derive(Clone, Debug)]
 pub struct Client {
-    state: ClientState,
+    state: State,
     signing: bool,
 }
 
@@ -167,7 +120,7 @@ impl Client {
                 sign(Role::Client, layout, c1);
             }
         })?;
-        Ok(Self { state: ClientState::WaitS0, signing })
+        Ok(Self { state: State::WaitVersion, signing })
     }
 
     /// Takes what it can of `input`, all that was received and not yet taken, and gives the number
@@ -181,46 +134,66 @@ impl Client {
         fill: Fill<'_>,
         out: &mut Outbox,
     ) -> Result<usize, HandshakeError> {
-        let mut rest = input;
-        loop {
-            match self.state {
-                ClientState::WaitS0 => {
-                    let Some((&first, tail)) = rest.split_first() else {
-                        break;
-                    };
-                    check_version(first)?;
-                    rest = tail;
-                    self.state = ClientState::WaitS1;
-                }
-                ClientState::WaitS1 => {
-                    let Some((s1, tail)) = rest.split_first_chunk::<HANDSHAKE_BYTES>() else {
-                        break;
-                    };
-                    let layout = self.signing.then(|| verify(Role::Server, s1)).flatten();
-                    echo(Role::Client, s1, layout, fill, out)?;
-                    rest = tail;
-                    let left = HANDSHAKE_BYTES;
-                    self.state = ClientState::WaitS2 { left };
-                }
-                ClientState::WaitS2 { left } => {
-                    let (left, tail) = skip(left, rest);
-                    rest = tail;
-                    if left > 0 {
-                        self.state = ClientState::WaitS2 { left };
-                        break;
-                    }
-                    self.state = ClientState::Open;
-                }
-                ClientState::Open => break,
-            }
-        }
-        Ok(input.len() - rest.len())
+        self.state.advance(input, |s1| {
+            let layout = self.signing.then(|| verify(Role::Server, s1)).flatten();
+            echo(Role::Client, s1, layout, fill, out)
+        })
     }
 
     /// Whether S2 has arrived: the chunk stream follows.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, ClientState::Open)
+        matches!(self.state, State::Open)
+    }
+}
+
+/// What either end waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// C0 or S0.
+    WaitVersion,
+    /// C1 or S1, taken whole.
+    WaitPacket,
+    /// C2 or S2, of which so many bytes are left.
+    WaitEcho { left: usize },
+    /// Nothing: the chunk stream follows.
+    Open,
+}
+
+impl State {
+    /// Takes what it can of `input` and gives the number of bytes taken. C1 or S1 goes to `answer`.
+    fn advance(
+        &mut self,
+        input: &[u8],
+        mut answer: impl FnMut(&Packet) -> Result<(), HandshakeError>,
+    ) -> Result<usize, HandshakeError> {
+        let mut rest = input;
+        loop {
+            match *self {
+                Self::WaitVersion => {
+                    let Some((&first, tail)) = rest.split_first() else { break };
+                    check_version(first)?;
+                    rest = tail;
+                    *self = Self::WaitPacket;
+                }
+                Self::WaitPacket => {
+                    let Some((packet, tail)) = rest.split_first_chunk() else { break };
+                    answer(packet)?;
+                    rest = tail;
+                    *self = Self::WaitEcho { left: HANDSHAKE_BYTES };
+                }
+                Self::WaitEcho { left } if left > rest.len() => {
+                    *self = Self::WaitEcho { left: left - rest.len() };
+                    return Ok(input.len());
+                }
+                Self::WaitEcho { left } => {
+                    rest = rest.get(left..).unwrap_or_default();
+                    *self = Self::Open;
+                }
+                Self::Open => break,
+            }
+        }
+        Ok(input.len() - rest.len())
     }
 }
 
@@ -232,12 +205,6 @@ fn check_version(first: u8) -> Result<(), HandshakeError> {
         Version::Http(_) => Err(HandshakeError::Http),
         Version::Forbidden(first) => Err(HandshakeError::Forbidden { first }),
     }
-}
-
-/// Skips up to `left` bytes: what is then left to skip, and what follows.
-fn skip(left: usize, input: &[u8]) -> (usize, &[u8]) {
-    let tail = input.get(left..).unwrap_or_default();
-    (left.saturating_sub(input.len()), tail)
 }
 
 /// Writes S0, S1 and S2; gives the layout that C1 was signed in.
