@@ -17,6 +17,11 @@ const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands
 /// Bytes of C1, S1, C2 and S2 each (RTMP 1.0 §5.2.3).
 pub const HANDSHAKE_BYTES: usize = 1536;
 
+/// Keys that a server tries in one RTMPE handshake: each has one chance in 256 that the shared
+/// bytes begin with a zero, on which clients disagree. Four leave one handshake in 2^32, and 8
+/// exponentiations at the worst.
+pub const RTMPE_KEY_TRIES_MAX: usize = 4;
+
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;

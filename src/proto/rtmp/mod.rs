@@ -1,7 +1,8 @@
-//! RTMP machines: handshake, dechunk, enchunk, the server session.
+//! RTMP machines: handshake, encryption, dechunk, enchunk, the server session.
 
 pub mod dechunk;
 pub mod enchunk;
+pub mod encryption;
 pub mod event;
 pub mod flow;
 pub mod handshake;

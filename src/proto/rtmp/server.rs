@@ -140,13 +140,20 @@ pub struct Session {
     state: State,
     flow: Flow,
     admission: Admission,
+    encrypted: bool,
 }
 
 impl Session {
     /// A session that waits for connect.
     #[must_use]
     pub const fn new(admission: Admission) -> Self {
-        Self { state: State::Unconnected, flow: Flow::new(), admission }
+        Self { state: State::Unconnected, flow: Flow::new(), admission, encrypted: false }
+    }
+
+    /// Says, before connect, that the connection is RTMPE. No chunk size is announced then: ffmpeg,
+    /// when it publishes so, encrypts the announcement in place and then believes it.
+    pub const fn encrypted(&mut self) {
+        self.encrypted = true;
     }
 
     /// Handles one message of a type other than audio, video and aggregate.
@@ -351,7 +358,9 @@ impl Session {
         let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
         debug_assert!(emitted.is_ok());
         control(out, MessageType::SetPeerBandwidth, &payload)?;
-        out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        if !self.encrypted {
+            out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        }
         reply::connected(command, out)?;
         let app_query = heapless::String::try_from(query).unwrap_or_default();
         self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
