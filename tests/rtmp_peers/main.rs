@@ -2,7 +2,7 @@
 //!
 //! `serving` is the least server that can be built from handshake, ciphers, dechunker and session.
 //! rtmpdump and GStreamer's `rtmpsink` (both librtmp), GStreamer's `rtmp2sink` and ffmpeg come to
-//! it: `rtmpe` over RTMPE. Not here: the service, which has tests
+//! it: `rtmpe` over RTMPE, `auth` with a user and password. Not here: the service, which has tests
 //! of its own.
 //!
 //! `FFMPEG_RTMPE` may name an ffmpeg that has RTMPE; Debian's does not.
@@ -21,6 +21,7 @@
     reason = "tests: processes are theirs, and a panic is how they speak"
 )]
 
+mod auth;
 #[path = "../support/process.rs"]
 mod process;
 mod rtmpe;

@@ -1,5 +1,7 @@
-//! RTMP machines: handshake, encryption, dechunk, enchunk, the server session.
+//! RTMP machines: handshake, encryption, dechunk, enchunk, who may publish, the server
+//! session.
 
+pub mod auth;
 pub mod dechunk;
 pub mod enchunk;
 pub mod encryption;
