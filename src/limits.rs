@@ -17,6 +17,11 @@ const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands
 /// Bytes of C1, S1, C2 and S2 each (RTMP 1.0 §5.2.3).
 pub const HANDSHAKE_BYTES: usize = 1536;
 
+/// Keys that a server tries in one RTMPE handshake: each has one chance in 256 that the shared
+/// bytes begin with a zero, on which clients disagree. Four leave one handshake in 2^32, and 8
+/// exponentiations at the worst.
+pub const RTMPE_KEY_TRIES_MAX: usize = 4;
+
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
@@ -636,3 +641,33 @@ const _: () = assert!(OUTBOX_BYTES >= 2 * CALL_BYTES_MAX, "in chunks of the defa
 /// Slices of one `writev`: half a megabyte in chunks of the size that we announce. The kernel takes
 /// 1024.
 pub const GATHER_SLICES: usize = 64;
+// ---- RTMP: who may publish ------------------------------------------------------------------
+
+/// Bytes of a description that asks a publisher who it is: ffmpeg reads no more.
+pub const AUTH_DESCRIPTION_BYTES_MAX: usize = 255;
+
+/// Bytes of a user's name; the description repeats it beside 158 bytes of its own.
+pub const AUTH_USER_BYTES_MAX: usize = 64;
+const _: () = assert!(AUTH_USER_BYTES_MAX + 158 <= AUTH_DESCRIPTION_BYTES_MAX);
+
+/// From a challenge to its response: the encoder closes, connects again and shakes hands.
+pub const AUTH_CHALLENGE_TIME: Duration = Duration::from_mins(1);
+const _: () = assert!(AUTH_CHALLENGE_TIME.as_secs() > HANDSHAKE_TIME_MAX.as_secs());
+
+/// Challenges that wait for their response. All encoders of a building that come back at once
+/// after a power cut; the oldest goes, and that encoder asks again.
+pub const AUTH_CHALLENGES_MAX: usize = 32;
+
+/// The same from one address: encoders behind one that translates, and no flood.
+pub const AUTH_CHALLENGES_PER_ADDRESS: usize = 8;
+const _: () = assert!(AUTH_CHALLENGES_PER_ADDRESS < AUTH_CHALLENGES_MAX);
+
+/// Wrong responses from one address before it is no longer listened to. A person mistypes thrice.
+pub const AUTH_ATTEMPTS_MAX: u32 = 10;
+
+/// Time after which one wrong response is forgiven: a password of six letters is guessed in 300
+/// years at this rate.
+pub const AUTH_FORGIVEN_TIME: Duration = Duration::from_secs(30);
+
+/// Addresses whose wrong responses are remembered.
+pub const AUTH_ADDRESSES_MAX: usize = 64;

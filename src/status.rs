@@ -114,6 +114,9 @@ counters! {
     HttpResets = "http_resets",
     /// Body bytes sent over HTTP.
     HttpBytesOut = "http_bytes_out",
+    // Publisher authentication
+    /// Publishers refused for a wrong or stale response, or after too many of them.
+    RtmpAuthRefused = "rtmp_auth_refused",
 }
 
 /// All counters of the process, zero at start.

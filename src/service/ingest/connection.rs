@@ -15,7 +15,7 @@ use crate::limits::{
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
 use crate::proto::rtmp::event::{Admission, Event, PlayStart};
-use crate::proto::rtmp::handshake::{self, HandshakeError};
+use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
 use crate::service::store::masked;
@@ -115,6 +115,7 @@ pub(super) struct Received {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a connection is boxed and has one of them")]
 enum Stage {
     Handshake(handshake::Server),
     Chunks,
@@ -174,7 +175,7 @@ impl Connection {
             place: Some(place),
             live,
             ingest,
-            stage: Stage::Handshake(handshake::Server::new()),
+            stage: Stage::Handshake(handshake::Server::new(Encryption::Refused)),
             dechunker: Dechunker::new(),
             session: Session::new(admission),
             published: heapless::Vec::new(),

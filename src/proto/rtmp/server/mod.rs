@@ -153,13 +153,20 @@ pub struct Session {
     state: State,
     flow: Flow,
     admission: Admission,
+    encrypted: bool,
 }
 
 impl Session {
     /// A session that waits for connect.
     #[must_use]
     pub const fn new(admission: Admission) -> Self {
-        Self { state: State::Unconnected, flow: Flow::new(), admission }
+        Self { state: State::Unconnected, flow: Flow::new(), admission, encrypted: false }
+    }
+
+    /// Says, before connect, that the connection is RTMPE. No chunk size is announced then: ffmpeg,
+    /// when it publishes so, encrypts the announcement in place and then believes it.
+    pub const fn encrypted(&mut self) {
+        self.encrypted = true;
     }
 
     /// Handles one message of a type other than audio, video and aggregate.
@@ -414,7 +421,9 @@ impl Session {
         let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
         debug_assert!(emitted.is_ok());
         control(out, MessageType::SetPeerBandwidth, &payload)?;
-        out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        if !self.encrypted {
+            out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        }
         reply::connected(command, out)?;
         self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
         let (app, query) = match &self.state {
