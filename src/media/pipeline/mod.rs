@@ -5,25 +5,29 @@
 //! ```
 //!
 //! Watches configurations: a new one begins a segment behind a discontinuity, the same one again
-//! is nothing. Tells in plain words which track cannot be carried. Holds no payload: that stays in
-//! the stream's ring until it is laid into packets.
+//! is nothing. Tells in plain words which track cannot be carried and what to set the camera to.
+//! Holds no payload: that stays in the stream's ring until it is laid into packets.
+//!
+//! H.264 and HEVC, AAC, MPEG audio, AC-3, E-AC-3 and Opus are carried; of several tracks one each.
 
-use crate::limits::{
-    COMPOSITION_LEAD_MS, PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH,
-};
+mod detail;
+mod sounds;
+
+use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
-use crate::media::demux::{self, Unit};
+use crate::media::carriage::VideoFormat;
+use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
-use crate::media::segmenter::{Outlet, Picture, Segmenter, Sound};
+use crate::media::pipeline::detail::{audio_detail, video_detail};
+use crate::media::pipeline::sounds::{Audio, Heard};
+use crate::media::segmenter::{Outlet, Picture, Segmenter};
 use crate::media::sink::Sink;
 use crate::media::timeline::Timeline;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place};
-use crate::time::{Millis, TICKS_PER_SECOND, Ticks};
-use crate::wire::aac::{AacError, AdtsHeader, AudioSpecificConfig, raw_frames};
-use crate::wire::h264::{AvcConfig, AvcConfigError, Sps};
-use crate::wire::mpa::{FrameHeader, Frames};
-use crate::wire::ts::psi::STREAM_TYPE_AAC;
+use crate::time::{Millis, Ticks};
+use crate::wire::h264::{self, AvcConfig, AvcConfigError};
+use crate::wire::hevc::{self, HevcConfig, HevcConfigError};
 use core::fmt::Write as _;
 
 /// A message as the pipeline takes it.
@@ -46,14 +50,6 @@ pub struct PictureSize {
     pub height: u32,
 }
 
-/// What the audio track is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Audio {
-    None,
-    Aac(AudioSpecificConfig),
-    Mpa { sample_rate: u32, stream_type: u8 },
-}
-
 /// The media layer of one stream.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -65,6 +61,8 @@ pub struct Pipeline {
     audio: Audio,
     /// Presentation time of the MPEG audio frame that begins next.
     audio_next: Ticks,
+    video_track: Choice,
+    audio_track: Choice,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -83,6 +81,8 @@ impl Pipeline {
             size: None,
             audio: Audio::None,
             audio_next: TIMELINE_EPOCH,
+            video_track: Choice::new(None),
+            audio_track: Choice::new(None),
             problem: heapless::String::new(),
         }
     }
@@ -96,39 +96,35 @@ impl Pipeline {
         status: &Status,
     ) {
         let payload = ring.bytes(message.place).unwrap_or_default();
-        let unit = if message.video { demux::video(payload) } else { demux::audio(payload) };
+        let taken_apart = if message.video {
+            demux::video(payload, &mut self.video_track)
+        } else {
+            demux::audio(payload, &mut self.audio_track)
+        };
         let mut out = Outlet { ring, sink, status };
-        match unit {
-            Ok(Unit::VideoConfig(record)) => self.video_config(record, &mut out),
-            Ok(Unit::Picture { keyframe, composition_ms, offset, nals }) => {
-                let picture = Coded { at: message.at, keyframe, composition_ms, offset, nals };
-                self.picture(picture, &mut out);
-            }
-            Ok(Unit::AacConfig(config)) => self.aac_config(config, &mut out),
-            Ok(Unit::Aac(data)) => self.aac(Heard { message, payload, data }, &mut out),
-            Ok(Unit::Mp3(data)) => self.mpa(Heard { message, payload, data }, &mut out),
-            Ok(Unit::Nothing) => {}
-            Ok(Unit::OtherVideo(codec)) => {
-                self.unsupported(format_args!(
-                    "video {codec} cannot be carried: set the camera to H.264"
-                ));
-                status.add(Counter::MediaUnsupported, 1);
-            }
-            Ok(Unit::OtherAudio(codec)) => {
-                self.unsupported(format_args!(
-                    "audio {codec} cannot be carried: set the camera to AAC"
-                ));
-                status.add(Counter::MediaUnsupported, 1);
+        match taken_apart {
+            Ok(parts) => {
+                status.add(Counter::MediaOtherTracks, u64::from(parts.others));
+                self.unit(message, payload, parts, &mut out);
             }
             Err(_) => status.add(Counter::MediaMalformed, 1),
         }
         self.timeline.report(status);
     }
 
+    /// Chooses which tracks go on where a sender has several: by number, or the first that comes.
+    /// Holds from the next publisher on, and for this one as long as nothing of it has come.
+    pub const fn choose(&mut self, video_track: Option<u8>, audio_track: Option<u8>) {
+        self.video_track.wish(video_track);
+        self.audio_track.wish(audio_track);
+    }
+
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
     pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
         self.segmenter.leave(&mut Outlet { ring, sink, status });
         self.timeline.restart();
+        self.video_track.release();
+        self.audio_track.release();
         self.sets.clear();
         self.size = None;
         self.audio = Audio::None;
@@ -167,22 +163,85 @@ impl Pipeline {
         self.segmenter.check_invariants();
     }
 
-    fn video_config(&mut self, record: &[u8], out: &mut Outlet<'_, impl Sink>) {
-        let had = !self.sets.is_empty();
-        let changed = match AvcConfig::parse(record) {
-            Ok(config) => self.sets.set(&config),
-            Err(AvcConfigError::AnnexB) => self.sets.set_annexb(record),
-            Err(_) => {
-                out.status.add(Counter::MediaMalformed, 1);
-                return;
+    fn unit(
+        &mut self,
+        message: Message,
+        payload: &[u8],
+        Parts { unit, offset, .. }: Parts<'_>,
+        out: &mut Outlet<'_, impl Sink>,
+    ) {
+        let heard = |data| Heard { message, payload, data, offset };
+        match unit {
+            Unit::VideoConfig(format, record) => self.video_config(format, record, out),
+            Unit::Picture { format, keyframe, composition_ms, nals } => {
+                let at = message.at;
+                let picture = Coded { format, at, keyframe, composition_ms, offset, nals };
+                self.picture(picture, out);
             }
-        };
-        match changed {
-            Ok(changed) => {
+            Unit::AacConfig(config) => self.aac_config(config, out),
+            Unit::Aac(data) => self.aac(heard(data), out),
+            Unit::Mp3(data) => self.mpa(heard(data), out),
+            Unit::Ac3(data) => self.ac3(heard(data), out),
+            Unit::OpusConfig(config) => self.opus_config(config, out),
+            Unit::Opus(data) => self.opus(heard(data), out),
+            Unit::Nothing => {}
+            Unit::ChannelOrder(codec) => {
+                self.tell(format_args!(
+                    "audio {codec} has channels in an order of its own, which are heard in the \
+                     order of the codec: set the camera to stereo"
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+            Unit::OtherVideo(codec, config) => {
+                self.tell(format_args!(
+                    "video {codec}{} cannot be carried: set the camera to H.264 or HEVC",
+                    video_detail(codec, config)
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+            Unit::OtherAudio(codec, config) => {
+                self.tell(format_args!(
+                    "audio {codec}{} cannot be carried: set the camera to AAC",
+                    audio_detail(codec, config)
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+        }
+    }
+
+    fn video_config(
+        &mut self,
+        format: VideoFormat,
+        record: &[u8],
+        out: &mut Outlet<'_, impl Sink>,
+    ) {
+        let had = !self.sets.is_empty();
+        match self.read_config(format, record) {
+            Some(Ok(changed)) => {
                 self.segmenter.expect_video();
                 self.parameters(had, changed, out);
             }
-            Err(_) => out.status.add(Counter::MediaMalformed, 1),
+            Some(Err(_)) | None => out.status.add(Counter::MediaMalformed, 1),
+        }
+    }
+
+    /// Takes over a configuration; `None` if it is none.
+    fn read_config(
+        &mut self,
+        format: VideoFormat,
+        record: &[u8],
+    ) -> Option<Result<bool, UnitError>> {
+        match format {
+            VideoFormat::H264 => match AvcConfig::parse(record) {
+                Ok(config) => Some(self.sets.set(&config)),
+                Err(AvcConfigError::AnnexB) => Some(self.sets.set_annexb(format, record)),
+                Err(_) => None,
+            },
+            VideoFormat::Hevc => match HevcConfig::parse(record) {
+                Ok(config) => Some(self.sets.set_hevc(&config)),
+                Err(HevcConfigError::AnnexB) => Some(self.sets.set_annexb(format, record)),
+                Err(_) => None,
+            },
         }
     }
 
@@ -191,14 +250,16 @@ impl Pipeline {
         if !changed {
             return;
         }
-        let sps = self.sets.sps().and_then(|sps| Sps::parse(sps).ok());
-        self.size = sps.map(|sps| PictureSize { width: sps.width, height: sps.height });
+        self.size = self.sets.sps().and_then(|sps| size(self.sets.format(), sps));
         if had {
             self.segmenter.change(Track::Video, out);
         }
     }
 
     fn picture(&mut self, coded: Coded<'_>, out: &mut Outlet<'_, impl Sink>) {
+        if self.sets.turn_to(coded.format) {
+            self.segmenter.change(Track::Video, out);
+        }
         let had = !self.sets.is_empty();
         let gathered = self.unit.gather(coded.nals, &mut self.sets);
         self.parameters(had, self.unit.parameters_changed(), out);
@@ -232,112 +293,8 @@ impl Pipeline {
         self.segmenter.picture(&picture, out);
     }
 
-    fn aac_config(&mut self, config: &[u8], out: &mut Outlet<'_, impl Sink>) {
-        match AudioSpecificConfig::parse(config) {
-            Ok(config) => self.set_audio(Audio::Aac(config), out),
-            // Empty ones are sent by encoders that have nothing to say yet.
-            Err(_) if config.is_empty() => {}
-            Err(_) => out.status.add(Counter::MediaMalformed, 1),
-        }
-    }
-
-    fn aac(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
-        let frames = raw_frames(heard.data);
-        if frames.has_adts()
-            && let Ok(header) = AdtsHeader::parse(heard.data)
-            && !matches!(self.audio, Audio::Aac(config) if config.frequency == header.frequency)
-        {
-            self.set_audio(Audio::Aac(header.config()), out);
-        }
-        let Audio::Aac(config) = self.audio else {
-            out.status.add(Counter::MediaBeforeKeyframe, 1);
-            return;
-        };
-        let (samples, rate) = (u32::from(config.samples_per_frame()), config.sample_rate());
-        for (i, frame) in (0u32..).zip(frames) {
-            let adts = match config.adts_header(frame.len()) {
-                Ok(adts) => adts,
-                Err(AacError::FrameTooLong(_)) => {
-                    out.status.add(Counter::MediaMalformed, 1);
-                    continue;
-                }
-                Err(cause) => {
-                    self.unsupported(format_args!(
-                        "audio AAC cannot be carried, {cause}: set the camera to AAC-LC"
-                    ));
-                    out.status.add(Counter::MediaUnsupported, 1);
-                    return;
-                }
-            };
-            let Some(place) = heard.place_of(frame) else { continue };
-            let behind = u64::from(i) * u64::from(samples) * 1000 / u64::from(rate.max(1));
-            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
-            let time = self.timeline.audio(heard.message.at.wrapping_add(behind), samples, rate);
-            if time.jump {
-                self.segmenter.jump(out);
-            }
-            let sound = Sound {
-                pts: time.pts,
-                dts: time.pts.minus(COMPOSITION_LEAD),
-                duration: duration(samples, rate),
-                adts: Some(adts),
-                place,
-                stream_type: STREAM_TYPE_AAC,
-            };
-            self.segmenter.sound(sound, out);
-        }
-    }
-
-    /// MPEG audio goes on as it is, a PES packet need not begin with a frame: only the frames
-    /// that begin in it count, and the time is that of the first one.
-    fn mpa(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
-        let mut frames = Frames::new(heard.data);
-        let mut samples = 0;
-        let mut first = None;
-        for frame in frames.by_ref() {
-            samples += u32::from(frame.header.samples());
-            first = first.or(Some(frame.header));
-        }
-        if let Ok(header) = FrameHeader::parse(frames.rest()) {
-            samples += u32::from(header.samples());
-            first = first.or(Some(header));
-        }
-        if let Some(header) = first {
-            let (sample_rate, stream_type) = (header.sample_rate, header.stream_type());
-            self.set_audio(Audio::Mpa { sample_rate, stream_type }, out);
-        }
-        let Audio::Mpa { sample_rate, stream_type } = self.audio else {
-            out.status.add(Counter::MediaMalformed, 1);
-            return;
-        };
-        let Some(place) = heard.place_of(heard.data).filter(|place| !place.is_empty()) else {
-            return;
-        };
-        let duration = duration(samples, sample_rate);
-        if samples > 0 {
-            let time = self.timeline.audio(heard.message.at, samples, sample_rate);
-            if time.jump {
-                self.segmenter.jump(out);
-            }
-            self.audio_next = time.pts;
-        }
-        let pts = self.audio_next;
-        self.audio_next = pts.plus(duration);
-        let dts = pts.minus(COMPOSITION_LEAD);
-        let sound = Sound { pts, dts, duration, adts: None, place, stream_type };
-        self.segmenter.sound(sound, out);
-    }
-
-    fn set_audio(&mut self, audio: Audio, out: &mut Outlet<'_, impl Sink>) {
-        if self.audio != audio {
-            if self.audio != Audio::None {
-                self.segmenter.change(Track::Audio, out);
-            }
-            self.audio = audio;
-        }
-    }
-
-    fn unsupported(&mut self, text: core::fmt::Arguments<'_>) {
+    /// Says what is wrong, if nothing else has been said.
+    fn tell(&mut self, text: core::fmt::Arguments<'_>) {
         if self.problem.is_empty() {
             // A text that is too long ends early; it still names the codec.
             let written = self.problem.write_fmt(text);
@@ -346,12 +303,10 @@ impl Pipeline {
     }
 }
 
-/// What presentation is later than decoding, on this timeline.
-const COMPOSITION_LEAD: Ticks = Ticks::from_millis(COMPOSITION_LEAD_MS);
-
 /// A picture as it came.
 #[derive(Clone, Copy)]
 struct Coded<'a> {
+    format: VideoFormat,
     at: Millis,
     /// Whether the encoder says that it is one.
     keyframe: bool,
@@ -360,22 +315,11 @@ struct Coded<'a> {
     nals: &'a [u8],
 }
 
-/// Audio as it came: a message, its payload, and the codec's part of that.
-#[derive(Clone, Copy)]
-struct Heard<'a> {
-    message: Message,
-    payload: &'a [u8],
-    data: &'a [u8],
-}
-
-impl Heard<'_> {
-    /// The place in the ring of `part`, which lies inside the payload.
-    fn place_of(&self, part: &[u8]) -> Option<Place> {
-        let from = part.as_ptr().addr().checked_sub(self.payload.as_ptr().addr())?;
-        self.message.place.part(from, part.len())
-    }
-}
-
-fn duration(samples: u32, rate: u32) -> Ticks {
-    Ticks(i64::from(samples) * TICKS_PER_SECOND / i64::from(rate.max(1)))
+/// Size of the picture that a sequence parameter set says.
+fn size(format: VideoFormat, sps: &[u8]) -> Option<PictureSize> {
+    let (width, height) = match format {
+        VideoFormat::H264 => h264::Sps::parse(sps).map(|sps| (sps.width, sps.height)).ok()?,
+        VideoFormat::Hevc => hevc::Sps::parse(sps).map(|sps| (sps.width, sps.height)).ok()?,
+    };
+    Some(PictureSize { width, height })
 }
