@@ -481,6 +481,24 @@ fn audio_that_turns_to_another_codec_is_in_a_segment_of_its_own() {
 }
 
 #[test]
+fn audio_that_turns_right_before_the_end_carries_its_own_clock() {
+    // It waits for a keyframe that does not come: the publisher leaves, or video has ended.
+    for wait in [0, 600] {
+        let mut camera = Camera::new(1_000);
+        let [ac3, _, opus] = kinds();
+        hevc_config(&mut camera, 0);
+        ac3.send(&mut camera, 0);
+        hevc(&mut camera, 0, 0, IDR);
+        for n in 0..=wait / 20 {
+            opus.send(&mut camera, n);
+        }
+        let judged = end(&mut camera);
+        let last = judged.last().unwrap();
+        assert_eq!((last.tracks(), last.pmt.pcr_pid), (vec![(AUDIO, 0x06)], AUDIO));
+    }
+}
+
+#[test]
 fn tracks_beside_the_chosen_one_are_ignored_and_counted() {
     for (wish, stream_type, others) in
         [(None, 0x1b, 50 + 1), (Some(0), 0x1b, 50 + 1), (Some(2), HEVC, 50 + 1)]

@@ -510,7 +510,11 @@ impl Segmenter {
     /// Ends the segment at its own end; nothing follows yet.
     fn end(&mut self, out: &mut Outlet<'_, impl Sink>) {
         if self.change == Change::HoldsAudio {
+            // No picture follows that could carry the clock of what is held.
+            let video = core::mem::replace(&mut self.video, Video::Absent);
             self.change_without_keyframe(out);
+            self.flush(out);
+            self.video = if self.open.is_some() { video } else { Video::Starting };
         }
         self.flush(out);
         if let Some(open) = self.open {

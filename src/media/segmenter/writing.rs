@@ -25,7 +25,9 @@ impl Segmenter {
             return;
         }
         // A guess; what has packets is known, and written again, when the segment ends.
-        let clock = if self.video_is_near(start) { Track::Video } else { with };
+        // Audio that was held begins in the past: what counts is whether video is late by now.
+        let now = self.last_audio.map_or(start, |last| last.max(start));
+        let clock = if self.video_is_near(now) { Track::Video } else { with };
         let video = (with == Track::Video).then_some(self.format);
         let tracks = Tracks { video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
