@@ -280,6 +280,13 @@ pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
 /// Payload bytes of one audio PES packet: its length field has 16 bits, its header takes 8.
 pub const AUDIO_PES_BYTES_MAX: usize = 65_535 - 8;
 
+/// Bytes of one Opus packet: 48 frames of at most 1275 each (RFC 6716 §3.2.1, §3.2.5).
+pub const OPUS_PACKET_BYTES_MAX: usize = 48 * 1275;
+const _: () = assert!(
+    OPUS_PACKET_BYTES_MAX + OPUS_PACKET_BYTES_MAX / 255 + 3 <= AUDIO_PES_BYTES_MAX,
+    "the longest packet fits a PES packet with its control header"
+);
+
 /// NAL units in one access unit. Encoders cut a picture into at most a few dozen slices.
 pub const NAL_UNITS_MAX: usize = 256;
 

@@ -80,6 +80,8 @@ counters! {
     MediaCompositionRefused = "media_composition_refused",
     /// Corrections of the audio sample count to the sender's clock.
     MediaReanchored = "media_reanchored",
+    /// Tracks of messages beside the one that HLS takes, ignored.
+    MediaOtherTracks = "media_other_tracks",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",

@@ -173,7 +173,9 @@ fn event_words(event: ClientEvent<'_>) -> String {
 /// A client's handshake that is over, with an S1 that ends in these bytes.
 fn opened(salt: [u8; 32]) -> handshake::Client {
     let mut out = Outbox::new();
-    let mut client = handshake::Client::start(Hello::Simple, Millis(0), &mut |_| {}, &mut out).unwrap();
+    let mut client =
+        handshake::Client::start(handshake::Hello::Simple, Millis(0), &mut |_| {}, &mut out)
+            .unwrap();
     let mut answer = vec![0; 3073];
     answer[0] = 3;
     answer[1537 - 32..1537].copy_from_slice(&salt);
@@ -971,7 +973,8 @@ impl<'p> Near<'p> {
     fn new(plan: Plan<'p>) -> Self {
         let mut out = Outbox::new();
         let fill = &mut |room: &mut [u8]| room.fill(0x5a);
-        let handshake = handshake::Client::start(Hello::Signed, Millis(1), fill, &mut out).unwrap();
+        let handshake =
+            handshake::Client::start(handshake::Hello::Signed, Millis(1), fill, &mut out).unwrap();
         Self {
             handshake,
             session: None,
@@ -1035,7 +1038,7 @@ struct Far {
 impl Far {
     fn new(refusal: Option<Reason>) -> Self {
         Self {
-            handshake: handshake::Server::new(Encryption::Refused),
+            handshake: handshake::Server::new(handshake::Encryption::Refused),
             session: server::Session::new(Admission::Open),
             out: Outbox::new(),
             receiver: Box::new(Receiver::new()),

@@ -38,14 +38,20 @@ struct Follower {
     greeted: usize,
     /// Waits for a keyframe.
     starts: bool,
-    paused: bool,
-    audio: bool,
-    video: bool,
+    wants: Wants,
     /// Added to timestamps, so that they do not go back when another publisher begins anew.
     shift: u32,
     last: Option<Millis>,
     /// The next media message decides `shift`.
     rejoins: bool,
+}
+
+/// What the peer asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wants {
+    audio: bool,
+    video: bool,
+    paused: bool,
 }
 
 /// Where the payload of a message is.
@@ -126,9 +132,7 @@ impl Feed {
             cursor: present.ring.join(),
             greeted: 0,
             starts: true,
-            paused: false,
-            audio: true,
-            video: true,
+            wants: Wants { audio: true, video: true, paused: false },
             shift: 0,
             last: None,
             rejoins: false,
@@ -148,17 +152,17 @@ impl Feed {
 
     /// Message stream `id` wants no media for a while, or goes on at the live point.
     pub fn pause(&mut self, id: u32, paused: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.paused = paused);
+        self.change(id, streams, |follower| follower.wants.paused = paused);
     }
 
     /// Message stream `id` wants audio, or no more of it.
     pub fn want_audio(&mut self, id: u32, wanted: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.audio = wanted);
+        self.change(id, streams, |follower| follower.wants.audio = wanted);
     }
 
     /// Message stream `id` wants video, or no more of it.
     pub fn want_video(&mut self, id: u32, wanted: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.video = wanted);
+        self.change(id, streams, |follower| follower.wants.video = wanted);
     }
 
     /// Tells `say` what became of the followed streams since the last time: message stream id and
@@ -396,7 +400,7 @@ impl Follower {
 
     /// The next message it wants.
     fn next(&mut self, ring: &FrameRing, status: &Status) -> Option<Next> {
-        while !self.paused {
+        while !self.wants.paused {
             let here = ring.peek(self.cursor);
             if let (Some((label, _)), Some(what)) = (here, GREETING.get(self.greeted)) {
                 self.greeted += 1;
@@ -421,7 +425,7 @@ impl Follower {
                 }
                 Read::Message(label, payload) => {
                     let kind = TagKind::of(label.kind);
-                    if !self.wants(kind, &label, payload, ring) {
+                    if !self.is_wanted(kind, label, payload, ring) {
                         continue;
                     }
                     let (_, place) = here?;
@@ -433,17 +437,17 @@ impl Follower {
         None
     }
 
-    fn wants(&mut self, kind: TagKind, label: &Label, payload: &[u8], ring: &FrameRing) -> bool {
+    fn is_wanted(&mut self, kind: TagKind, label: Label, payload: &[u8], ring: &FrameRing) -> bool {
         let header = flv::is_sequence_header(kind, payload);
         match kind {
-            TagKind::Video if !self.video => false,
-            TagKind::Audio if !self.audio => false,
+            TagKind::Video if !self.wants.video => false,
+            TagKind::Audio if !self.wants.audio => false,
             TagKind::Video if self.starts && !header => {
                 self.starts = !label.keyframe;
                 label.keyframe
             }
             // Not before the picture that it belongs to.
-            TagKind::Audio if self.starts && self.video && !header => {
+            TagKind::Audio if self.starts && self.wants.video && !header => {
                 ring.aside(Aside::VideoHeader).is_none()
             }
             TagKind::Audio | TagKind::Video | TagKind::Script => true,

@@ -154,7 +154,6 @@ pub(super) struct Connection {
 }
 
 /// What a message asks the connection to do, free of borrows.
-#[expect(clippy::large_enum_variant, reason = "a name on its way through one call, on the stack")]
 enum Act {
     Nothing,
     Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
