@@ -29,6 +29,7 @@ mod field;
 mod files;
 mod hostile;
 mod judges;
+mod play;
 mod publish;
 mod refusals;
 mod soak;
