@@ -47,6 +47,12 @@ impl Stream {
         self.epoch
     }
 
+    /// How many wait for its messages.
+    #[must_use]
+    pub const fn listeners(&self) -> usize {
+        self.bells.len()
+    }
+
     fn ring_bells(&self) {
         for bell in &self.bells {
             bell.ring();

@@ -35,8 +35,8 @@ use std::rc::Rc;
 /// The buffers of one connection, allocated at start and used by one after another.
 #[derive(Debug)]
 pub(super) struct Place {
-    rx: ByteRing,
-    scratch: FrameRing,
+    pub(super) rx: ByteRing,
+    pub(super) scratch: FrameRing,
     pub(super) out: Outbox,
 }
 

@@ -18,6 +18,10 @@ use crate::wire::rtmp::chunk::{BasicHeader, MessageHeader};
 use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
+
+#[path = "player_tests.rs"]
+mod player_tests;
+
 use proptest::test_runner::RngSeed;
 use std::sync::OnceLock;
 
