@@ -19,8 +19,7 @@ use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
 
-#[path = "player_tests.rs"]
-mod player_tests;
+mod players;
 
 use proptest::test_runner::RngSeed;
 use std::sync::OnceLock;
