@@ -429,7 +429,15 @@ impl Follower {
                         continue;
                     }
                     let (_, place) = here?;
-                    let label = Label { at: self.time(label.at), ..label };
+                    let at = match kind {
+                        TagKind::Audio | TagKind::Video => self.time(label.at),
+                        // Metadata comes without a time: it belongs to what came last.
+                        TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
+                            let at = Millis(label.at.0.wrapping_add(self.shift));
+                            self.last.filter(|_| label.at == Millis(0)).unwrap_or(at)
+                        }
+                    };
+                    let label = Label { at, ..label };
                     return Some(Next { label, payload: Payload::Ring(place), bytes: place.len() });
                 }
             }
@@ -619,14 +627,21 @@ mod tests {
         }
         assert!(world.feed.follow(ID, world.stream, &world.streams));
         world.send(TagKind::Audio, 245, b"\xaf\x01sound");
+        world.streams.metadata(world.stream, b"\x03\x00\x00\x09");
+        world.streams.data(world.stream, Millis(250), b"", b"\x02\x00\x01x");
         assert_eq!(world.pump(usize::MAX, usize::MAX), Sent::All);
         let got = world.messages();
         let kinds: Vec<_> = got.iter().map(|(kind, at, _)| (*kind, *at)).collect();
-        assert_eq!(kinds, [(18, 240), (9, 240), (8, 240), (9, 240), (8, 245)]);
+        let want = [(18, 240), (9, 240), (8, 240), (9, 240), (8, 245), (18, 245), (18, 250)];
+        assert_eq!(kinds, want);
+        assert_eq!(got[5].2, b"\x02\x00\x0aonMetaData\x03\x00\x00\x09");
         assert_eq!(got[0].2, b"\x02\x00\x0aonMetaData\x03\x00\x00\x09");
         assert_eq!(got[1].2, b"\x17\x00\x00\x00\x00cfg");
         assert_eq!(got[3].2[..2], [0x17, 1]);
-        assert_eq!(world.status.get(Counter::RtmpBytesOut), world.wire.len() as u64);
+        assert_eq!(
+            world.status.get(Counter::RtmpBytesOut),
+            crate::storage::widen(world.wire.len())
+        );
     }
 
     #[test]

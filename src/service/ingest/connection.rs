@@ -475,7 +475,14 @@ impl Connection {
                 }
                 Act::Nothing
             }
-            Event::MetadataCleared { .. } | Event::Data { .. } => Act::Nothing,
+            Event::Data { stream, timestamp, body } => {
+                let found = self.published.iter().find(|published| published.id == stream);
+                if let Some(published) = found {
+                    self.ingest.streams.data(published.stream, timestamp, &[], body);
+                }
+                Act::Nothing
+            }
+            Event::MetadataCleared { .. } => Act::Nothing,
         })
     }
 

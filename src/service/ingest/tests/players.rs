@@ -49,9 +49,10 @@ fn players_move_to_small_places_and_give_them_back() {
         player.deaf = true;
         assert!(player.play(&house, "cam", -1000.0));
         let plays = n < PLAYERS;
-        let said = match plays {
-            true => player.pump(&house, true).1,
-            false => player.connection.as_ref().unwrap().pending().to_vec(),
+        let said = if plays {
+            player.pump(&house, true).1
+        } else {
+            player.connection.as_ref().unwrap().pending().to_vec()
         };
         assert_eq!(holds(&said, "NetStream.Play.Start"), plays, "{n}");
         assert_eq!(holds(&said, "raise limits.players"), !plays, "{n}");
