@@ -11,6 +11,7 @@
 //! deleteStream carries the stream's name. Data messages that do not parse are counted and
 //! dropped, as encoders send empty ones.
 
+mod method;
 mod play;
 mod streams;
 
@@ -31,6 +32,7 @@ use crate::wire::rtmp::message::{
 };
 use crate::wire::rtmp::user_control::UserControl;
 use crate::wire::writer::Writer;
+use method::Method;
 use streams::{Purpose, Streams};
 
 pub use streams::StreamError;
@@ -74,58 +76,6 @@ pub enum SessionError {
     /// Misbehaved: the connection was to be closed.
     #[error("peer goes on after the connection was refused")]
     Closed,
-}
-
-/// What a peer calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    Connect,
-    CreateStream,
-    FcPublish,
-    FcUnpublish,
-    Publish,
-    DeleteStream,
-    CloseStream,
-    Play,
-    Pause,
-    Seek,
-    ReceiveAudio,
-    ReceiveVideo,
-    StreamLength,
-    /// Calls whose callers only want to hear that all is well.
-    Courtesy,
-    /// Calls without answer, and answers to calls that we never made.
-    Ignored,
-    Unknown,
-}
-
-impl Method {
-    fn parse(name: &[u8]) -> Self {
-        match name {
-            b"connect" => Self::Connect,
-            b"createStream" => Self::CreateStream,
-            b"FCPublish" => Self::FcPublish,
-            b"FCUnpublish" => Self::FcUnpublish,
-            b"publish" => Self::Publish,
-            b"deleteStream" => Self::DeleteStream,
-            b"closeStream" => Self::CloseStream,
-            b"play" | b"play2" => Self::Play,
-            b"pause" | b"pauseRaw" => Self::Pause,
-            b"seek" => Self::Seek,
-            b"receiveAudio" => Self::ReceiveAudio,
-            b"receiveVideo" => Self::ReceiveVideo,
-            b"getStreamLength" => Self::StreamLength,
-            b"releaseStream" | b"FCSubscribe" | b"_checkbw" | b"checkBandwidth" => Self::Courtesy,
-            b"_result"
-            | b"_error"
-            | b"onStatus"
-            | b"close"
-            | b"set_playlist"
-            | b"secureTokenResponse"
-            | b"NetStream.Authenticate.UsherToken" => Self::Ignored,
-            _ => Self::Unknown,
-        }
-    }
 }
 
 /// A connection after connect.

@@ -80,7 +80,7 @@ fn small_place_is_what_it_says() {
     assert_eq!(place.scratch.capacity(), PLAYER_SCRATCH_BYTES);
     assert_eq!(place.out.room(), PLAYER_OUTBOX_BYTES);
     let mut large = Place::new();
-    large.rx.window()[..PLAYER_RX_BYTES + 1].fill(1);
+    large.rx.window()[..=PLAYER_RX_BYTES].fill(1);
     large.rx.filled(PLAYER_RX_BYTES + 1);
     assert!(!place.take_over(&mut large), "more waits than it has room for");
     large.rx.consume(1);
