@@ -6,6 +6,7 @@ pub mod feed;
 pub mod files;
 pub mod http;
 pub mod ingest;
+pub mod intake;
 pub mod link;
 pub mod reactor;
 pub mod store;
