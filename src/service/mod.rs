@@ -11,4 +11,6 @@ pub mod link;
 pub mod reactor;
 pub mod store;
 pub mod stream;
+pub mod transfer;
+pub mod upstream;
 pub mod web;
