@@ -678,3 +678,35 @@ pub const AUTH_FORGIVEN_TIME: Duration = Duration::from_secs(30);
 
 /// Addresses whose wrong responses are remembered.
 pub const AUTH_ADDRESSES_MAX: usize = 64;
+
+/// To look an upstream's name up and connect: a person who watches waits no longer.
+pub const UPSTREAM_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Addresses of one name that are tried: two of each family, within the time of one.
+pub const UPSTREAM_ADDRESSES_MAX: usize = 4;
+
+/// Times that one attempt lets upstreams send it elsewhere.
+pub const UPSTREAM_REDIRECTS_MAX: usize = 3;
+
+/// Least pause before an upstream is tried again.
+pub const UPSTREAM_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Longest such pause: an upstream that comes back is found within a minute.
+pub const UPSTREAM_PAUSE_MAX: Duration = Duration::from_mins(1);
+const _: () = assert!(UPSTREAM_PAUSE_MIN.as_millis() < UPSTREAM_PAUSE_MAX.as_millis());
+
+/// An upstream that held for so long is tried again as if it were the first time.
+pub const UPSTREAM_STEADY_TIME: Duration = Duration::from_mins(1);
+
+/// How often the deadlines of an upstream that is being asked are looked at.
+pub const UPSTREAM_LOOK_TIME: Duration = Duration::from_secs(1);
+
+/// Ring of `rillcast pull`: two messages of full length, and what comes beside them.
+pub const PULL_FILE_RING_BYTES: usize = 20 << 20;
+const _: () = assert!(PULL_FILE_RING_BYTES / 2 >= 8 << 20, "a message may take half of a ring");
+
+/// Longest gap between two tags of a file that `rillcast push` waits for: a longer one is a jump.
+pub const PUSH_FILE_GAP_MAX: Duration = Duration::from_secs(10);
+
+/// Seconds that `rillcast pull` may be asked for: a day.
+pub const PULL_FILE_SECONDS_MAX: u32 = 86_400;

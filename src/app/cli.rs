@@ -15,7 +15,10 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use crate::config::document::{self, DocumentError};
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
-use crate::limits::{SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
+use crate::limits::{PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
+use crate::proto::rtmp::options::{self, ClientOption, Way};
+use crate::proto::rtmp::plan::Role;
+use crate::service::upstream::{Reason, Target};
 use crate::storage::widen;
 
 /// What the program is asked to do.
@@ -43,6 +46,24 @@ pub enum Command {
         output: PathBuf,
         /// Its length in seconds, from 1 to `TESTCARD_SECONDS_MAX`.
         seconds: u32,
+    },
+    /// Publish a file or the test card to an upstream.
+    Push {
+        /// The FLV file, or `testcard`.
+        input: PathBuf,
+        /// Where to.
+        target: Target,
+        /// As fast as the upstream takes it.
+        fast: bool,
+    },
+    /// Write a stream of an upstream to an FLV file.
+    Pull {
+        /// Where from.
+        target: Target,
+        /// The FLV file.
+        output: PathBuf,
+        /// From 1 to `PULL_FILE_SECONDS_MAX`; none is to the stream's end.
+        seconds: Option<u32>,
     },
     /// Print the memory that the settings ask for.
     Budget {
@@ -87,12 +108,17 @@ pub enum Page {
     Segment,
     /// `rillcast testcard --help`.
     Testcard,
+    /// `rillcast push --help`.
+    Push,
+    /// `rillcast pull --help`.
+    Pull,
     /// `rillcast budget --help`.
     Budget,
 }
 
 impl Page {
-    const COMMANDS: [Self; 4] = [Self::Serve, Self::Segment, Self::Testcard, Self::Budget];
+    const COMMANDS: [Self; 6] =
+        [Self::Serve, Self::Push, Self::Pull, Self::Segment, Self::Testcard, Self::Budget];
 
     fn of(name: &OsStr) -> Result<Self, CliError> {
         let known = Self::COMMANDS.into_iter().find(|page| page.name() == name);
@@ -106,6 +132,8 @@ impl Page {
             Self::Serve => "serve",
             Self::Segment => "segment",
             Self::Testcard => "testcard",
+            Self::Push => "push",
+            Self::Pull => "pull",
             Self::Budget => "budget",
         }
     }
@@ -116,6 +144,8 @@ impl Page {
             Self::Serve => "[--config FILE] [--set KEY=VALUE]... [--testcard]",
             Self::Segment => "IN.flv OUTDIR [--config FILE] [--set KEY=VALUE]...",
             Self::Testcard => "OUT.flv --seconds N",
+            Self::Push => "IN.flv|testcard URL [--fast] [--rtmp_OPTION VALUE]...",
+            Self::Pull => "URL OUT.flv [--seconds N] [--rtmp_OPTION VALUE]...",
             Self::Budget => "[--config FILE] [--set KEY=VALUE]...",
         }
     }
@@ -126,6 +156,8 @@ impl Page {
             Self::Serve => "Takes streams in and hands them out until SIGTERM or SIGINT.",
             Self::Segment => "Cuts an FLV file into MPEG-TS segments with their playlist.",
             Self::Testcard => "Writes the test card to an FLV file.",
+            Self::Push => "Publishes an FLV file or the test card to an RTMP server.",
+            Self::Pull => "Writes a stream of an RTMP server to an FLV file.",
             Self::Budget => "Prints the memory that the settings ask for, without starting.",
         }
     }
@@ -133,13 +165,22 @@ impl Page {
     const fn operands(self) -> usize {
         match self {
             Self::Program | Self::Serve | Self::Budget => 0,
-            Self::Segment => 2,
+            Self::Segment | Self::Push | Self::Pull => 2,
             Self::Testcard => 1,
         }
     }
 
     const fn has_settings(self) -> bool {
-        !matches!(self, Self::Testcard)
+        self.way().is_none() && !matches!(self, Self::Testcard)
+    }
+
+    /// Which options of RTMP clients it takes.
+    const fn way(self) -> Option<Role> {
+        match self {
+            Self::Push => Some(Role::Publish),
+            Self::Pull => Some(Role::Play),
+            Self::Program | Self::Serve | Self::Segment | Self::Testcard | Self::Budget => None,
+        }
     }
 }
 
@@ -167,9 +208,21 @@ impl fmt::Display for Page {
             Self::Testcard => {
                 writeln!(f, "  --seconds N      length of the file, 1 to {TESTCARD_SECONDS_MAX}")?;
             }
+            Self::Push => {
+                writeln!(f, "  --fast           as fast as the server takes it")?;
+            }
+            Self::Pull => {
+                writeln!(f, "  --seconds N      end after so much, 1 to {PULL_FILE_SECONDS_MAX}")?;
+            }
             Self::Segment | Self::Budget => {}
         }
         writeln!(f, "  -h, --help       print this page")?;
+        if let Some(role) = self.way() {
+            for option in options::TABLE.iter().filter(|option| counts(option.way, role)) {
+                writeln!(f, "  --{} VALUE  ({})", option.name, option.takes)?;
+                writeln!(f, "      {} Default: {}.", option.help, option.default)?;
+            }
+        }
         if self.has_settings() {
             writeln!(f, "\nsettings:")?;
             for setting in TABLE {
@@ -183,14 +236,25 @@ impl fmt::Display for Page {
     }
 }
 
+/// Whether an option counts for a role.
+fn counts(way: Way, role: Role) -> bool {
+    match way {
+        Way::Both => true,
+        Way::Play => role == Role::Play,
+        Way::Publish => role == Role::Publish,
+    }
+}
+
 /// Why the arguments cannot be used. Each is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// Malformed: nothing was asked.
-    #[error("no command: give serve, segment, testcard or budget; `rillcast --help` tells more")]
+    #[error(
+        "no command: give serve, push, pull, segment, testcard or budget; see `rillcast --help`"
+    )]
     NoCommand,
     /// Malformed: no command has this name.
-    #[error("unknown command {seen}: there are serve, segment, testcard and budget")]
+    #[error("unknown command {seen}: there are serve, push, pull, segment, testcard and budget")]
     UnknownCommand {
         /// The name.
         seen: Seen,
@@ -211,11 +275,16 @@ pub enum CliError {
         arguments: &'static str,
     },
     /// Malformed or out of bounds: the length of a test card.
-    #[error("--seconds is {seen}: allowed is 1 to {TESTCARD_SECONDS_MAX}; write it like 60")]
+    #[error("--seconds is {seen}: allowed is 1 to {max}; write it like 60")]
     Seconds {
         /// What was given.
         seen: Seen,
+        /// The limit.
+        max: u32,
     },
+    /// An option of RTMP clients, or the URL.
+    #[error("{0}")]
+    Upstream(#[from] Reason),
     /// The settings file cannot be read.
     #[error("{}: {cause}; check the name and who may read it", path.display())]
     Unreadable {
@@ -248,6 +317,8 @@ struct Given {
     sets: Vec<String>,
     testcard: bool,
     seconds: Option<OsString>,
+    fast: bool,
+    options: Vec<(String, String)>,
     operands: Vec<OsString>,
 }
 
@@ -259,6 +330,8 @@ impl Given {
             sets: Vec::new(),
             testcard: false,
             seconds: None,
+            fast: false,
+            options: Vec::new(),
             operands: Vec::new(),
         };
         while let Some(arg) = parser.next()? {
@@ -271,8 +344,13 @@ impl Given {
                     given.sets.push(parser.value()?.string()?);
                 }
                 Arg::Long("testcard") if page == Page::Serve => given.testcard = true,
-                Arg::Long("seconds") if page == Page::Testcard => {
+                Arg::Long("seconds") if matches!(page, Page::Testcard | Page::Pull) => {
                     given.seconds = Some(parser.value()?);
+                }
+                Arg::Long("fast") if page == Page::Push => given.fast = true,
+                Arg::Long(name) if page.way().is_some() && ClientOption::find(name).is_some() => {
+                    let name = name.to_owned();
+                    given.options.push((name, parser.value()?.string()?));
                 }
                 Arg::Value(operand) => given.operands.push(operand),
                 Arg::Short(_) | Arg::Long(_) => return Err(CliError::Usage(arg.unexpected())),
@@ -300,7 +378,21 @@ impl Given {
             Page::Serve => Command::Serve { config, testcard: self.testcard },
             Page::Segment => Command::Segment { input: operand(), folder: operand(), config },
             Page::Testcard => {
-                Command::Testcard { output: operand(), seconds: parse_seconds(seconds)? }
+                let seconds = seconds.ok_or_else(|| lexopt::Error::MissingValue {
+                    option: Some("--seconds".to_owned()),
+                })?;
+                let seconds = parse_seconds(&seconds, TESTCARD_SECONDS_MAX)?;
+                Command::Testcard { output: operand(), seconds }
+            }
+            Page::Push => {
+                let input = operand();
+                let target = target(operand(), self.options, Role::Publish)?;
+                Command::Push { input, target, fast: self.fast }
+            }
+            Page::Pull => {
+                let target = target(operand(), self.options, Role::Play)?;
+                let seconds = seconds.map(|text| parse_seconds(&text, PULL_FILE_SECONDS_MAX));
+                Command::Pull { target, output: operand(), seconds: seconds.transpose()? }
             }
             Page::Budget => Command::Budget { config },
         })
@@ -330,14 +422,20 @@ fn read_settings(path: &Path) -> Result<String, CliError> {
     Ok(text)
 }
 
-fn parse_seconds(given: Option<OsString>) -> Result<u32, CliError> {
-    let given = given
-        .ok_or_else(|| lexopt::Error::MissingValue { option: Some("--seconds".to_owned()) })?;
+fn parse_seconds(given: &OsStr, max: u32) -> Result<u32, CliError> {
     let text = given.to_string_lossy();
     text.parse()
         .ok()
-        .filter(|seconds| (1..=TESTCARD_SECONDS_MAX).contains(seconds))
-        .ok_or_else(|| CliError::Seconds { seen: Seen::new(&text) })
+        .filter(|seconds| (1..=max).contains(seconds))
+        .ok_or_else(|| CliError::Seconds { seen: Seen::new(&text), max })
+}
+
+/// Whom to connect to, checked.
+fn target(url: PathBuf, options: Vec<(String, String)>, role: Role) -> Result<Target, CliError> {
+    let url = url.into_os_string().string()?;
+    let target = Target { url, options, role };
+    target.check()?;
+    Ok(target)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod cli;
 pub mod offline;
+pub mod relay;
 pub mod supervisor;
 
 use budget::Budget;
@@ -35,6 +36,14 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
                 Err(fault) => refused(&Complaint { input: &input, fault: &fault }),
             }
         }
+        Command::Push { input, target, fast } => match relay::push(&input, target, fast) {
+            Ok(report) => print(format_args!("{report}\n")),
+            Err(fault) => refused(&fault),
+        },
+        Command::Pull { target, output, seconds } => match relay::pull(target, output, seconds) {
+            Ok(report) => print(format_args!("{report}\n")),
+            Err(fault) => refused(&fault),
+        },
         Command::Testcard { output, seconds } => match offline::testcard(&output, seconds) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => refused(&format_args!(

@@ -8,79 +8,27 @@ use super::pace::Pace;
 use super::player::{Playing, Want};
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    AGENT_BYTES_SHOWN, OUTBOX_BYTES, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES,
-    PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RX_BYTES, SCRATCH_BYTES, STRAY_BYTES_MAX,
+    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, STRAY_BYTES_MAX,
     STREAM_PATH_BYTES_MAX,
 };
-use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Dechunker, Rings};
-use crate::proto::rtmp::enchunk::Outbox;
+use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
 use crate::proto::rtmp::event::{Admission, Event, PlayStart};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::intake::{self, Intake, Place, Received};
 use crate::service::store::masked;
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
-use crate::storage::{ByteRing, FrameRing, widen};
+use crate::storage::{FrameRing, widen};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
-use crate::wire::flv::TagKind;
-use crate::wire::rtmp::aggregate::{AggregateError, Walk};
+use crate::wire::rtmp::aggregate::AggregateError;
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
-use std::io::{self, IoSliceMut, Write as _};
+use std::io::{self, Write as _};
 use std::rc::Rc;
-
-/// The buffers of one connection, allocated at start and used by one after another.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) rx: ByteRing,
-    pub(super) scratch: FrameRing,
-    pub(super) out: Outbox,
-}
-
-impl Place {
-    /// Private memory of one place and of the connection in it, in bytes.
-    pub(super) const FOOTPRINT: usize =
-        RX_BYTES + SCRATCH_BYTES + OUTBOX_BYTES + size_of::<Self>() + size_of::<Connection>();
-
-    /// The same of a connection that only plays.
-    pub(super) const PLAYER_FOOTPRINT: usize = PLAYER_RX_BYTES
-        + PLAYER_SCRATCH_BYTES
-        + PLAYER_OUTBOX_BYTES
-        + size_of::<Self>()
-        + size_of::<Connection>();
-
-    pub(super) fn new() -> Self {
-        Self {
-            rx: ByteRing::new(RX_BYTES),
-            scratch: FrameRing::scratch(SCRATCH_BYTES),
-            out: Outbox::new(),
-        }
-    }
-
-    pub(super) fn for_player() -> Self {
-        Self {
-            rx: ByteRing::new(PLAYER_RX_BYTES),
-            scratch: FrameRing::scratch(PLAYER_SCRATCH_BYTES),
-            out: Outbox::with_room(PLAYER_OUTBOX_BYTES),
-        }
-    }
-
-    /// Takes over what `other` holds, unless that is too much or half a message.
-    pub(super) fn take_over(&mut self, other: &mut Self) -> bool {
-        let held = other.rx.look();
-        let Some(room) = self.rx.window().get_mut(..held.len()) else { return false };
-        room.copy_from_slice(held);
-        if other.scratch.reservations() > 0 || self.out.take_over(&mut other.out).is_err() {
-            return false;
-        }
-        self.rx.filled(held.len());
-        other.rx.consume(held.len());
-        true
-    }
-}
 
 /// Why a connection ended before the peer closed it.
 #[derive(Debug, thiserror::Error)]
@@ -103,15 +51,6 @@ pub(super) enum Fault {
     Publish { path: String, refusal: PublishRefusal },
     #[error("{0}")]
     Io(#[from] io::Error),
-}
-
-/// What one read brought.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Received {
-    /// Bytes in all; 0 at the end.
-    pub(super) bytes: usize,
-    /// Whether it filled all room there was: more is likely waiting.
-    pub(super) filled: bool,
 }
 
 #[derive(Debug)]
@@ -138,13 +77,11 @@ pub(super) struct Connection {
     pub(super) live: Rc<Live>,
     pub(super) ingest: Rc<Ingest>,
     stage: Stage,
-    pub(super) dechunker: Dechunker,
+    pub(super) intake: Intake,
     pub(super) session: Session,
     pub(super) published: heapless::Vec<Published, PUBLISHES_MAX>,
     /// Publishes that began.
     publishes: u32,
-    /// Bytes that went straight into a message's place in the last read.
-    direct: usize,
     total: u64,
     stray: u64,
     pace: Pace,
@@ -175,11 +112,10 @@ impl Connection {
             live,
             ingest,
             stage: Stage::Handshake(handshake::Server::new(Encryption::Refused)),
-            dechunker: Dechunker::new(),
+            intake: Intake::new(),
             session: Session::new(admission),
             published: heapless::Vec::new(),
             publishes: 0,
-            direct: 0,
             total: 0,
             stray: 0,
             pace: Pace::new(clock::now()),
@@ -194,24 +130,11 @@ impl Connection {
 
     /// Reads once: what is left of a large chunk goes straight into its message's place, the rest
     /// into the byte ring, with one system call.
-    pub(super) fn receive(&mut self, mut socket: impl io::Read) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, socket: impl io::Read) -> io::Result<Received> {
         let Some(place) = &mut self.place else { return Ok(Received { bytes: 0, filled: false }) };
-        let room = place.rx.window();
         let mut guards = Guards::of(&self.published, &self.ingest.streams);
         let mut rings = guards.rings(&mut place.scratch);
-        self.direct = 0;
-        let (bytes, all) = match self.dechunker.direct(&mut rings) {
-            None => (socket.read(room)?, room.len()),
-            Some(straight) => {
-                let (first, second) = (straight.len(), room.len());
-                let mut both = [IoSliceMut::new(straight), IoSliceMut::new(room)];
-                let bytes = socket.read_vectored(&mut both)?;
-                self.direct = bytes.min(first);
-                (bytes, first + second)
-            }
-        };
-        place.rx.filled(bytes - self.direct);
-        Ok(Received { bytes, filled: bytes == all })
+        self.intake.receive(&mut place.rx, &mut rings, socket)
     }
 
     /// Uses the `bytes` of the last read.
@@ -222,7 +145,7 @@ impl Connection {
         }
         let more = widen(bytes);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
-        self.dechunker.received(core::mem::take(&mut self.direct));
+        self.intake.received();
         if let Stage::Handshake(handshake) = &mut self.stage {
             let Some(place) = &mut self.place else { return Ok(()) };
             let fill = &mut random::fill;
@@ -255,7 +178,7 @@ impl Connection {
     fn may_gather(&self) -> bool {
         let streams = &self.ingest.streams;
         self.live.phase.get() == Phase::Publishing
-            && self.dechunker.is_between_messages()
+            && self.intake.dechunker.is_between_messages()
             && !self.published.iter().any(|published| streams.is_pressing(published.stream))
     }
 
@@ -273,7 +196,7 @@ impl Connection {
     /// Says why the connection ended and, if it broke a rule, tells the peer.
     pub(super) fn report(&mut self, outcome: Result<(), Fault>) {
         let peer = self.live.peer;
-        let (byte, csid) = (self.dechunker.position(), self.dechunker.csid());
+        let (byte, csid) = (self.intake.dechunker.position(), self.intake.dechunker.csid());
         let told = self.ingest.strangers.takes(clock::now());
         let cause = match (outcome, self.live.ended.get()) {
             (_, Some(why)) => {
@@ -331,7 +254,7 @@ impl Connection {
             {
                 let mut guards = Guards::of(&self.published, &self.ingest.streams);
                 let mut rings = guards.rings(&mut place.scratch);
-                self.dechunker.abandon(None, &mut rings, &self.ingest.status);
+                self.intake.dechunker.abandon(None, &mut rings, &self.ingest.status);
             }
             place.out.reset();
             let held = place.rx.len();
@@ -358,7 +281,7 @@ impl Connection {
     /// If a part contradicts itself, or two entries name one stream.
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
-        self.dechunker.check_invariants();
+        self.intake.dechunker.check_invariants();
         if let Some(place) = &self.place {
             place.rx.check_invariants();
             place.scratch.check_invariants();
@@ -375,14 +298,12 @@ impl Connection {
     fn messages(&mut self, now: Instant) -> Result<(), Fault> {
         loop {
             let Some(place) = &mut self.place else { return Ok(()) };
-            let progress = {
+            let arrival = {
                 let mut guards = Guards::of(&self.published, &self.ingest.streams);
                 let mut rings = guards.rings(&mut place.scratch);
-                let input = place.rx.look();
-                self.dechunker.advance(input, &mut rings, &self.ingest.status)?
+                self.intake.next(&mut place.rx, &mut rings, &self.ingest.status)?
             };
-            place.rx.consume(progress.consumed);
-            let Some(arrival) = progress.arrival else { return Ok(()) };
+            let Some(arrival) = arrival else { return Ok(()) };
             self.ingest.status.add(Counter::RtmpMessagesIn, 1);
             self.arrived(&arrival, now)?;
         }
@@ -405,35 +326,9 @@ impl Connection {
         published.touched = true;
         let stream = published.stream;
         self.live.enter(Phase::Publishing, now);
-        if arrival.kind == MessageType::Aggregate {
-            return self.aggregate(stream, arrival, now);
-        }
-        let Some(kind) = tag_kind(arrival.kind) else { return Ok(()) };
         let streams = &self.ingest.streams;
-        let taken = streams.media(stream, self.live.id, kind, arrival.at, arrival.place, now);
+        let taken = intake::deliver(streams, stream, self.live.id, arrival, now)?;
         if taken { Ok(()) } else { Err(Fault::Replaced) }
-    }
-
-    /// Takes an aggregate apart where it lies; its parts are messages of their own.
-    fn aggregate(&self, stream: usize, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
-        let streams = &self.ingest.streams;
-        let mut walk = Walk::new(arrival.at);
-        loop {
-            let Some(cell) = streams.get(stream) else { return Ok(()) };
-            let next = {
-                let cell = cell.borrow();
-                let whole = cell.ring.bytes(arrival.place).unwrap_or_default();
-                let Some(part) = walk.next(whole) else { return Ok(()) };
-                let part = part?;
-                let from = part.payload.as_ptr().addr() - whole.as_ptr().addr();
-                (part.kind, part.timestamp, arrival.place.part(from, part.payload.len()))
-            };
-            let (kind, at, place) = next;
-            let (Some(kind), Some(place)) = (tag_kind(kind), place) else { continue };
-            if !streams.media(stream, self.live.id, kind, at, place, now) {
-                return Err(Fault::Replaced);
-            }
-        }
     }
 
     fn command(&mut self, arrival: &Arrival) -> Result<Act, Fault> {
@@ -507,7 +402,7 @@ impl Connection {
                 {
                     let mut guards = Guards::of(&self.published, &self.ingest.streams);
                     let mut rings = guards.rings(&mut place.scratch);
-                    self.dechunker.abandon(Some(id), &mut rings, &self.ingest.status);
+                    self.intake.dechunker.abandon(Some(id), &mut rings, &self.ingest.status);
                 }
                 let published = self.published.swap_remove(i);
                 self.leave(&published, now);
@@ -606,15 +501,6 @@ impl<'a> Guards<'a> {
             .each_mut()
             .map(|guard| guard.as_mut().map(|(id, stream)| (*id, &mut stream.ring)));
         Rings { scratch, media }
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "two of all types are media")]
-const fn tag_kind(kind: MessageType) -> Option<TagKind> {
-    match kind {
-        MessageType::Audio => Some(TagKind::Audio),
-        MessageType::Video => Some(TagKind::Video),
-        _ => None,
     }
 }
 

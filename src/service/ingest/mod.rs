@@ -21,13 +21,14 @@ use crate::limits::{
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
 use crate::service::feed::Sent;
+use crate::service::intake::Place;
 use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
 use crate::status::{Counter, Status};
 use crate::sys::poll::Interest;
 use crate::time::Instant;
-use connection::{Connection, Fault, Place};
+use connection::{Connection, Fault};
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -118,10 +119,10 @@ pub struct Ingest {
 
 impl Ingest {
     /// Private memory of the place of a connection that only plays, in bytes.
-    pub const PLAYER_BYTES: usize = Place::PLAYER_FOOTPRINT;
+    pub const PLAYER_BYTES: usize = Place::SLIM_BYTES + size_of::<Connection>();
 
     /// Private memory of one connection's place, in bytes.
-    pub const PLACE_BYTES: usize = Place::FOOTPRINT;
+    pub const PLACE_BYTES: usize = Place::BYTES + size_of::<Connection>();
 
     /// Places for `publishers` connections, and a few to refuse others politely.
     #[must_use]

@@ -6,11 +6,12 @@
 //! Source: RTMP 1.0 §7.2.2.
 
 use super::Phase;
-use super::connection::{Connection, Fault, Place};
+use super::connection::{Connection, Fault};
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::proto::rtmp::event::{PlayRefusal, PlayStart};
 use crate::proto::rtmp::gather::Towards;
 use crate::service::feed::{Feed, News, Sent};
+use crate::service::intake::Place;
 use crate::service::store::masked;
 use crate::status::Counter;
 use crate::time::Instant;
@@ -176,7 +177,7 @@ impl Connection {
     /// Moves a connection that only plays to the smaller buffers.
     fn slim(&mut self) {
         let Some(playing) = &mut self.playing else { return };
-        if !self.published.is_empty() || !self.dechunker.is_between_messages() {
+        if !self.published.is_empty() || !self.intake.dechunker.is_between_messages() {
             return;
         }
         let (Some(large), Some(mut small)) = (&mut self.place, playing.place.take()) else {

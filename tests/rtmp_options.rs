@@ -1,0 +1,425 @@
+//! `rillcast push` and `rillcast pull` against a server inside the test: what they said, decoded.
+//!
+//! Every option is seen on the wire, or seen to be absent from it. Upstreams that break off, talk
+//! nonsense or send us in circles end the command with one line that names the reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::pedantic,
+    clippy::std_instead_of_core,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests: threads and indexing are theirs, a panic is how they speak"
+)]
+
+use rillcast::limits;
+use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
+use rillcast::proto::rtmp::enchunk::Outbox;
+use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, Reason};
+use rillcast::proto::rtmp::handshake;
+use rillcast::proto::rtmp::options::TABLE;
+use rillcast::proto::rtmp::server::Session;
+use rillcast::status::Status;
+use rillcast::storage::FrameRing;
+use rillcast::time::Millis;
+use rillcast::wire::amf0::{Emitter, Value, Values};
+use rillcast::wire::rtmp::message::MessageType;
+use rillcast::wire::rtmp::user_control::UserControl;
+use rillcast::wire::writer::Writer;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+type Messages = Vec<(MessageType, Vec<u8>)>;
+
+/// What the server does when it is asked to publish or play.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Accept,
+    Refuse,
+    /// Asks for the proof of the player's file.
+    AskSwf,
+    /// Answers connect with a redirect to the application here.
+    Redirect(&'static str),
+    /// Asks to reconnect as soon as it has accepted, the first time.
+    Reconnect,
+}
+
+struct Server {
+    port: u16,
+    heard: mpsc::Receiver<Messages>,
+}
+
+impl Server {
+    /// Serves connections one after another, and gives what each said.
+    fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut answer = answer;
+            while let Ok((socket, _)) = listener.accept() {
+                if sender.send(converse(socket, answer, port)).is_err() {
+                    return;
+                }
+                if answer == Answer::Reconnect {
+                    answer = Answer::Accept;
+                }
+            }
+        });
+        Self { port, heard }
+    }
+
+    fn heard(&self) -> Messages {
+        self.heard.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+}
+
+fn converse(mut socket: TcpStream, answer: Answer, port: u16) -> Messages {
+    let mut out = Outbox::new();
+    let mut handshake = handshake::Server::new();
+    let mut fill = |bytes: &mut [u8]| bytes.fill(7);
+    let mut dechunker = Dechunker::new();
+    let mut session = Session::new(Admission::Open);
+    let mut scratch = FrameRing::scratch(limits::SCRATCH_BYTES);
+    let status = Status::new();
+    let (mut input, mut messages, mut asked) = (Vec::new(), Messages::new(), None::<Instant>);
+    loop {
+        let pending = out.pending().to_vec();
+        out.sent(pending.len());
+        if socket.write_all(&pending).is_err() {
+            return messages;
+        }
+        if asked.is_some_and(|asked| asked.elapsed() > Duration::from_millis(300)) {
+            return messages;
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut room = [0; 4096];
+        match socket.read(&mut room) {
+            Ok(0) => return messages,
+            Ok(bytes) => input.extend_from_slice(&room[..bytes]),
+            Err(_) => continue,
+        }
+        if !handshake.is_open() {
+            let used = handshake.advance(&input, Millis(0), &mut fill, &mut out).unwrap();
+            input.drain(..used);
+            if !handshake.is_open() {
+                continue;
+            }
+        }
+        loop {
+            let mut rings =
+                Rings { scratch: &mut scratch, media: [const { None }; limits::PUBLISHES_MAX] };
+            let progress = dechunker.advance(&input, &mut rings, &status).unwrap();
+            input.drain(..progress.consumed);
+            let Some(arrival) = progress.arrival else { break };
+            if arrival.bin != Bin::Scratch {
+                continue;
+            }
+            let payload = scratch.bytes(arrival.place).unwrap().to_vec();
+            messages.push((arrival.kind, payload.clone()));
+            if let Answer::Redirect(app) = answer {
+                redirect(&format!("rtmp://127.0.0.1:{port}/{app}"), &mut out);
+                continue;
+            }
+            let (kind, stream) = (arrival.kind, arrival.stream);
+            let event = session.message(kind, stream, arrival.at, &payload, &mut out, &status);
+            let (stream, plays) = match event.unwrap() {
+                Some(Event::Publish { stream, .. }) => (stream, false),
+                Some(Event::Play { stream, .. }) => (stream, true),
+                _ => continue,
+            };
+            asked = Some(Instant::now());
+            match (answer, plays) {
+                (Answer::Refuse, false) => {
+                    let words = "stream key is already in use";
+                    session.reject_publish(stream, Reason::BadName, words, &mut out).unwrap();
+                }
+                (Answer::Refuse, true) => {
+                    session
+                        .reject_play(stream, PlayRefusal::NotFound, "no key here", &mut out)
+                        .unwrap();
+                }
+                (_, false) => session.accept_publish(stream, &mut out).unwrap(),
+                (_, true) => session.accept_play(stream, &mut out).unwrap(),
+            }
+            if answer == Answer::AskSwf {
+                let mut room = [0; 2];
+                let mut w = Writer::new(&mut room);
+                UserControl::SwfRequest(&[]).emit(&mut w).unwrap();
+                out.message(2, MessageType::UserControl, 0, Millis(0), w.written()).unwrap();
+            }
+            if answer == Answer::Reconnect {
+                status_message("NetConnection.Connect.ReconnectRequest", None, &mut out);
+            }
+        }
+    }
+}
+
+fn redirect(target: &str, out: &mut Outbox) {
+    status_message("NetConnection.Connect.Rejected", Some(target), out);
+}
+
+fn status_message(code: &str, redirect: Option<&str>, out: &mut Outbox) {
+    let mut room = [0; 512];
+    let mut w = Writer::new(&mut room);
+    let mut e = Emitter::new(&mut w);
+    e.string(b"onStatus").unwrap();
+    e.number(0.0).unwrap();
+    e.null().unwrap();
+    e.object().unwrap();
+    e.key(b"level").unwrap();
+    e.string(if redirect.is_some() { b"error" } else { b"status" }).unwrap();
+    e.key(b"code").unwrap();
+    e.string(code.as_bytes()).unwrap();
+    if let Some(target) = redirect {
+        e.key(b"ex").unwrap();
+        e.object().unwrap();
+        e.key(b"code").unwrap();
+        e.number(302.0).unwrap();
+        e.key(b"redirect").unwrap();
+        e.string(target.as_bytes()).unwrap();
+        e.end().unwrap();
+    }
+    e.end().unwrap();
+    out.message(3, MessageType::CommandAmf0, 0, Millis(0), w.written()).unwrap();
+}
+
+fn rillcast(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rillcast")).args(args).output().unwrap()
+}
+
+fn push(url: &str, options: &[&str]) -> Output {
+    rillcast(&[&["push", "testcard", url], options].concat())
+}
+
+fn pull(url: &str, options: &[&str]) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = file.path().to_str().unwrap().to_owned();
+    rillcast(&[&["pull", url, &output], options].concat())
+}
+
+/// The one line of a command that was refused.
+fn reason(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+/// The values of the first call of this name.
+fn call<'m>(messages: &'m Messages, name: &str) -> Option<Vec<Value<'m>>> {
+    messages.iter().filter(|(kind, _)| *kind == MessageType::CommandAmf0).find_map(|(_, body)| {
+        let values: Vec<Value<'_>> = Values::new(body).map(Result::unwrap).collect();
+        (values[0].string() == Some(name.as_bytes())).then_some(values)
+    })
+}
+
+fn connect<'m>(messages: &'m Messages, property: &str) -> Option<Value<'m>> {
+    call(messages, "connect").unwrap()[2].object().unwrap().get(property)
+}
+
+fn text<'m>(messages: &'m Messages, property: &str) -> Option<&'m str> {
+    connect(messages, property)?.text()
+}
+
+const HASH: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+#[test]
+fn options_of_publishers_are_seen_on_the_wire() {
+    let server = Server::start(Answer::Accept);
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    let options = [
+        ["--rtmp_app", "other/inst"],
+        ["--rtmp_playpath", "name?tok=1"],
+        ["--rtmp_tcurl", "rtmp://shown/x"],
+        ["--rtmp_conn", "S:one O:1 NN:n:2 O:0"],
+        ["--rtmp_flashver", "agent 1"],
+        ["--rtmp_swfurl", "http://s/p.swf"],
+        ["--rtmp_pageurl", "http://p/"],
+        ["--rtmp_enhanced_codecs", "hvc1,av01"],
+        ["--rtmp_flush_interval", "7"],
+        ["--tcp_nodelay", "1"],
+    ];
+    push(&url, &options.concat());
+    let heard = server.heard();
+    assert_eq!(text(&heard, "app"), Some("other/inst"));
+    assert_eq!(text(&heard, "tcUrl"), Some("rtmp://shown/x"));
+    assert_eq!(text(&heard, "flashVer"), Some("agent 1"));
+    assert_eq!(text(&heard, "swfUrl"), Some("http://s/p.swf"));
+    assert_eq!(text(&heard, "pageUrl"), None, "players say it");
+    let Some(Value::StrictArray(codecs)) = connect(&heard, "fourCcList") else { panic!() };
+    let codecs: Vec<_> = codecs.iter().map(|value| value.string().unwrap().to_vec()).collect();
+    assert_eq!(codecs, [b"hvc1".to_vec(), b"av01".to_vec()]);
+    assert_eq!(connect(&heard, "capsEx"), Some(Value::Number(1.0)));
+    let connect = call(&heard, "connect").unwrap();
+    assert_eq!(connect[3], Value::String(b"one"));
+    assert_eq!(connect[4].object().unwrap().get("n"), Some(Value::Number(2.0)));
+    for name in ["releaseStream", "FCPublish", "publish"] {
+        assert_eq!(call(&heard, name).unwrap()[3], Value::String(b"name?tok=1"), "{name}");
+    }
+    assert_eq!(call(&heard, "publish").unwrap()[4], Value::String(b"live"));
+}
+
+#[test]
+fn options_of_players_are_seen_on_the_wire() {
+    let server = Server::start(Answer::AskSwf);
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    let options = [
+        ["--rtmp_pageurl", "http://p/"],
+        ["--rtmp_swfverify", "http://s/v.swf"],
+        ["--rtmp_swfhash", HASH],
+        ["--rtmp_swfsize", "77"],
+        ["--rtmp_live", "live"],
+        ["--rtmp_subscribe", "sub"],
+        ["--rtmp_buffer", "1234"],
+    ];
+    pull(&url, &options.concat());
+    let heard = server.heard();
+    assert_eq!(text(&heard, "pageUrl"), Some("http://p/"));
+    assert_eq!(text(&heard, "swfUrl"), Some("http://s/v.swf"));
+    assert_eq!(call(&heard, "FCSubscribe").unwrap()[3], Value::String(b"sub"));
+    let play = call(&heard, "play").unwrap();
+    assert_eq!(play[3..5], [Value::String(b"key"), Value::Number(-1000.0)]);
+    let events: Vec<UserControl<'_>> = heard
+        .iter()
+        .filter(|(kind, _)| *kind == MessageType::UserControl)
+        .map(|(_, body)| UserControl::parse(body).unwrap())
+        .collect();
+    let buffer = |event: &UserControl<'_>| {
+        matches!(event, UserControl::SetBufferLength { buffer_ms: 1234, .. })
+    };
+    assert!(events.iter().any(buffer), "{events:?}");
+    let proof = events.iter().find_map(|event| match event {
+        UserControl::SwfResponse(proof) => Some(*proof),
+        _ => None,
+    });
+    assert_eq!(proof.unwrap()[..10], [1, 1, 0, 0, 0, 77, 0, 0, 0, 77]);
+}
+
+#[test]
+fn every_option_of_the_table_is_taken_by_the_command_that_it_counts_for() {
+    for option in TABLE {
+        let line = format!("--{} ", option.name);
+        let pages = ["push", "pull"].map(|page| rillcast(&[page, "--help"]).stdout);
+        let pages = pages.map(|page| String::from_utf8(page).unwrap().contains(&line));
+        assert!(pages[0] || pages[1], "{line}");
+    }
+    let refused = reason(&push("rtmp://127.0.0.1/live/key", &["--rtmp_live", "soon"]));
+    assert!(refused.contains("rtmp_live takes one of"), "{refused}");
+}
+
+#[test]
+fn refusals_are_one_line_without_the_stream_key() {
+    let server = Server::start(Answer::Refuse);
+    let url = |name: &str| format!("rtmp://127.0.0.1:{}/live/{name}", server.port);
+    let told = reason(&push(&url("stream"), &[]));
+    assert!(told.contains("upstream refuses the stream name"), "{told}");
+    assert!(told.contains("it says \"… key is already in use\""), "{told}");
+    let told = reason(&pull(&url("key"), &[]));
+    assert!(told.contains("upstream has no such stream"), "{told}");
+}
+
+#[test]
+fn circles_and_long_ways_of_redirects_end() {
+    let server = Server::start(Answer::Redirect("live"));
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    assert!(reason(&push(&url, &[])).contains("in a circle"));
+    let server = Server::start(Answer::Redirect("other"));
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    assert!(reason(&pull(&url, &[])).contains("in a circle"));
+    let first = server.heard();
+    assert_eq!(text(&first, "app"), Some("live"));
+    assert_eq!(text(&server.heard(), "app"), Some("other"));
+}
+
+#[test]
+fn reconnect_request_is_followed_with_headers_first() {
+    let server = Server::start(Answer::Reconnect);
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    let told = reason(&push(&url, &[]));
+    assert!(told.contains("upstream closed the connection") || told.contains("broke"), "{told}");
+    let first = server.heard();
+    assert!(call(&first, "deleteStream").is_some());
+    let second = server.heard();
+    assert_eq!(call(&second, "publish").unwrap()[3], Value::String(b"key"));
+}
+
+#[test]
+fn upstream_that_closes_at_any_byte_of_the_exchange_is_named() {
+    // All that a server says until media may be sent.
+    let said = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inner = Server::start(Answer::Accept);
+        let relay = std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            let server = TcpStream::connect(("127.0.0.1", inner.port)).unwrap();
+            let (mut up, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut up, &mut to));
+            let (mut said, mut room) = (Vec::new(), [0; 4096]);
+            let (mut down, mut from) = (client, server);
+            while let Ok(bytes @ 1..) = from.read(&mut room) {
+                said.extend_from_slice(&room[..bytes]);
+                down.write_all(&room[..bytes]).ok();
+            }
+            said
+        });
+        push(&format!("rtmp://127.0.0.1:{port}/live/key"), &[]);
+        relay.join().unwrap()
+    };
+    assert!(said.len() > 3073);
+    let stops = (0..said.len()).filter(|n| *n < 3 || *n > 3060 || n % 512 < 2);
+    let stops: Vec<usize> = stops.collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://127.0.0.1:{}/live/key", listener.local_addr().unwrap().port());
+    for stop in stops {
+        let part = said[..stop].to_vec();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut socket, _) = listener.accept().unwrap();
+                socket.write_all(&part).unwrap();
+                socket.shutdown(std::net::Shutdown::Write).unwrap();
+                std::io::copy(&mut socket, &mut std::io::sink()).ok();
+            });
+            let told = reason(&push(&url, &[]));
+            assert!(told.contains("upstream closed the connection during"), "{stop}: {told}");
+        });
+    }
+}
+
+#[test]
+fn garbage_silence_and_deaf_ports_have_their_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://127.0.0.1:{}/live/key", listener.local_addr().unwrap().port());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").unwrap();
+            std::io::copy(&mut socket, &mut std::io::sink()).ok();
+        });
+        let told = reason(&push(&url, &[]));
+        assert!(told.contains("is this an RTMP server?"), "{told}");
+    });
+    let start = Instant::now();
+    let told = reason(&push(&url, &[]));
+    assert!(told.contains("did not answer the handshake for 10 s"), "{told}");
+    let least = limits::UPSTREAM_STEP_TIME_MAX;
+    let most = least + limits::UPSTREAM_LOOK_TIME + Duration::from_secs(1);
+    assert!((least..most).contains(&start.elapsed()), "{:?}", start.elapsed());
+    drop(listener);
+    assert!(reason(&pull(&url, &[])).contains("cannot be reached"));
+}
+
+#[test]
+fn seconds_of_a_pull_are_bounded() {
+    let most = limits::PULL_FILE_SECONDS_MAX;
+    let told = reason(&pull("rtmp://127.0.0.1:1/a/b", &["--seconds", &(most + 1).to_string()]));
+    assert!(told.contains(&format!("allowed is 1 to {most}")), "{told}");
+    let told = reason(&pull("rtmp://127.0.0.1:1/a/b", &["--seconds", &most.to_string()]));
+    assert!(told.contains("cannot be reached"), "{told}");
+}
