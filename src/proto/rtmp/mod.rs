@@ -12,5 +12,6 @@ pub mod name;
 pub mod options;
 pub mod plan;
 pub mod server;
+pub mod tunnel;
 
 mod reply;
