@@ -114,6 +114,11 @@ counters! {
     HttpResets = "http_resets",
     /// Body bytes sent over HTTP.
     HttpBytesOut = "http_bytes_out",
+    // RTMPT
+    /// Tunnels opened.
+    TunnelsOpened = "tunnels_opened",
+    /// Tunnels refused because every place was taken.
+    TunnelsRefused = "tunnels_refused",
 }
 
 /// All counters of the process, zero at start.

@@ -10,4 +10,5 @@ pub mod link;
 pub mod reactor;
 pub mod store;
 pub mod stream;
+pub mod tunnel;
 pub mod web;

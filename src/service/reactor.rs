@@ -57,7 +57,16 @@ impl Bell {
         }
     }
 
-    fn heard(&self, cx: &Context<'_>) -> bool {
+    /// Waits until it rings.
+    pub async fn rung(&self) {
+        poll_fn(
+            |cx: &mut Context<'_>| if self.heard(cx) { Poll::Ready(()) } else { Poll::Pending },
+        )
+        .await;
+    }
+
+    /// Whether it has rung; wakes the asker when it does.
+    pub(super) fn heard(&self, cx: &Context<'_>) -> bool {
         if self.rung.take() {
             return true;
         }

@@ -19,6 +19,7 @@ use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use std::net::TcpStream;
 use std::sync::OnceLock;
 
 /// A port with two stream places and room for a few connections.
