@@ -32,3 +32,4 @@ mod publish;
 mod refusals;
 mod soak;
 mod streams;
+mod tunnel;
