@@ -710,3 +710,32 @@ pub const PUSH_FILE_GAP_MAX: Duration = Duration::from_secs(10);
 
 /// Seconds that `rillcast pull` may be asked for: a day.
 pub const PULL_FILE_SECONDS_MAX: u32 = 86_400;
+
+// ---- RTMPT ----------------------------------------------------------------------------------
+
+/// Most that `limits.tunnels` may be. Each costs both queues and, in use, a publisher's or a
+/// player's place.
+pub const TUNNELS_MAX: u32 = 64;
+
+/// Bytes of requests that wait for the RTMP side of a tunnel: what one read of it takes.
+pub const TUNNEL_IN_BYTES: usize = 64 << 10;
+
+/// Bytes that wait for the client of a tunnel, those included that it may yet ask for again.
+pub const TUNNEL_OUT_BYTES: usize = 64 << 10;
+
+/// Bytes of one answer; as much again may be written while it is on its way.
+pub const TUNNEL_ANSWER_BYTES_MAX: usize = 32 << 10;
+const _: () = assert!(2 * TUNNEL_ANSWER_BYTES_MAX <= TUNNEL_OUT_BYTES);
+
+/// Bytes of one request's body. They are passed on as they come; the bound is for senders that
+/// never end. Ten packets are sent at once, of which one is a large keyframe.
+pub const TUNNEL_BODY_BYTES_MAX: u64 = 16 << 20;
+#[expect(clippy::as_conversions, reason = "a u32 always fits")]
+const _: () = assert!(TUNNEL_BODY_BYTES_MAX > MESSAGE_BYTES_MAX as u64);
+
+/// From the head of a tunnelled request to the end of its answer: a large keyframe over a slow
+/// uplink.
+pub const TUNNEL_REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Without a request: the client is gone. The slowest polls twice a second.
+pub const TUNNEL_IDLE_TIME_MAX: Duration = Duration::from_secs(30);

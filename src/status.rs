@@ -119,6 +119,11 @@ counters! {
     // Publisher authentication
     /// Publishers refused for a wrong or stale response, or after too many of them.
     RtmpAuthRefused = "rtmp_auth_refused",
+    // RTMPT
+    /// Tunnels opened.
+    TunnelsOpened = "tunnels_opened",
+    /// Tunnels refused because every place was taken.
+    TunnelsRefused = "tunnels_refused",
 }
 
 /// All counters of the process, zero at start.

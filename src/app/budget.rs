@@ -11,6 +11,7 @@ use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
+use crate::service::tunnel::Tunnels;
 use crate::storage::{narrow, widen};
 
 /// Where a line's bytes are.
@@ -44,7 +45,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 9;
+const LINES: usize = 10;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -60,6 +61,7 @@ impl Budget {
         let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let players = u64::from(config.limits_players);
         let viewers = u64::from(config.limits_viewers);
+        let tunnels = u64::from(config.tunnels());
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
         let slot = u64::from(config.limits_slot_bytes);
@@ -75,6 +77,7 @@ impl Budget {
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
+                line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
         }
@@ -152,6 +155,7 @@ mod tests {
         let grown = |pair| budget(&[pair]).sum(Kind::Private) - budget(&[]).sum(Kind::Private);
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
+        assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
     }
 

@@ -19,6 +19,7 @@ use crate::service::ingest::{self, Deadlines, Ingest};
 use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
+use crate::service::tunnel::Tunnels;
 use crate::status::Status;
 use crate::storage::narrow;
 use crate::sys::descriptors;
@@ -92,6 +93,7 @@ struct Server {
     streams: Rc<Streams>,
     ingest: Rc<Ingest>,
     http: Rc<HttpContext>,
+    tunnels: Rc<Tunnels>,
 }
 
 impl Server {
@@ -110,6 +112,10 @@ impl Server {
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
         let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
+        let tunnels = Rc::new(Tunnels::new(narrow(config.tunnels())));
+        if config.rtmpt_enabled {
+            http.carry(Rc::clone(&tunnels));
+        }
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
@@ -117,7 +123,8 @@ impl Server {
             ..Deadlines::STANDARD
         };
         let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines);
-        Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
+        let (ingest, http) = (Rc::new(ingest), Rc::new(http));
+        Ok(Self { rtmp, web, store, streams, ingest, http, tunnels })
     }
 
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
@@ -158,6 +165,10 @@ impl Server {
                 }
             });
         }
+        let tunnels = Rc::clone(&self.tunnels);
+        let ingest = Rc::clone(&self.ingest);
+        reactor.spawn(ingest::serve_tunnels(tunnels, ingest, Rc::clone(&reactor)));
+        let tunnels = self.tunnels;
         let (ingest, http, store) = (self.ingest, self.http, Rc::clone(&self.store));
         let ticks = Rc::clone(&reactor);
         reactor.spawn(async move {
@@ -165,6 +176,7 @@ impl Server {
                 ticks.sleep_about(TICK, TICK_EARLY_MAX).await;
                 let now = clock::now();
                 ingest.tick(now);
+                tunnels.tick(now);
                 http.tick(now);
                 store.borrow_mut().tick(now);
             }

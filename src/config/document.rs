@@ -180,6 +180,7 @@ fn set(draft: &mut Draft, key: &str, item: &Item) -> Result<(), SettingError> {
     };
     match item {
         Item::Value(Toml::String(text)) => draft.set(setting.key, text.value()),
+        Item::Value(Toml::Boolean(flag)) => draft.set(setting.key, &flag.value().to_string()),
         Item::Value(Toml::Integer(number)) => draft.set(setting.key, &number.value().to_string()),
         Item::Value(_) | Item::None | Item::Table(_) | Item::ArrayOfTables(_) => {
             // A kind takes no text that looks like these, so its own refusal says what it takes.
@@ -203,12 +204,15 @@ fn put(group: &mut dyn TableLike, name: &str, mut value: Toml) {
     }
 }
 
-/// Counts are TOML integers; all else is a string, so that `4MiB` can be written.
+/// Counts are TOML integers and flags its booleans; all else is a string, so that `4MiB` can be
+/// written.
 fn toml(value: &Value) -> Toml {
-    if let Value::Number(number) = value {
-        i64::from(*number).into()
-    } else {
-        value.to_string().into()
+    match value {
+        Value::Number(number) => i64::from(*number).into(),
+        Value::Flag(flag) => (*flag).into(),
+        Value::Address(_) | Value::Folder(_) | Value::Bytes(_) | Value::Level(_) => {
+            value.to_string().into()
+        }
     }
 }
 

@@ -60,6 +60,9 @@ settings! {
     /// Address and port on which players and browsers are answered.
     http_listen: SocketAddr = "http.listen", Address,
         any_address(8080), Restart;
+    /// Whether RTMP may also come in HTTP requests (RTMPT), on the port of `http.listen`.
+    rtmpt_enabled: bool = "rtmpt.enabled", Flag,
+        true, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;
@@ -87,6 +90,10 @@ settings! {
     limits_players: u32 = "limits.players",
         Number { min: 0, max: limits::PLAYERS_MAX, unit: "" },
         64, Restart;
+    /// RTMP connections in HTTP requests at once, where `rtmpt.enabled`.
+    limits_tunnels: u32 = "limits.tunnels",
+        Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
+        4, Restart;
     /// HTTP connections at once.
     limits_viewers: u32 = "limits.viewers",
         Number { min: 1, max: limits::VIEWERS_MAX, unit: "" },
@@ -235,6 +242,12 @@ impl Config {
     pub fn slots_bytes(&self) -> u64 {
         let slots = u64::from(self.limits_streams) * u64::from(self.slots_per_stream());
         slots * u64::from(self.limits_slot_bytes)
+    }
+
+    /// Tunnels of RTMPT that have a place.
+    #[must_use]
+    pub const fn tunnels(&self) -> u32 {
+        if self.rtmpt_enabled { self.limits_tunnels } else { 0 }
     }
 
     /// Bytes of all rings, in private memory.
@@ -502,6 +515,7 @@ mod tests {
                 Kind::Folder => "/run/other".to_owned(),
                 Kind::Number { max, .. } | Kind::Bytes { max, .. } => max.to_string(),
                 Kind::Level => "trace".to_owned(),
+                Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();

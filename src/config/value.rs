@@ -37,6 +37,8 @@ pub enum Kind {
     },
     /// How much is logged.
     Level,
+    /// Whether something is done.
+    Flag,
 }
 
 /// One value that its kind has accepted.
@@ -52,6 +54,8 @@ pub enum Value {
     Bytes(u32),
     /// Of `Kind::Level`.
     Level(LevelFilter),
+    /// Of `Kind::Flag`.
+    Flag(bool),
 }
 
 /// Why a kind does not take a text.
@@ -80,6 +84,7 @@ impl Kind {
             }
             Self::Bytes { min, max } => return bounded(bytes(text), min, max).map(Value::Bytes),
             Self::Level => text.parse().map(Value::Level).ok(),
+            Self::Flag => text.parse().map(Value::Flag).ok(),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -91,9 +96,8 @@ impl Kind {
             (Self::Number { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Number(max)),
             (Self::Bytes { min, .. }, Refusal::TooSmall) => Cure::AtLeast(Value::Bytes(min)),
             (Self::Bytes { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Bytes(max)),
-            (Self::Address | Self::Folder | Self::Level, _) | (_, Refusal::Malformed) => {
-                Cure::Like(example)
-            }
+            (Self::Address | Self::Folder | Self::Level | Self::Flag, _)
+            | (_, Refusal::Malformed) => Cure::Like(example),
         }
     }
 }
@@ -112,6 +116,7 @@ impl fmt::Display for Kind {
                 write!(f, "{} to {}", Size(min.into()), Size(max.into()))
             }
             Self::Level => f.write_str("off, error, warn, info, debug, trace"),
+            Self::Flag => f.write_str("true, false"),
         }
     }
 }
@@ -125,6 +130,7 @@ impl fmt::Display for Value {
             Self::Number(number) => number.fmt(f),
             Self::Bytes(bytes) => Size(u64::from(*bytes)).fmt(f),
             Self::Level(level) => f.write_str(&level.as_str().to_ascii_lowercase()),
+            Self::Flag(flag) => flag.fmt(f),
         }
     }
 }
@@ -299,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn flag_is_true_or_false() {
+        assert_eq!(Kind::Flag.parse(" true "), Ok(Value::Flag(true)));
+        assert_eq!(Kind::Flag.parse("false"), Ok(Value::Flag(false)));
+        for text in ["", "yes", "1", "True"] {
+            assert_eq!(Kind::Flag.parse(text), Err(Refusal::Malformed), "{text}");
+        }
+    }
+
+    #[test]
     fn seen_is_cut_and_printable() {
         assert_eq!(Seen::new("a\nb").to_string(), r#""a\nb""#);
         let seen = Seen::new(&"x".repeat(1000)).to_string();
@@ -314,7 +329,7 @@ mod tests {
 
         #[test]
         fn kinds_never_panic_on_any_text(text in ".*") {
-            for kind in [NUMBER, BYTES, Kind::Address, Kind::Folder, Kind::Level] {
+            for kind in [NUMBER, BYTES, Kind::Address, Kind::Folder, Kind::Level, Kind::Flag] {
                 if let Ok(value) = kind.parse(&text) {
                     prop_assert_eq!(kind.parse(&value.to_string()), Ok(value));
                 }

@@ -5,6 +5,7 @@
 //! its owner ends it.
 
 use crate::service::reactor::{Bell, Reactor, Source};
+use crate::service::tunnel;
 use crate::sys::net::{self, keep_alive, wake_from};
 use crate::sys::poll::Interest;
 use core::cell::Cell;
@@ -17,9 +18,16 @@ use std::rc::Rc;
 /// A connection to one peer.
 #[derive(Debug)]
 pub struct Link {
-    socket: Source<TcpStream>,
-    /// Bytes that make the socket readable.
+    carrier: Carrier,
+    /// Bytes that make it readable.
     gather: Cell<u32>,
+}
+
+/// What the bytes travel by.
+#[derive(Debug)]
+enum Carrier {
+    Tcp(Source<TcpStream>),
+    Tunnel(tunnel::End),
 }
 
 impl Link {
@@ -31,7 +39,13 @@ impl Link {
         keep_alive(&socket);
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket: Source::new(reactor, socket)?, gather: Cell::new(1) })
+        let carrier = Carrier::Tcp(Source::new(reactor, socket)?);
+        Ok(Self { carrier, gather: Cell::new(1) })
+    }
+
+    /// A link over the RTMP side of a tunnel.
+    pub(super) const fn tunnelled(end: tunnel::End) -> Self {
+        Self { carrier: Carrier::Tunnel(end), gather: Cell::new(1) }
     }
 
     /// A link to `address`. May wait as long as the kernel does; who is less patient drops it.
@@ -40,11 +54,13 @@ impl Link {
     /// The kernel's: nobody listens, or no way there.
     pub async fn connect(reactor: &Rc<Reactor>, address: SocketAddr) -> io::Result<Self> {
         let link = Self::new(reactor, net::connect(address)?)?;
-        link.socket.writable().await?;
-        match link.socket.get_ref().take_error()? {
-            None => Ok(link),
-            Some(error) => Err(error),
+        link.writable().await?;
+        if let Carrier::Tcp(socket) = &link.carrier
+            && let Some(error) = socket.get_ref().take_error()?
+        {
+            return Err(error);
         }
+        Ok(link)
     }
 
     /// Waits until there is something to read, or the end.
@@ -52,7 +68,13 @@ impl Link {
     /// # Errors
     /// The kernel's.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.readable().await,
+            Carrier::Tunnel(end) => {
+                end.news(Interest::Read, None).await;
+                Ok(())
+            }
+        }
     }
 
     /// Waits until there is room to write.
@@ -60,7 +82,13 @@ impl Link {
     /// # Errors
     /// The kernel's.
     pub async fn writable(&self) -> io::Result<()> {
-        self.socket.writable().await
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.writable().await,
+            Carrier::Tunnel(end) => {
+                end.news(Interest::Write, None).await;
+                Ok(())
+            }
+        }
     }
 
     /// Waits for `wanted` or for `bell`, and says what of `wanted` is there.
@@ -68,13 +96,18 @@ impl Link {
     /// # Errors
     /// The kernel's.
     pub async fn news(&self, wanted: Interest, bell: &Bell) -> io::Result<Interest> {
-        self.socket.news(wanted, bell).await
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.news(wanted, bell).await,
+            Carrier::Tunnel(end) => Ok(end.news(wanted, Some(bell)).await),
+        }
     }
 
     /// Asks to be told of the peer's bytes only from so many on.
     pub fn gather(&self, bytes: u32) {
-        if self.gather.replace(bytes) != bytes {
-            wake_from(self.socket.get_ref().as_fd(), bytes);
+        if self.gather.replace(bytes) != bytes
+            && let Carrier::Tcp(socket) = &self.carrier
+        {
+            wake_from(socket.get_ref().as_fd(), bytes);
         }
     }
 
@@ -86,33 +119,53 @@ impl Link {
 
     /// Says that no more will be written. Whether the peer can still hear that.
     pub fn finish(&self) -> bool {
-        self.socket.get_ref().shutdown(Shutdown::Write).is_ok()
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.get_ref().shutdown(Shutdown::Write).is_ok(),
+            Carrier::Tunnel(end) => end.finish(),
+        }
     }
 
     /// Ends both directions: whoever waits here sees the end.
     pub fn end(&self) {
-        // An error means that it is gone already.
-        let _gone = self.socket.get_ref().shutdown(Shutdown::Both);
+        match &self.carrier {
+            Carrier::Tcp(socket) => {
+                // An error means that it is gone already.
+                let _gone = socket.get_ref().shutdown(Shutdown::Both);
+            }
+            Carrier::Tunnel(end) => end.end(),
+        }
     }
 }
 
 impl io::Read for &Link {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.socket.get_ref().read(room)
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.get_ref().read(room),
+            Carrier::Tunnel(end) => end.read(&mut [IoSliceMut::new(room)]),
+        }
     }
 
     fn read_vectored(&mut self, room: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.socket.get_ref().read_vectored(room)
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.get_ref().read_vectored(room),
+            Carrier::Tunnel(end) => end.read(room),
+        }
     }
 }
 
 impl io::Write for &Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.get_ref().write(bytes)
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.get_ref().write(bytes),
+            Carrier::Tunnel(end) => end.write(&[IoSlice::new(bytes)]),
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.get_ref().write_vectored(slices)
+        match &self.carrier {
+            Carrier::Tcp(socket) => socket.get_ref().write_vectored(slices),
+            Carrier::Tunnel(end) => end.write(slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

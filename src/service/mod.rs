@@ -12,5 +12,6 @@ pub mod reactor;
 pub mod store;
 pub mod stream;
 pub mod transfer;
+pub mod tunnel;
 pub mod upstream;
 pub mod web;

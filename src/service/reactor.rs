@@ -60,14 +60,13 @@ impl Bell {
     /// Waits until it rings.
     pub async fn rung(&self) {
         poll_fn(
-            |cx: &mut Context<'_>| {
-                if self.heard(cx) { Poll::Ready(()) } else { Poll::Pending }
-            },
+            |cx: &mut Context<'_>| if self.heard(cx) { Poll::Ready(()) } else { Poll::Pending },
         )
         .await;
     }
 
-    fn heard(&self, cx: &Context<'_>) -> bool {
+    /// Whether it has rung; wakes the asker when it does.
+    pub(super) fn heard(&self, cx: &Context<'_>) -> bool {
         if self.rung.take() {
             return true;
         }

@@ -34,3 +34,4 @@ mod publish;
 mod refusals;
 mod soak;
 mod streams;
+mod tunnel;

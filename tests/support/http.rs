@@ -49,7 +49,7 @@ pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
     parse(&bytes).map_err(|error| format!("{path}: {error}"))
 }
 
-fn parse(bytes: &[u8]) -> Result<Answer, String> {
+pub fn parse(bytes: &[u8]) -> Result<Answer, String> {
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").ok_or("no end of head")?;
     let head = core::str::from_utf8(&bytes[..end]).map_err(|_| "head is not text")?;
     let mut lines = head.split("\r\n");

@@ -14,5 +14,6 @@ pub mod name;
 pub mod options;
 pub mod plan;
 pub mod server;
+pub mod tunnel;
 
 mod reply;

@@ -12,6 +12,7 @@
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
 //! | `/hls/<app>/<name>/<segment>.ts` | the segment |
+//! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled` |
 
 use core::cell::RefCell;
 use core::fmt::{self, Write as _};
@@ -21,9 +22,11 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use super::HttpSettings;
+use super::tunnelled::Tunnelled;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
 use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
 use crate::service::store::{SegmentView, Store};
+use crate::service::tunnel::Tunnels;
 use crate::service::web::{self, Asset, PageFacts, fnv1a};
 use crate::status::{Counter, Status};
 use crate::storage::widen;
@@ -54,6 +57,8 @@ pub(super) struct Answer {
     pub(super) text: Range<usize>,
     pub(super) part: Option<Part>,
     pub(super) after: After,
+    /// There is no text yet: a tunnel has to do with it.
+    pub(super) tunnel: Option<Tunnelled>,
 }
 
 /// What all connections share while one of them is served.
@@ -67,6 +72,11 @@ pub(super) struct Desk {
     pub(super) out: Box<[u8]>,
     /// Buffers for answers that a socket took only in part.
     pub(super) spills: Vec<Box<[u8]>>,
+    /// Where RTMPT is answered, if it is.
+    pub(super) tunnels: Option<Rc<Tunnels>>,
+    /// The place that is served, and its peer.
+    pub(super) token: u64,
+    pub(super) peer: IpAddr,
     wall: Option<u64>,
     date: Option<DateText>,
 }
@@ -89,6 +99,9 @@ impl Desk {
             own: net::own_addresses(),
             out: buffer(),
             spills: (0..HTTP_SPILLS).map(|_| buffer()).collect(),
+            tunnels: None,
+            token: 0,
+            peer: IpAddr::from([0, 0, 0, 0]),
             wall: None,
             date: None,
         }
@@ -101,6 +114,13 @@ impl Desk {
         if wall != self.wall {
             self.wall = wall;
             self.date = wall.and_then(date_text);
+        }
+    }
+
+    /// Lets the RTMP side of tunnels have its turn, and then those that wait for it.
+    pub(super) fn hurry(&self) {
+        if let Some(tunnels) = &self.tunnels {
+            tunnels.due.ring();
         }
     }
 
@@ -120,6 +140,9 @@ impl Desk {
             Method::Get | Method::Head => {}
             Method::Options => return self.preflight(head),
             Method::Post | Method::Other => {
+                if let Some(answer) = self.tunnel(head, request) {
+                    return answer;
+                }
                 let head = ResponseHead { allow: true, code: Code::MethodNotAllowed, ..head };
                 return self.plain(head, request, &"nothing here takes this method");
             }
@@ -133,7 +156,10 @@ impl Desk {
                 }
                 None => match web::asset(path) {
                     Some(asset) => self.asset(head, request, asset),
-                    None => self.not_found(head, request, &"nothing is at this address"),
+                    None => match self.tunnel(head, request) {
+                        Some(refusal) => refusal,
+                        None => self.not_found(head, request, &"nothing is at this address"),
+                    },
                 },
             },
         }
@@ -385,7 +411,7 @@ impl Desk {
         self.plain(head, request, &"the address ends with a slash")
     }
 
-    fn not_found(
+    pub(super) fn not_found(
         &mut self,
         head: ResponseHead<'_>,
         request: &Request<'_>,
@@ -395,7 +421,7 @@ impl Desk {
         self.plain(head, request, why)
     }
 
-    fn plain(
+    pub(super) fn plain(
         &mut self,
         head: ResponseHead<'_>,
         request: &Request<'_>,
@@ -422,7 +448,7 @@ impl Desk {
     }
 
     /// Writes the head so that it ends where the body begins, and counts the answer.
-    fn compose(&mut self, head: &ResponseHead<'_>, body_bytes: usize) -> Answer {
+    pub(super) fn compose(&mut self, head: &ResponseHead<'_>, body_bytes: usize) -> Answer {
         let (room, _) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
         let mut w = Writer::new(room);
         let emitted = head.emit(&mut w);
@@ -435,7 +461,12 @@ impl Desk {
             self.count(Counter::HttpErrors);
         }
         self.status.add(Counter::HttpBytesOut, widen(body_bytes));
-        Answer { text: start..HTTP_HEAD_OUT_BYTES + body_bytes, part: None, after: head.after }
+        Answer {
+            text: start..HTTP_HEAD_OUT_BYTES + body_bytes,
+            part: None,
+            after: head.after,
+            tunnel: None,
+        }
     }
 }
 

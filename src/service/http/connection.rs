@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::answer::{Answer, Desk, Part};
 use super::drain::Drain;
+use super::tunnelled::Tunnelled;
 use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
 use crate::proto::http::{Machine, PathBuffer, Progress};
 use crate::status::Counter;
@@ -48,14 +49,14 @@ struct Hold {
 
 /// The rest of an answer that the socket did not take.
 #[derive(Debug)]
-struct Spill {
+pub(super) struct Spill {
     buffer: Box<[u8]>,
     at: usize,
     end: usize,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// A request is awaited or coming.
     Reading,
     /// An answer is going out.
@@ -63,6 +64,8 @@ enum State {
     /// The last answer is queued and our side ended; `linger` while the peer's bytes are still
     /// read, so that no reset eats the answer.
     Ending { linger: bool, read: usize },
+    /// A tunnel has to do with the request.
+    Tunnel(Tunnelled),
 }
 
 /// A place: empty, or one connection.
@@ -76,19 +79,19 @@ pub(super) struct Connection {
     /// What the wait set was asked for.
     pub(super) interest: Option<Interest>,
     local: bool,
-    readable: bool,
-    peer_ended: bool,
+    pub(super) readable: bool,
+    pub(super) peer_ended: bool,
     /// Waits until a hold is free.
     parked: bool,
     machine: Machine,
-    filled: usize,
+    pub(super) filled: usize,
     /// Body bytes still to be thrown away.
-    skip: u64,
+    pub(super) skip: u64,
     requests: u32,
-    state: State,
-    deadline: Instant,
+    pub(super) state: State,
+    pub(super) deadline: Instant,
     /// Bytes that the socket has taken in all.
-    queued: u64,
+    pub(super) queued: u64,
     drain: Drain,
     holds: heapless::Vec<Hold, HTTP_HOLDS>,
 }
@@ -144,6 +147,7 @@ impl Connection {
                 }
                 State::Sending { .. } => self.send(desk, &mut budget),
                 State::Ending { .. } => Some(Outcome::Tick),
+                State::Tunnel(_) => self.tunnel(room, desk),
             };
             if let Some(outcome) = stop {
                 return outcome;
@@ -179,6 +183,11 @@ impl Connection {
         match self.state {
             State::Reading if desk.now >= self.deadline && !self.parked => self.expire(desk),
             State::Ending { linger, read } => self.end(linger, read, desk),
+            State::Tunnel(_) if desk.now >= self.deadline => {
+                desk.count(Counter::HttpTimeouts);
+                self.reset(desk)
+            }
+            State::Tunnel(_) => self.advance(room, desk),
             State::Reading | State::Sending { .. } => Outcome::Tick,
         }
     }
@@ -194,12 +203,13 @@ impl Connection {
         {
             desk.spills.push(spill.buffer);
         }
+        self.leave_tunnel(desk);
         self.socket = None;
         Outcome::Closed
     }
 
     /// Frees the place and throws away what is queued, so that no page of a slot goes out.
-    fn reset(&mut self, desk: &mut Desk) -> Outcome {
+    pub(super) fn reset(&mut self, desk: &mut Desk) -> Outcome {
         if let Some(socket) = &self.socket {
             net::reset_when_closed(socket.as_fd());
         }
@@ -287,6 +297,10 @@ impl Connection {
 
     /// Sends the text of an answer and makes the rest of it the state.
     fn begin(&mut self, answer: Answer, linger: bool, desk: &mut Desk) -> Option<Outcome> {
+        if let Some(tunnelled) = answer.tunnel {
+            self.enter_tunnel(tunnelled, desk);
+            return None;
+        }
         let socket = self.socket.as_ref()?.as_fd();
         if self.holds.is_empty() {
             self.drain = Drain::from(self.queued, desk.now);
@@ -382,7 +396,13 @@ impl Connection {
     }
 
     /// An answer is queued whole.
-    fn sent(&mut self, held: bool, after: After, linger: bool, desk: &mut Desk) -> Option<Outcome> {
+    pub(super) fn sent(
+        &mut self,
+        held: bool,
+        after: After,
+        linger: bool,
+        desk: &mut Desk,
+    ) -> Option<Outcome> {
         if held && self.local {
             if let Some(hold) = self.holds.pop() {
                 desk.store.borrow_mut().release(hold.slot);

@@ -9,6 +9,7 @@
 mod answer;
 mod connection;
 mod drain;
+mod tunnelled;
 
 use core::cell::RefCell;
 use core::net::IpAddr;
@@ -17,11 +18,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+use smol::future;
+
 use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
 use super::reactor::{Reactor, Source};
 use super::store::Store;
+use super::tunnel::Tunnels;
 use crate::limits::{
     HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
     HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
@@ -30,6 +34,7 @@ use crate::status::{Counter, Status};
 use crate::storage::widen;
 use crate::sys;
 use crate::sys::net::{self, Event, Interest, Listener, Transfer, WaitSet};
+use crate::sys::poll;
 use crate::time::Instant;
 
 /// How long things may take.
@@ -138,6 +143,11 @@ impl HttpContext {
         Ok(Self { inner: RefCell::new(inner) })
     }
 
+    /// Answers RTMPT from now on.
+    pub fn carry(&self, tunnels: Rc<Tunnels>) {
+        self.inner.borrow_mut().desk.tunnels = Some(tunnels);
+    }
+
     /// Connections that have a place.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -159,6 +169,26 @@ impl HttpContext {
         self.inner.borrow_mut().turn();
     }
 
+    /// Whether a request goes on that a tunnel has to do with.
+    fn has_tunnelled(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.desk.tunnels.as_ref().is_some_and(|tunnels| tunnels.is_asked())
+    }
+
+    /// Goes on with the requests that wait for a tunnel.
+    fn tunnel_turn(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.desk.now = clock::now();
+        let Some(tunnels) = inner.desk.tunnels.clone() else { return };
+        for token in tunnels.asking() {
+            if let Some((index, epoch)) = place_of(token)
+                && inner.places.get(index).is_some_and(|place| place.epoch == epoch)
+            {
+                inner.drive(index, Connection::advance);
+            }
+        }
+    }
+
     /// Keeps all deadlines and lets go of slots; to be called about every 100 ms.
     pub fn tick(&self, now: Instant) {
         self.inner.borrow_mut().tick(now);
@@ -176,9 +206,17 @@ pub async fn serve(
     reactor: Rc<Reactor>,
 ) -> io::Result<()> {
     let set = Source::new(&reactor, ctx.listen(listener)?)?;
+    let tunnels = ctx.inner.borrow().desk.tunnels.clone();
+    let due = tunnels.map_or_else(Rc::default, |tunnels| Rc::clone(&tunnels.due));
     loop {
-        set.readable().await?;
-        ctx.turn();
+        if set.news(poll::Interest::Read, &due).await? != poll::Interest::None {
+            ctx.turn();
+        }
+        if ctx.has_tunnelled() {
+            // The RTMP side was woken before, and has its turn first.
+            future::yield_now().await;
+            ctx.tunnel_turn();
+        }
     }
 }
 
@@ -333,8 +371,9 @@ impl Inner {
         if place.socket.is_none() {
             return;
         }
-        let outcome = step(place, room, &mut self.desk);
         let token = token(index, place.epoch);
+        (self.desk.token, self.desk.peer) = (token, place.peer);
+        let outcome = step(place, room, &mut self.desk);
         let armed = match outcome {
             Outcome::Tick => Ok(()),
             Outcome::Wait(interest) => arm(&self.set, place, token, interest, false),
@@ -407,11 +446,11 @@ fn place_of(token: u64) -> Option<(usize, u32)> {
 mod tests {
     use super::*;
     use crate::config::settings::Draft;
-    use crate::limits::HTTP_TURN_BYTES;
+    use crate::limits::{HTTP_TURN_BYTES, TUNNEL_REQUEST_TIME_MAX};
     use crate::media::sink::{Segment, Sink as _};
     use crate::time::Ticks;
     use crate::wire::ts::packet::PACKET_BYTES;
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::os::fd::AsRawFd as _;
 
@@ -526,6 +565,28 @@ mod tests {
         };
         assert_eq!(places(HTTP_VIEWERS_MAX), HTTP_VIEWERS_MAX);
         assert_eq!(places(HTTP_VIEWERS_MAX + 1), HTTP_VIEWERS_MAX);
+    }
+
+    #[test]
+    fn tunnelled_request_that_does_not_end_gives_its_place_back() {
+        let (_, ctx, mut clients) = port(1, b"POST /open/1 HTTP/1.1\r\nHost: x\r\n");
+        let tunnels = Rc::new(Tunnels::new(1));
+        ctx.carry(Rc::clone(&tunnels));
+        ctx.inner.borrow_mut().accept();
+        clients[0].write_all(b"Content-Length: 1\r\n\r\n\0").unwrap();
+        ctx.turn();
+        let mut answer = vec![0; 1024];
+        let bytes = clients[0].read(&mut answer).unwrap();
+        let id = std::str::from_utf8(&answer[bytes - 17..bytes]).unwrap().trim_end();
+        let head = format!("POST /send/{id}/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12");
+        clients[0].write_all(head.as_bytes()).unwrap();
+        ctx.turn();
+        assert!(ctx.has_tunnelled());
+        let now = clock::now();
+        ctx.tick(now);
+        assert_eq!(ctx.connections(), 1);
+        ctx.tick(now.after(TUNNEL_REQUEST_TIME_MAX));
+        assert_eq!((ctx.connections(), ctx.has_tunnelled()), (0, false));
     }
 
     #[test]

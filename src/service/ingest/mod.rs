@@ -25,6 +25,7 @@ use crate::service::intake::Place;
 use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
+use crate::service::tunnel::Tunnels;
 use crate::status::{Counter, Status};
 use crate::sys::poll::Interest;
 use crate::time::Instant;
@@ -35,7 +36,7 @@ use core::time::Duration;
 use journal::Journal;
 use smol::future;
 use std::io::{self, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::rc::Rc;
 
 /// How long a peer may take; the product's are `Deadlines::STANDARD`.
@@ -217,7 +218,10 @@ pub async fn serve(
     loop {
         match listener.get_ref().accept() {
             Ok((socket, peer)) => {
-                admit(socket, peer, &ingest, &reactor);
+                match Link::new(&reactor, socket) {
+                    Ok(link) => admit(link, peer, &ingest, &reactor),
+                    Err(error) => log::warn!("ingest lost peer={peer} cause=\"{error}\""),
+                }
                 turn = (turn + 1) % ACCEPTS_PER_TURN;
                 if turn == 0 {
                     future::yield_now().await;
@@ -237,8 +241,16 @@ pub async fn serve(
     }
 }
 
+/// Takes what comes through tunnels.
+pub async fn serve_tunnels(tunnels: Rc<Tunnels>, ingest: Rc<Ingest>, reactor: Rc<Reactor>) {
+    loop {
+        let (end, peer) = tunnels.opened().await;
+        admit(Link::tunnelled(end), peer, &ingest, &reactor);
+    }
+}
+
 /// Gives a connection its place and its task.
-fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor>) {
+fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor>) {
     ingest.status.add(Counter::RtmpAccepted, 1);
     let free = ingest.places.borrow().len();
     let Some(place) = ingest.places.borrow_mut().pop() else {
@@ -253,14 +265,6 @@ fn admit(socket: TcpStream, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<
     } else {
         ingest.status.add(Counter::RtmpRefused, 1);
         Admission::Refused("every publisher place is taken: raise limits.publishers")
-    };
-    let link = match Link::new(reactor, socket) {
-        Ok(link) => link,
-        Err(error) => {
-            log::warn!("ingest lost peer={peer} cause=\"{error}\"");
-            ingest.places.borrow_mut().push(place);
-            return;
-        }
     };
     let live = Rc::new(Live {
         id: ingest.streams.new_publisher(),

@@ -32,6 +32,8 @@ pub enum Code {
     RequestTimeout,
     /// 411.
     LengthRequired,
+    /// 413.
+    ContentTooLarge,
     /// 414.
     UriTooLong,
     /// 416.
@@ -63,6 +65,7 @@ impl Code {
             Self::MethodNotAllowed => "405 Method Not Allowed",
             Self::RequestTimeout => "408 Request Timeout",
             Self::LengthRequired => "411 Length Required",
+            Self::ContentTooLarge => "413 Content Too Large",
             Self::UriTooLong => "414 URI Too Long",
             Self::RangeNotSatisfiable => "416 Range Not Satisfiable",
             Self::ExpectationFailed => "417 Expectation Failed",

@@ -22,6 +22,7 @@ use proptest::prelude::*;
 mod players;
 
 use proptest::test_runner::RngSeed;
+use std::net::TcpStream;
 use std::sync::OnceLock;
 
 /// A port with two stream places and room for a few connections.

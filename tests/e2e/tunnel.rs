@@ -1,0 +1,187 @@
+//! RTMPT: ffmpeg and librtmp publish and play in HTTP requests, also through a proxy; requests that
+//! are wrong, repeated or never end.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::publish;
+use crate::support::process::{self, Running, Scratch};
+use crate::support::rillcast::Rillcast;
+use crate::support::session;
+use crate::support::{flv, http, media};
+
+const NOBODY: &str = "0123456789abcdef";
+
+/// Publishes by ffmpeg to `url`, plays by ffmpeg and rtmpdump meanwhile, compares every unit.
+fn publish_and_play(rillcast: &Rillcast, http: SocketAddr) {
+    process::need("rtmpdump");
+    let scratch = Scratch::new("tunnel");
+    let (truth, log) = (scratch.join("truth.flv"), scratch.join("log"));
+    let url = format!("rtmpt://{http}/live/cam");
+    let mut publisher = publish::ffmpeg(&media::plain(12), &url, &truth, &log);
+    rillcast.wait_line(&["stream published"]);
+    let mut follower = rillcast.follow("cam");
+    follower.until(Duration::from_secs(20), |follower| follower.segments.len() >= 2);
+
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "warning", "-nostdin", "-y", "-i", &url, "-t", "3", "-c", "copy"]);
+    let played = scratch.join("played.flv");
+    command.arg(&played);
+    let mut ffmpeg = Running::start("ffmpeg plays", &mut command, &scratch.join("ffmpeg.log"));
+    let mut command = Command::new("rtmpdump");
+    let dumped = scratch.join("dumped.flv");
+    command.args(["-q", "-r", &url, "-o", &dumped]);
+    let dump = Running::start("rtmpdump", &mut command, &scratch.join("rtmpdump.log"));
+
+    follower.until(Duration::from_secs(60), |_| publisher.ended().is_some());
+    publisher.succeed(Duration::from_secs(1));
+    ffmpeg.succeed(Duration::from_secs(10));
+    let mut sent = flv::sent(&flv::read_file(&truth));
+    session::whole(&mut follower, &sent, Duration::from_secs(5));
+    // ffmpeg closes without sending what it has gathered for the next request: ten packets at most
+    // (its option rtmp_flush_interval), among them those that end the stream.
+    let (video, audio) = follower.units;
+    let lost = (sent.video.len() - video, sent.audio.len() - audio);
+    assert!(lost.0 + lost.1 < 10, "{lost:?} units are missing");
+    sent.video.truncate(video);
+    sent.audio.truncate(audio);
+    session::judge(rillcast, "cam", "tunnel", &follower, &sent, session::Expect::default());
+    drop(dump);
+    let video = &sent.video;
+    for file in [&played, &dumped] {
+        let bytes = std::fs::read(file).expect("what a player wrote");
+        let end = whole_tags(&bytes);
+        let got = flv::sent(&flv::read(&bytes[..end]).expect("tags"));
+        assert!(got.video.len() >= 50, "{file}: {} pictures", got.video.len());
+        for unit in &got.video[1..] {
+            let known = video.iter().any(|one| one.nals == unit.nals);
+            assert!(known, "{file}: a picture that nobody sent");
+        }
+    }
+}
+
+/// Bytes up to the last whole tag: a player that was stopped may have written half of one.
+fn whole_tags(bytes: &[u8]) -> usize {
+    let mut at = 13;
+    while let Some(head) = bytes.get(at..at + 11) {
+        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+        if at + 11 + size + 4 > bytes.len() {
+            break;
+        }
+        at += 11 + size + 4;
+    }
+    at
+}
+
+#[test]
+fn ffmpeg_publishes_and_players_play_in_http_requests() {
+    let rillcast = Rillcast::start(&[]);
+    publish_and_play(&rillcast, rillcast.http);
+    assert!(rillcast.counter("tunnels_opened") >= 3.0);
+}
+
+#[test]
+fn ffmpeg_publishes_and_players_play_through_a_proxy() {
+    process::need("nginx");
+    let rillcast = Rillcast::start(&[]);
+    let scratch = Scratch::new("proxy");
+    let (work, port) = (scratch.path().display(), process::free_port());
+    let configuration = format!(
+        "user root;\ndaemon off;\nmaster_process off;\n\
+         error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
+         events {{ worker_connections 64; }}\n\
+         http {{ access_log off; client_body_temp_path {work}/body; proxy_temp_path {work}/proxy;\n\
+         server {{ listen 127.0.0.1:{port}; keepalive_requests 100000;\n\
+         location / {{ proxy_pass http://{}; }} }} }}\n",
+        rillcast.http
+    );
+    std::fs::write(scratch.join("nginx.conf"), configuration).expect("nginx.conf");
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.args(["-c", &scratch.join("nginx.conf"), "-p", &work.to_string()]);
+    let _running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
+    let proxy = SocketAddr::from(([127, 0, 0, 1], port));
+    process::wait_for("nginx", Duration::from_secs(8), || process::accepts(proxy).then_some(()));
+    publish_and_play(&rillcast, proxy);
+}
+
+#[test]
+fn wrong_requests_are_refused_by_their_status() {
+    let rillcast = Rillcast::start(&[("limits.tunnels", "2")]);
+    let ask = |method: &str, path: &str, body: &[u8]| ask(rillcast.http, method, path, body);
+    assert_eq!(ask("POST", "/fcs/ident2", &[0]).status, 405);
+    assert_eq!(ask("GET", "/open/1", &[]).status, 400);
+    for path in ["send", "idle", "close"] {
+        assert_eq!(ask("POST", &format!("/{path}/{NOBODY}/0"), &[0]).status, 404);
+        assert_eq!(ask("POST", &format!("/{path}/nobody/0"), &[0]).status, 404);
+        assert_eq!(ask("POST", &format!("/{path}/{NOBODY}"), &[0]).status, 400);
+    }
+    let opened = ask("POST", "/open/1", &[0]);
+    assert_eq!(opened.header("content-type"), Some("application/x-fcs"));
+    let id = opened.text().trim_end().to_owned();
+    assert_eq!((opened.status, id.len(), opened.body.len()), (200, 16, 17));
+    let path = |verb: &str, number: u32| format!("/{verb}/{id}/{number}");
+    assert_eq!(ask("GET", &path("idle", 0), &[]).status, 400);
+    assert_eq!(ask("POST", &path("idle", 0), &[0]).body, [1]);
+    assert_eq!(ask("POST", &path("idle", 2), &[0]).status, 400);
+
+    // The answer to C0 and C1 comes again to who asks again, and then no more.
+    let mut hello = vec![7; 1537];
+    hello[0] = 3;
+    let answer = ask("POST", &path("send", 1), &hello).body;
+    assert_eq!((answer[0], answer.len()), (1, 1 + 1 + 2 * 1536));
+    assert_eq!(ask("POST", &path("send", 1), &hello).body, answer);
+    assert_eq!(ask("POST", &path("send", 2), &[]).body, [1]);
+
+    let mut socket = TcpStream::connect(rillcast.http).unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: ", path("send", 3));
+    socket.write_all(format!("{head}16777217\r\n\r\n").as_bytes()).unwrap();
+    let mut room = [0; 16];
+    socket.read_exact(&mut room).unwrap();
+    assert_eq!(&room, b"HTTP/1.1 413 Con");
+
+    assert_eq!(ask("POST", "/open/1", &[0]).status, 200);
+    assert_eq!(ask("POST", "/open/1", &[0]).status, 503);
+    assert_eq!(ask("POST", &path("close", 3), &[0]).body, [0]);
+    assert_eq!(ask("POST", &path("idle", 4), &[0]).status, 404);
+    process::wait_for("its place", Duration::from_secs(5), || {
+        (ask("POST", "/open/1", &[0]).status == 200).then_some(())
+    });
+    let refused = rillcast.counter("tunnels_refused");
+    assert!(refused >= 1.0);
+}
+
+#[test]
+fn abandoned_session_gives_its_place_back() {
+    let rillcast = Rillcast::start(&[("limits.tunnels", "1")]);
+    let start = Instant::now();
+    let id = ask(rillcast.http, "POST", "/open/1", &[0]).text();
+    let path = format!("/idle/{}/0", id.trim_end());
+    process::wait_for("its place", Duration::from_secs(40), || {
+        (ask(rillcast.http, "POST", "/open/1", &[0]).status == 200).then_some(())
+    });
+    assert!(start.elapsed() >= Duration::from_secs(19), "{:?}", start.elapsed());
+    assert_eq!(ask(rillcast.http, "POST", &path, &[0]).status, 404);
+}
+
+#[test]
+fn without_the_setting_nothing_is_opened() {
+    let rillcast = Rillcast::start(&[("rtmpt.enabled", "false")]);
+    assert_eq!(ask(rillcast.http, "POST", "/open/1", &[0]).status, 405);
+}
+
+/// One request on a connection of its own.
+fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> http::Answer {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-fcs\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    socket.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).unwrap();
+    http::parse(&bytes).unwrap()
+}
