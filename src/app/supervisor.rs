@@ -7,20 +7,27 @@
 
 use crate::app::budget::{Budget, Kind};
 use crate::app::offline::card_config;
+use crate::config::relay::{RelayConfig, Way, When};
 use crate::config::settings::Config;
 use crate::limits::{
     DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK, TICK_EARLY_MAX,
 };
 use crate::media::testcard::{TestCard, TestCardError};
+use crate::proto::rtmp::plan::Role;
 use crate::service::card;
 use crate::service::clock;
 use crate::service::http::{self, HttpContext, HttpSettings};
 use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::intake::Place;
+use crate::service::pull::Pull;
+use crate::service::push::Push;
 use crate::service::reactor::{Reactor, Source};
+use crate::service::relay::Relay;
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
+use crate::service::upstream::{Reason, Target, Watches};
 use crate::status::Status;
-use crate::storage::narrow;
+use crate::storage::{narrow, widen};
 use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
@@ -53,6 +60,16 @@ pub enum ServeError {
     /// The test card cannot be made.
     #[error("--testcard: {0}")]
     Card(#[from] TestCardError),
+    /// An upstream's section cannot be used.
+    #[error("{way}.{name}: {cause}")]
+    Relay {
+        /// Which way.
+        way: &'static str,
+        /// Which section.
+        name: String,
+        /// What is wrong.
+        cause: Reason,
+    },
     /// The system refuses something that it never refuses.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -92,10 +109,13 @@ struct Server {
     streams: Rc<Streams>,
     ingest: Rc<Ingest>,
     http: Rc<HttpContext>,
+    status: Rc<Status>,
+    relays: Vec<(RelayConfig, Target, Box<Place>)>,
 }
 
 impl Server {
     fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+        let relays = config.relays.iter().map(relay).collect::<Result<_, _>>()?;
         let status = Rc::new(Status::new());
         let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let budget = Budget::of(config);
@@ -110,14 +130,17 @@ impl Server {
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
         let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
+        http.show(Rc::clone(streams.relays()));
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
-        let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines);
-        Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
+        let ingest =
+            Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines);
+        let (ingest, http) = (Rc::new(ingest), Rc::new(http));
+        Ok(Self { rtmp, web, store, streams, ingest, http, status, relays })
     }
 
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
@@ -158,6 +181,10 @@ impl Server {
                 }
             });
         }
+        let watches = Watches::default();
+        for (config, target, place) in self.relays {
+            start(&config, target, place, &watches, &self.streams, &self.status, &reactor);
+        }
         let (ingest, http, store) = (self.ingest, self.http, Rc::clone(&self.store));
         let ticks = Rc::clone(&reactor);
         reactor.spawn(async move {
@@ -166,6 +193,7 @@ impl Server {
                 let now = clock::now();
                 ingest.tick(now);
                 http.tick(now);
+                watches.tick(now);
                 store.borrow_mut().tick(now);
             }
         });
@@ -183,11 +211,53 @@ impl Server {
     }
 }
 
+/// A relay's target, checked, and its place.
+fn relay(config: &RelayConfig) -> Result<(RelayConfig, Target, Box<Place>), ServeError> {
+    let role = match config.way {
+        Way::Push => Role::Publish,
+        Way::Pull => Role::Play,
+    };
+    let target = Target { url: config.url.clone(), options: config.options.clone(), role };
+    let (way, name) = (config.way.name(), config.name.clone());
+    target.check().map_err(|cause| ServeError::Relay { way, name, cause })?;
+    Ok((config.clone(), target, Box::new(Place::new())))
+}
+
+/// Starts the task of a relay.
+fn start(
+    config: &RelayConfig,
+    target: Target,
+    place: Box<Place>,
+    watches: &Watches,
+    streams: &Rc<Streams>,
+    status: &Rc<Status>,
+    reactor: &Rc<Reactor>,
+) {
+    let RelayConfig { way, name, stream, when, idle_s, .. } = config;
+    let watch = watches.add();
+    let bell = Rc::clone(&watch.bell);
+    let relay = streams.relays().add(Relay::new(*way, name, stream, bell, clock::now()));
+    let (streams, status) = (Rc::clone(streams), Rc::clone(status));
+    let tasks = Rc::clone(reactor);
+    match way {
+        Way::Push => {
+            let push = Push { relay, target, watch, streams, status, reactor: tasks };
+            reactor.spawn(push.run(place));
+        }
+        Way::Pull => {
+            let idle = (*when == When::Watched).then(|| Duration::from_secs((*idle_s).into()));
+            let pull = Pull { relay, target, idle, watch, streams, status, reactor: tasks };
+            reactor.spawn(pull.run(place));
+        }
+    }
+}
+
 /// Descriptors that all connections and slots take, and what is beside them.
 fn descriptors_needed(config: &Config) -> u64 {
     let connections = u64::from(config.limits_viewers)
         + u64::from(config.limits_publishers)
-        + u64::from(config.limits_players);
+        + u64::from(config.limits_players)
+        + widen(config.relays.len());
     let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
     connections + slots + DESCRIPTORS_SPARE
 }

@@ -30,5 +30,6 @@ mod hostile;
 mod judges;
 mod publish;
 mod refusals;
+mod relay;
 mod soak;
 mod streams;

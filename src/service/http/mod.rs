@@ -21,6 +21,7 @@ use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
 use super::reactor::{Reactor, Source};
+use super::relay::Relays;
 use super::store::Store;
 use crate::limits::{
     HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
@@ -136,6 +137,11 @@ impl HttpContext {
             addresses_at: clock::now(),
         };
         Ok(Self { inner: RefCell::new(inner) })
+    }
+
+    /// Shows `relays`, and tells them what is asked for.
+    pub fn show(&self, relays: Rc<Relays>) {
+        self.inner.borrow_mut().desk.relays = relays;
     }
 
     /// Connections that have a place.
