@@ -17,6 +17,11 @@ const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands
 /// Bytes of C1, S1, C2 and S2 each (RTMP 1.0 §5.2.3).
 pub const HANDSHAKE_BYTES: usize = 1536;
 
+/// Keys that a server tries in one RTMPE handshake: each has one chance in 256 that the shared
+/// bytes begin with a zero, on which clients disagree. Four leave one handshake in 2^32, and 8
+/// exponentiations at the worst.
+pub const RTMPE_KEY_TRIES_MAX: usize = 4;
+
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
@@ -274,6 +279,13 @@ pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
 
 /// Payload bytes of one audio PES packet: its length field has 16 bits, its header takes 8.
 pub const AUDIO_PES_BYTES_MAX: usize = 65_535 - 8;
+
+/// Bytes of one Opus packet: 48 frames of at most 1275 each (RFC 6716 §3.2.1, §3.2.5).
+pub const OPUS_PACKET_BYTES_MAX: usize = 48 * 1275;
+const _: () = assert!(
+    OPUS_PACKET_BYTES_MAX + OPUS_PACKET_BYTES_MAX / 255 + 3 <= AUDIO_PES_BYTES_MAX,
+    "the longest packet fits a PES packet with its control header"
+);
 
 /// NAL units in one access unit. Encoders cut a picture into at most a few dozen slices.
 pub const NAL_UNITS_MAX: usize = 256;
@@ -687,3 +699,33 @@ pub const RELAY_REASON_BYTES_MAX: usize = 256;
 
 /// Seconds for which a stream is fetched on after its last viewer: an hour is always.
 pub const WATCHED_IDLE_S_MAX: u32 = 3600;
+// ---- RTMP: who may publish ------------------------------------------------------------------
+
+/// Bytes of a description that asks a publisher who it is: ffmpeg reads no more.
+pub const AUTH_DESCRIPTION_BYTES_MAX: usize = 255;
+
+/// Bytes of a user's name; the description repeats it beside 158 bytes of its own.
+pub const AUTH_USER_BYTES_MAX: usize = 64;
+const _: () = assert!(AUTH_USER_BYTES_MAX + 158 <= AUTH_DESCRIPTION_BYTES_MAX);
+
+/// From a challenge to its response: the encoder closes, connects again and shakes hands.
+pub const AUTH_CHALLENGE_TIME: Duration = Duration::from_mins(1);
+const _: () = assert!(AUTH_CHALLENGE_TIME.as_secs() > HANDSHAKE_TIME_MAX.as_secs());
+
+/// Challenges that wait for their response. All encoders of a building that come back at once
+/// after a power cut; the oldest goes, and that encoder asks again.
+pub const AUTH_CHALLENGES_MAX: usize = 32;
+
+/// The same from one address: encoders behind one that translates, and no flood.
+pub const AUTH_CHALLENGES_PER_ADDRESS: usize = 8;
+const _: () = assert!(AUTH_CHALLENGES_PER_ADDRESS < AUTH_CHALLENGES_MAX);
+
+/// Wrong responses from one address before it is no longer listened to. A person mistypes thrice.
+pub const AUTH_ATTEMPTS_MAX: u32 = 10;
+
+/// Time after which one wrong response is forgiven: a password of six letters is guessed in 300
+/// years at this rate.
+pub const AUTH_FORGIVEN_TIME: Duration = Duration::from_secs(30);
+
+/// Addresses whose wrong responses are remembered.
+pub const AUTH_ADDRESSES_MAX: usize = 64;

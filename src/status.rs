@@ -80,6 +80,8 @@ counters! {
     MediaCompositionRefused = "media_composition_refused",
     /// Corrections of the audio sample count to the sender's clock.
     MediaReanchored = "media_reanchored",
+    /// Tracks of messages beside the one that HLS takes, ignored.
+    MediaOtherTracks = "media_other_tracks",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",
@@ -114,6 +116,9 @@ counters! {
     HttpResets = "http_resets",
     /// Body bytes sent over HTTP.
     HttpBytesOut = "http_bytes_out",
+    // Publisher authentication
+    /// Publishers refused for a wrong or stale response, or after too many of them.
+    RtmpAuthRefused = "rtmp_auth_refused",
 }
 
 /// All counters of the process, zero at start.

@@ -173,7 +173,9 @@ fn event_words(event: ClientEvent<'_>) -> String {
 /// A client's handshake that is over, with an S1 that ends in these bytes.
 fn opened(salt: [u8; 32]) -> handshake::Client {
     let mut out = Outbox::new();
-    let mut client = handshake::Client::start(false, Millis(0), &mut |_| {}, &mut out).unwrap();
+    let mut client =
+        handshake::Client::start(handshake::Hello::Simple, Millis(0), &mut |_| {}, &mut out)
+            .unwrap();
     let mut answer = vec![0; 3073];
     answer[0] = 3;
     answer[1537 - 32..1537].copy_from_slice(&salt);
@@ -818,7 +820,8 @@ fn client_gives_each_step_its_time_and_names_it() {
     peer.says(&created(4.0, 1.0));
     peer.session.tick(at(200)).unwrap();
     let error = peer.session.tick(at(300)).unwrap_err();
-    assert_eq!(error, ClientError::NoAnswer { step: Step::Publish, seconds: 10 });
+    let seconds = limits::UPSTREAM_STEP_TIME_MAX.as_secs();
+    assert_eq!(error, ClientError::NoAnswer { step: Step::Publish, seconds });
     let words = "upstream did not answer publish for 10 s: check address and network";
     assert_eq!(error.to_string(), words);
     assert_eq!(peer.session.tick(at(400)), Ok(()));
@@ -971,7 +974,8 @@ impl<'p> Near<'p> {
     fn new(plan: Plan<'p>) -> Self {
         let mut out = Outbox::new();
         let fill = &mut |room: &mut [u8]| room.fill(0x5a);
-        let handshake = handshake::Client::start(true, Millis(1), fill, &mut out).unwrap();
+        let handshake =
+            handshake::Client::start(handshake::Hello::Signed, Millis(1), fill, &mut out).unwrap();
         Self {
             handshake,
             session: None,
@@ -1035,7 +1039,7 @@ struct Far {
 impl Far {
     fn new(refusal: Option<Reason>) -> Self {
         Self {
-            handshake: handshake::Server::new(),
+            handshake: handshake::Server::new(handshake::Encryption::Refused),
             session: server::Session::new(Admission::Open),
             out: Outbox::new(),
             receiver: Box::new(Receiver::new()),

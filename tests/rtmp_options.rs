@@ -81,7 +81,7 @@ impl Server {
 
 fn converse(mut socket: TcpStream, answer: Answer, port: u16) -> Messages {
     let mut out = Outbox::new();
-    let mut handshake = handshake::Server::new();
+    let mut handshake = handshake::Server::new(handshake::Encryption::Refused);
     let mut fill = |bytes: &mut [u8]| bytes.fill(7);
     let mut dechunker = Dechunker::new();
     let mut session = Session::new(Admission::Open);

@@ -266,6 +266,16 @@ const FFMPEG_CONNECT: &str = "\
     2072746d703a2f2f3132372e302e302e313a31393335312f6c6976652f696e7374000009";
 
 #[test]
+fn session_announces_no_chunk_size_over_rtmpe() {
+    let mut peer = Peer::new();
+    peer.session.encrypted();
+    peer.send(COMMAND, 0, &connect(&[("app", "live")])).unwrap();
+    peer.replies();
+    assert_eq!(peer.chunk_bytes, 128);
+    assert_ne!(Peer::connected().chunk_bytes, 128);
+}
+
+#[test]
 fn session_publishes_with_ffmpeg() {
     let mut peer = Peer::new();
     assert_eq!(

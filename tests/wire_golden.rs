@@ -4,6 +4,8 @@
 
 #[path = "golden/amf.rs"]
 mod amf;
+#[path = "golden/codecs.rs"]
+mod codecs;
 #[path = "golden/flv.rs"]
 mod flv;
 #[path = "golden/hls.rs"]

@@ -535,6 +535,8 @@ mod tests {
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
+            ("limits.players", 0, limits::PLAYERS_MAX),
+            ("rtmp.play_wait_s", 0, limits::PLAY_WAIT_S_MAX),
             ("limits.viewers", 1, limits::VIEWERS_MAX),
             ("limits.ring_bytes", limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),
             ("limits.slot_bytes", limits::SLOT_BYTES_MIN, limits::SLOT_BYTES_MAX),

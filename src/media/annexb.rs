@@ -1,24 +1,26 @@
 //! Turns an access unit as FLV carries it into an access unit as a transport stream carries it,
 //! without moving payload.
 //!
-//! The result is a list of slices, in order: access unit delimiter, parameter sets before an IDR
-//! picture, start code and NAL unit by turns. The muxer copies them once, to their final place.
-//! Decides nothing about time or segments.
-//! Source: H.264 Annex B, §7.4.1.2.3; H.222.0 §2.14.1.
+//! The result is a list of slices, in order: access unit delimiter, parameter sets before a picture
+//! that decoding can start at, start code and NAL unit by turns. The muxer copies them once, to
+//! their final place. Decides nothing about time or segments.
+//! Source: H.264 Annex B, §7.4.1.2.3; H.265 Annex B, §7.4.2.4.4; H.222.0 §2.14.1, §2.17.1.
 //!
 //! Quirks tolerated: Annex B data where lengths were promised; delimiters and filler in the data
 //! (dropped); parameter sets in band (kept, and remembered when they differ).
 
 use crate::limits::{NAL_UNITS_MAX, PARAMETER_BYTES_MAX};
+use crate::media::carriage::VideoFormat;
 use crate::wire::h264::{
-    AvcConfig, LengthBytes, Nal, NalType, SliceType, annexb, is_annexb, nals, recovery_point,
-    slice_type,
+    self, AvcConfig, LengthBytes, Nal, SliceType, annexb, nals, recovery_point, slice_type,
 };
+use crate::wire::hevc::{self, HevcConfig};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
-/// Access unit delimiter that allows every slice type.
-const DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xf0];
+/// Access unit delimiters that allow every slice type.
+const DELIMITER_H264: [u8; 6] = [0, 0, 0, 1, 0x09, 0xf0];
+const DELIMITER_HEVC: [u8; 7] = [0, 0, 0, 1, 0x46, 0x01, 0x50];
 
 /// Why an access unit cannot be carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +45,11 @@ pub enum UnitError {
     },
 }
 
-/// The parameter sets of a track with start codes, as they go before an IDR picture.
+/// The parameter sets of a track with start codes, as they go before a picture that decoding can
+/// start at.
 #[derive(Debug)]
 pub struct ParameterSets {
+    format: VideoFormat,
     bytes: Box<[u8]>,
     len: usize,
     length_bytes: LengthBytes,
@@ -57,16 +61,27 @@ impl ParameterSets {
     #[expect(clippy::new_without_default, reason = "allocates; not a zero value")]
     pub fn new() -> Self {
         let bytes = vec![0; PARAMETER_BYTES_MAX].into_boxed_slice();
-        Self { bytes, len: 0, length_bytes: LengthBytes::Four }
+        Self { format: VideoFormat::H264, bytes, len: 0, length_bytes: LengthBytes::Four }
     }
 
-    /// Takes over a configuration. Returns whether the sets differ from those before.
+    /// Takes over a configuration of H.264. Returns whether the sets differ from those before.
     ///
     /// # Errors
     /// `ParameterSets` if they are too long; there are none then.
     pub fn set(&mut self, config: &AvcConfig<'_>) -> Result<bool, UnitError> {
+        self.turn_to(VideoFormat::H264);
         self.length_bytes = config.length_bytes;
         self.replace(config.sps().chain(config.pps()))
+    }
+
+    /// Takes over a configuration of HEVC. Returns whether the sets differ from those before.
+    ///
+    /// # Errors
+    /// `ParameterSets` if they are too long; there are none then.
+    pub fn set_hevc(&mut self, config: &HevcConfig<'_>) -> Result<bool, UnitError> {
+        self.turn_to(VideoFormat::Hevc);
+        self.length_bytes = config.length_bytes;
+        self.replace(config.sets())
     }
 
     /// Takes over parameter sets behind start codes, as some encoders send their configuration.
@@ -74,10 +89,20 @@ impl ParameterSets {
     ///
     /// # Errors
     /// `ParameterSets` if they are too long; there are none then.
-    pub fn set_annexb(&mut self, record: &[u8]) -> Result<bool, UnitError> {
+    pub fn set_annexb(&mut self, format: VideoFormat, record: &[u8]) -> Result<bool, UnitError> {
+        self.turn_to(format);
         self.length_bytes = LengthBytes::Four;
-        let sets = annexb(record).filter(|nal| matches!(nal.kind(), NalType::Sps | NalType::Pps));
-        self.replace(sets.map(|nal| nal.bytes))
+        self.replace(annexb(record).map(|nal| nal.bytes).filter(|nal| is_set(format, nal)))
+    }
+
+    /// What follows is of `format`: sets of another are forgotten. Says whether there were any.
+    pub fn turn_to(&mut self, format: VideoFormat) -> bool {
+        let others = self.format != format && self.len > 0;
+        if self.format != format {
+            self.format = format;
+            self.len = 0;
+        }
+        others
     }
 
     /// Forgets the sets: another publisher begins.
@@ -85,10 +110,17 @@ impl ParameterSets {
         self.len = 0;
     }
 
+    /// What the track is.
+    #[must_use]
+    pub const fn format(&self) -> VideoFormat {
+        self.format
+    }
+
     /// The first sequence parameter set, without its start code.
     #[must_use]
     pub fn sps(&self) -> Option<&[u8]> {
-        annexb(self.bytes()).find(|nal| nal.kind() == NalType::Sps).map(|nal| nal.bytes)
+        let mut units = annexb(self.bytes()).map(|nal| nal.bytes);
+        units.find(|nal| matches!(role(self.format, nal, false), Role::Sps))
     }
 
     /// Whether there are none yet.
@@ -139,9 +171,13 @@ enum Kind {
     Dependent,
     /// An I picture: decoding can start here if the encoder says so.
     Intra,
-    /// An I picture at a recovery point, or of which the encoder says it: decoding can start here.
+    /// Refers to pictures before the random access picture in front of it (RASL of HEVC).
+    SkippedLeading,
+    /// An I picture at a recovery point, of which the encoder says it, or a clean random access
+    /// picture of HEVC: decoding can start here, though later ones may refer to what is before.
     RecoveryPoint,
-    /// An IDR picture: nothing behind it refers to what is before it.
+    /// An IDR picture, or one of HEVC whose links to the past are broken: nothing behind it refers
+    /// to what is before it.
     Idr,
 }
 
@@ -161,6 +197,7 @@ enum Sets {
 /// The parts of one access unit; used again for each.
 #[derive(Debug)]
 pub struct AccessUnit {
+    delimiter: &'static [u8],
     units: heapless::Vec<Unit, NAL_UNITS_MAX>,
     sets: Sets,
     kind: Kind,
@@ -172,7 +209,13 @@ impl AccessUnit {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an empty unit is not a meaningful value")]
     pub const fn new() -> Self {
-        Self { units: heapless::Vec::new(), sets: Sets::Without, kind: Kind::Dependent, bytes: 0 }
+        Self {
+            delimiter: &[],
+            units: heapless::Vec::new(),
+            sets: Sets::Without,
+            kind: Kind::Dependent,
+            bytes: 0,
+        }
     }
 
     /// Finds the parts of `data` and what kind of picture it is. `sets` are updated when the data
@@ -185,17 +228,19 @@ impl AccessUnit {
         self.kind = Kind::Dependent;
         self.sets = Sets::Without;
         let starts = data.starts_with(&START_CODE) || data.starts_with(&[0, 0, 1]);
-        let found = if starts && is_annexb(data, sets.length_bytes) {
-            self.collect(annexb(data))?
-        } else {
-            self.collect(nals(data, sets.length_bytes))?
+        let format = sets.format;
+        self.delimiter = match format {
+            VideoFormat::H264 => &DELIMITER_H264,
+            VideoFormat::Hevc => &DELIMITER_HEVC,
         };
-        if found.sps && found.pps {
-            let own = self.units.iter().map(|unit| unit.of(data)).filter(|nal| {
-                let kind = nal.first().map(|first| NalType::of(*first));
-                matches!(kind, Some(NalType::Sps | NalType::Pps))
-            });
-            let changed = sets.replace(own)?;
+        let found = if starts && is_annexb(format, data, sets.length_bytes) {
+            self.collect(format, annexb(data))?
+        } else {
+            self.collect(format, nals(data, sets.length_bytes))?
+        };
+        if found.sets.are_all(format) {
+            let own = self.units.iter().map(|unit| unit.of(data));
+            let changed = sets.replace(own.filter(|nal| is_set(format, nal)))?;
             self.sets = if changed { Sets::Changed } else { Sets::Repeated };
         } else if self.is_random_access() {
             self.sets = Sets::Known;
@@ -206,7 +251,7 @@ impl AccessUnit {
         let units: usize =
             self.units.iter().map(|unit| START_CODE.len() + unit.of(data).len()).sum();
         let before = if self.sets == Sets::Known { sets.len } else { 0 };
-        self.bytes = DELIMITER.len() + before + units;
+        self.bytes = self.delimiter.len() + before + units;
         Ok(())
     }
 
@@ -230,7 +275,7 @@ impl AccessUnit {
     ) -> impl Iterator<Item = &'a [u8]> {
         let sets = if self.sets == Sets::Known { sets.bytes() } else { &[] };
         let units = self.units.iter().flat_map(|unit| [&START_CODE[..], unit.of(data)]);
-        [&DELIMITER[..], sets].into_iter().chain(units)
+        [self.delimiter, sets].into_iter().chain(units)
     }
 
     /// Bytes of all slices.
@@ -245,16 +290,24 @@ impl AccessUnit {
         self.bytes == 0
     }
 
-    /// Whether it is an IDR picture.
+    /// Whether it is an IDR picture, or starts everything anew like one.
     #[must_use]
     pub const fn is_idr(&self) -> bool {
         matches!(self.kind, Kind::Idr)
     }
 
-    /// Whether decoding can start here: an IDR picture, or an I picture that says so.
+    /// Whether decoding can start here: an IDR picture, an I picture that says so, or any random
+    /// access picture of HEVC.
     #[must_use]
     pub const fn is_random_access(&self) -> bool {
         matches!(self.kind, Kind::Idr | Kind::RecoveryPoint)
+    }
+
+    /// Whether it refers to what is before the random access picture in front of it: no decoder
+    /// that starts there can show it.
+    #[must_use]
+    pub const fn is_skipped_leading(&self) -> bool {
+        matches!(self.kind, Kind::SkippedLeading)
     }
 
     /// Whether its own parameter sets differ from those before.
@@ -264,28 +317,30 @@ impl AccessUnit {
     }
 
     /// Lists the units worth carrying and notes what they are.
-    fn collect<'a>(&mut self, nals: impl Iterator<Item = Nal<'a>>) -> Result<Found, UnitError> {
-        let mut found = Found { slice: false, sps: false, pps: false };
+    fn collect<'a>(
+        &mut self,
+        format: VideoFormat,
+        nals: impl Iterator<Item = Nal<'a>>,
+    ) -> Result<Found, UnitError> {
+        let mut found = Found { slice: false, sets: SetsSeen::default() };
         let mut recovers = false;
         for nal in nals {
-            let kind = nal.kind();
-            if matches!(kind, NalType::Aud | NalType::Filler) {
-                continue;
+            match role(format, nal.bytes, !found.slice) {
+                Role::Dropped => continue,
+                Role::Vps => found.sets.vps = true,
+                Role::Sps => found.sets.sps = true,
+                Role::Pps => found.sets.pps = true,
+                Role::Recovery => recovers = true,
+                Role::Slice(kind) => {
+                    if kind == Kind::Intra && recovers {
+                        self.kind = Kind::RecoveryPoint;
+                    } else if kind == Kind::Idr || !found.slice {
+                        self.kind = kind;
+                    }
+                    found.slice = true;
+                }
+                Role::Other => {}
             }
-            found.sps |= kind == NalType::Sps;
-            found.pps |= kind == NalType::Pps;
-            if kind == NalType::Sei && !found.slice {
-                recovers |= recovery_point(nal.bytes).is_some();
-            }
-            if kind == NalType::Idr {
-                self.kind = Kind::Idr;
-            } else if kind.is_coded()
-                && !found.slice
-                && matches!(slice_type(nal.bytes), Some(SliceType::I | SliceType::Si))
-            {
-                self.kind = if recovers { Kind::RecoveryPoint } else { Kind::Intra };
-            }
-            found.slice |= kind.is_coded();
             let (Ok(offset), Ok(bytes)) =
                 (u32::try_from(nal.offset), u32::try_from(nal.bytes.len()))
             else {
@@ -299,11 +354,96 @@ impl AccessUnit {
     }
 }
 
+/// What a NAL unit is to its access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A delimiter or filler: not carried.
+    Dropped,
+    Vps,
+    Sps,
+    Pps,
+    /// Says that decoding can start at the slices behind it.
+    Recovery,
+    /// Picture data; the kind is that of the first slice only.
+    Slice(Kind),
+    Other,
+}
+
+/// What `nal` is; `first` says that no slice was before it.
+fn role(format: VideoFormat, nal: &[u8], first: bool) -> Role {
+    match format {
+        VideoFormat::H264 => role_h264(nal, first),
+        VideoFormat::Hevc => role_hevc(nal),
+    }
+}
+
+fn role_h264(nal: &[u8], first: bool) -> Role {
+    use h264::NalType;
+    match NalType::of(nal.first().copied().unwrap_or(0)) {
+        NalType::Aud | NalType::Filler => Role::Dropped,
+        NalType::Sps => Role::Sps,
+        NalType::Pps => Role::Pps,
+        NalType::Sei if first && recovery_point(nal).is_some() => Role::Recovery,
+        NalType::Idr => Role::Slice(Kind::Idr),
+        NalType::Slice | NalType::PartitionA | NalType::PartitionB | NalType::PartitionC => {
+            let intra = first && matches!(slice_type(nal), Some(SliceType::I | SliceType::Si));
+            Role::Slice(if intra { Kind::Intra } else { Kind::Dependent })
+        }
+        NalType::Sei
+        | NalType::EndOfSequence
+        | NalType::EndOfStream
+        | NalType::SpsExtension
+        | NalType::Unknown(_) => Role::Other,
+    }
+}
+
+fn role_hevc(nal: &[u8]) -> Role {
+    use hevc::NalType;
+    match NalType::of(nal.first().copied().unwrap_or(0)) {
+        NalType::Aud | NalType::Filler => Role::Dropped,
+        NalType::Vps => Role::Vps,
+        NalType::Sps => Role::Sps,
+        NalType::Pps => Role::Pps,
+        // Leading pictures of the first kind of broken link cannot be shown, and are not.
+        NalType::Idr(_) | NalType::BrokenLink(17 | 18) => Role::Slice(Kind::Idr),
+        NalType::CleanAccess | NalType::BrokenLink(_) => Role::Slice(Kind::RecoveryPoint),
+        NalType::SkippedLeading(_) => Role::Slice(Kind::SkippedLeading),
+        NalType::Slice(_) => Role::Slice(Kind::Dependent),
+        NalType::Sei | NalType::Unknown(_) => Role::Other,
+    }
+}
+
+fn is_set(format: VideoFormat, nal: &[u8]) -> bool {
+    matches!(role(format, nal, false), Role::Vps | Role::Sps | Role::Pps)
+}
+
+fn is_annexb(format: VideoFormat, data: &[u8], length_bytes: LengthBytes) -> bool {
+    match format {
+        VideoFormat::H264 => h264::is_annexb(data, length_bytes),
+        VideoFormat::Hevc => hevc::is_annexb(data, length_bytes),
+    }
+}
+
 /// NAL units that were seen in an access unit.
 struct Found {
     slice: bool,
+    sets: SetsSeen,
+}
+
+/// Which kinds of parameter sets were seen.
+#[derive(Clone, Copy, Default)]
+struct SetsSeen {
+    vps: bool,
     sps: bool,
     pps: bool,
+}
+
+impl SetsSeen {
+    /// Whether they are all that a decoder needs.
+    const fn are_all(self, format: VideoFormat) -> bool {
+        let video = self.vps || matches!(format, VideoFormat::H264);
+        video && self.sps && self.pps
+    }
 }
 
 impl Unit {
@@ -436,10 +576,10 @@ mod tests {
             [&set[..], &vec![0x55; bytes - set.len()]].concat()
         };
         let mut sets = ParameterSets::new();
-        assert_eq!(sets.set_annexb(&record(max)), Ok(true));
+        assert_eq!(sets.set_annexb(VideoFormat::H264, &record(max)), Ok(true));
         assert_eq!(sets.sps().unwrap().len(), max - START_CODE.len());
         let refused = Err(UnitError::ParameterSets { max });
-        assert_eq!(sets.set_annexb(&record(max + 1)), refused);
+        assert_eq!(sets.set_annexb(VideoFormat::H264, &record(max + 1)), refused);
         assert!(sets.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The pipeline from messages to segments: synchronous, borrows messages, reads no clock.
 
 pub mod annexb;
+pub mod carriage;
 pub mod demux;
 pub mod mux;
 pub mod pipeline;

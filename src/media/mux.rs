@@ -18,9 +18,9 @@ use crate::wire::writer::Writer;
 /// A track of the program; its PID is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
-    /// H.264.
+    /// H.264 or HEVC.
     Video,
-    /// AAC or MPEG audio.
+    /// AAC, MPEG audio, AC-3, E-AC-3 or Opus.
     Audio,
 }
 

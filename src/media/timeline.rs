@@ -144,6 +144,19 @@ impl Timeline {
     /// Places one audio message of `samples` per channel at `sample_rate` hertz. Where either is
     /// unknown (0) or absurd, the wire's time is used as it is.
     pub fn audio(&mut self, at: Millis, samples: u32, sample_rate: u32) -> AudioTime {
+        self.audio_at(at, Ticks::ZERO, samples, sample_rate)
+    }
+
+    /// The same where the sender says the time more finely than its milliseconds can: `offset` is
+    /// below a millisecond. What was counted in samples stays as it is.
+    pub fn audio_at(
+        &mut self,
+        at: Millis,
+        offset: Ticks,
+        samples: u32,
+        sample_rate: u32,
+    ) -> AudioTime {
+        debug_assert!((0..=TICKS_PER_MS).contains(&offset.0));
         let before = self.audio.at.map(|placed| placed.position);
         let spot = self.place(Kind::Audio, at);
         let mut position = spot.position;
@@ -154,7 +167,7 @@ impl Timeline {
             self.count.move_by(nudge);
         }
         let sample_rate = if samples == 0 { 0 } else { sample_rate };
-        if self.count.settle(position, spot.fresh, sample_rate) {
+        if self.count.settle(position + offset.0, spot.fresh, sample_rate) {
             self.counts.reanchored += 1;
         }
         let counted = self.count.now();

@@ -38,14 +38,20 @@ struct Follower {
     greeted: usize,
     /// Waits for a keyframe.
     starts: bool,
-    paused: bool,
-    audio: bool,
-    video: bool,
+    wants: Wants,
     /// Added to timestamps, so that they do not go back when another publisher begins anew.
     shift: u32,
     last: Option<Millis>,
     /// The next media message decides `shift`.
     rejoins: bool,
+}
+
+/// What the peer asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wants {
+    audio: bool,
+    video: bool,
+    paused: bool,
 }
 
 /// Where the payload of a message is.
@@ -126,9 +132,7 @@ impl Feed {
             cursor: present.ring.join(),
             greeted: 0,
             starts: true,
-            paused: false,
-            audio: true,
-            video: true,
+            wants: Wants { audio: true, video: true, paused: false },
             shift: 0,
             last: None,
             rejoins: false,
@@ -148,17 +152,17 @@ impl Feed {
 
     /// Message stream `id` wants no media for a while, or goes on at the live point.
     pub fn pause(&mut self, id: u32, paused: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.paused = paused);
+        self.change(id, streams, |follower| follower.wants.paused = paused);
     }
 
     /// Message stream `id` wants audio, or no more of it.
     pub fn want_audio(&mut self, id: u32, wanted: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.audio = wanted);
+        self.change(id, streams, |follower| follower.wants.audio = wanted);
     }
 
     /// Message stream `id` wants video, or no more of it.
     pub fn want_video(&mut self, id: u32, wanted: bool, streams: &Streams) {
-        self.change(id, streams, |follower| follower.video = wanted);
+        self.change(id, streams, |follower| follower.wants.video = wanted);
     }
 
     /// Tells `say` what became of the followed streams since the last time: message stream id and
@@ -396,7 +400,7 @@ impl Follower {
 
     /// The next message it wants.
     fn next(&mut self, ring: &FrameRing, status: &Status) -> Option<Next> {
-        while !self.paused {
+        while !self.wants.paused {
             let here = ring.peek(self.cursor);
             if let (Some((label, _)), Some(what)) = (here, GREETING.get(self.greeted)) {
                 self.greeted += 1;
@@ -421,11 +425,19 @@ impl Follower {
                 }
                 Read::Message(label, payload) => {
                     let kind = TagKind::of(label.kind);
-                    if !self.wants(kind, &label, payload, ring) {
+                    if !self.is_wanted(kind, label, payload, ring) {
                         continue;
                     }
                     let (_, place) = here?;
-                    let label = Label { at: self.time(label.at), ..label };
+                    let at = match kind {
+                        TagKind::Audio | TagKind::Video => self.time(label.at),
+                        // Metadata comes without a time: it belongs to what came last.
+                        TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => {
+                            let at = Millis(label.at.0.wrapping_add(self.shift));
+                            self.last.filter(|_| label.at == Millis(0)).unwrap_or(at)
+                        }
+                    };
+                    let label = Label { at, ..label };
                     return Some(Next { label, payload: Payload::Ring(place), bytes: place.len() });
                 }
             }
@@ -433,17 +445,17 @@ impl Follower {
         None
     }
 
-    fn wants(&mut self, kind: TagKind, label: &Label, payload: &[u8], ring: &FrameRing) -> bool {
+    fn is_wanted(&mut self, kind: TagKind, label: Label, payload: &[u8], ring: &FrameRing) -> bool {
         let header = flv::is_sequence_header(kind, payload);
         match kind {
-            TagKind::Video if !self.video => false,
-            TagKind::Audio if !self.audio => false,
+            TagKind::Video if !self.wants.video => false,
+            TagKind::Audio if !self.wants.audio => false,
             TagKind::Video if self.starts && !header => {
                 self.starts = !label.keyframe;
                 label.keyframe
             }
             // Not before the picture that it belongs to.
-            TagKind::Audio if self.starts && self.video && !header => {
+            TagKind::Audio if self.starts && self.wants.video && !header => {
                 ring.aside(Aside::VideoHeader).is_none()
             }
             TagKind::Audio | TagKind::Video | TagKind::Script => true,
@@ -493,6 +505,262 @@ impl<'a> Guards<'a> {
                 aside.filter(|(present, _)| *present == edition).map(|(_, bytes)| bytes)
             }
             Payload::Lost => Some(&[]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Draft;
+    use crate::proto::rtmp::dechunk::{Dechunker, Rings};
+    use crate::service::store::Store;
+    use crate::time::Instant;
+    use core::cell::RefCell;
+    use core::time::Duration;
+    use std::rc::Rc;
+
+    const NOW: Instant = Instant(1_000_000);
+    /// Message stream of the follower.
+    const ID: u32 = 7;
+
+    /// One stream with a ring of 256 KiB, and who publishes it.
+    struct World {
+        streams: Streams,
+        status: Rc<Status>,
+        publisher: PublisherId,
+        stream: usize,
+        feed: Feed,
+        out: Outbox,
+        wire: Vec<u8>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+            let mut draft = Draft::new();
+            draft.set("hls.dir", folder.path().to_str().unwrap()).unwrap();
+            for pair in ["limits.streams=1", "limits.ring_bytes=262144", "limits.slot_bytes=262144"]
+            {
+                draft.set_pair(pair).unwrap();
+            }
+            let config = draft.check().unwrap();
+            let status = Rc::new(Status::new());
+            let store = Store::open(&config, 7, Rc::clone(&status)).unwrap();
+            let streams = Streams::new(&config, Rc::new(RefCell::new(store)), Rc::clone(&status));
+            let publisher = streams.new_publisher();
+            let (stream, _) = streams.publish("live/cam", publisher, NOW, Duration::ZERO).unwrap();
+            let (feed, out) = (Feed::new(Towards::Player), Outbox::new());
+            let wire = Vec::new();
+            Self { streams, status, publisher, stream, feed, out, wire, _folder: folder }
+        }
+
+        /// A picture of so many bytes, all of them `fill` but the head.
+        fn picture(&self, at: u32, key: bool, bytes: usize, fill: u8) {
+            let mut payload = vec![fill; bytes];
+            payload[..5].copy_from_slice(&[if key { 0x17 } else { 0x27 }, 1, 0, 0, 0]);
+            self.send(TagKind::Video, at, &payload);
+        }
+
+        fn send(&self, kind: TagKind, at: u32, payload: &[u8]) {
+            let place = {
+                let mut stream = self.streams.get(self.stream).unwrap().borrow_mut();
+                let place = stream.ring.reserve(payload.len()).unwrap();
+                stream.ring.window(place).copy_from_slice(payload);
+                stream.ring.close(place);
+                place
+            };
+            let (stream, id) = (self.stream, self.publisher);
+            assert!(self.streams.media(stream, id, kind, Millis(at), place, NOW));
+        }
+
+        /// Sends at most `most` bytes, `step` in a write.
+        fn pump(&mut self, most: usize, step: usize) -> Sent {
+            let mut left = most;
+            let wire = &mut self.wire;
+            let sent = self.feed.pump(&self.streams, &mut self.out, &self.status, |slices| {
+                let mut took = 0;
+                for slice in slices {
+                    let now = slice.len().min(left).min(step - took);
+                    wire.extend_from_slice(&slice[..now]);
+                    took += now;
+                    left -= now;
+                }
+                if took == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(took) }
+            });
+            self.feed.check_invariants();
+            sent.unwrap()
+        }
+
+        /// The messages on the wire: type, time, payload.
+        fn messages(&self) -> Vec<(u8, u32, Vec<u8>)> {
+            let (mut scratch, mut media) = (FrameRing::new(1 << 20, 8), FrameRing::new(1 << 20, 8));
+            let (mut dechunker, status) = (Dechunker::new(), Status::new());
+            let (mut rest, mut got) = (&self.wire[..], Vec::new());
+            loop {
+                let media_at = [Some((ID, &mut media)), None, None, None];
+                let mut rings = Rings { scratch: &mut scratch, media: media_at };
+                let progress = dechunker.advance(rest, &mut rings, &status).unwrap();
+                rest = &rest[progress.consumed..];
+                let Some(arrival) = progress.arrival else { break };
+                let ring = if arrival.kind == crate::wire::rtmp::message::MessageType::DataAmf0 {
+                    &scratch
+                } else {
+                    &media
+                };
+                let bytes = ring.bytes(arrival.place).unwrap().to_vec();
+                got.push((u8::from(arrival.kind), arrival.at.0, bytes));
+            }
+            got
+        }
+    }
+
+    #[test]
+    fn follower_gets_what_is_kept_aside_and_then_all_from_the_newest_keyframe() {
+        let mut world = World::new();
+        world.streams.metadata(world.stream, b"\x03\x00\x00\x09");
+        world.send(TagKind::Video, 0, b"\x17\x00\x00\x00\x00cfg");
+        world.send(TagKind::Audio, 0, b"\xaf\x00\x12\x10");
+        for n in 0..7 {
+            world.picture(n * 40, n % 3 == 0, 900, u8::try_from(n).unwrap());
+        }
+        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        world.send(TagKind::Audio, 245, b"\xaf\x01sound");
+        world.streams.metadata(world.stream, b"\x03\x00\x00\x09");
+        world.streams.data(world.stream, Millis(250), b"", b"\x02\x00\x01x");
+        assert_eq!(world.pump(usize::MAX, usize::MAX), Sent::All);
+        let got = world.messages();
+        let kinds: Vec<_> = got.iter().map(|(kind, at, _)| (*kind, *at)).collect();
+        let want = [(18, 240), (9, 240), (8, 240), (9, 240), (8, 245), (18, 245), (18, 250)];
+        assert_eq!(kinds, want);
+        assert_eq!(got[5].2, b"\x02\x00\x0aonMetaData\x03\x00\x00\x09");
+        assert_eq!(got[0].2, b"\x02\x00\x0aonMetaData\x03\x00\x00\x09");
+        assert_eq!(got[1].2, b"\x17\x00\x00\x00\x00cfg");
+        assert_eq!(got[3].2[..2], [0x17, 1]);
+        assert_eq!(
+            world.status.get(Counter::RtmpBytesOut),
+            crate::storage::widen(world.wire.len())
+        );
+    }
+
+    #[test]
+    fn slow_follower_is_overrun_and_goes_on_whole_at_a_keyframe() {
+        for stuck_at in [0, 5, 13, 2_000, 30_000, 70_000] {
+            let mut world = World::new();
+            world.picture(0, true, 60_000, 1);
+            assert!(world.feed.follow(ID, world.stream, &world.streams));
+            world.picture(40, false, 60_000, 2);
+            assert_eq!(world.pump(stuck_at, usize::MAX), Sent::Blocked);
+            for n in 0..8u8 {
+                world.picture(80 + u32::from(n) * 40, n == 6, 60_000, 10 + n);
+            }
+            assert_eq!(world.pump(usize::MAX, 7_777), Sent::All);
+            // Once for what was on its way, once for what was not.
+            assert!((1..=2).contains(&world.status.get(Counter::RtmpOverruns)), "{stuck_at}");
+            let got = world.messages();
+            let (head, last) = got.split_at(got.len() - 2);
+            assert!(head.len() <= 2, "{stuck_at}: what was begun is complete");
+            assert!(head.iter().all(|(_, _, bytes)| bytes.len() == 60_000));
+            assert_eq!(last[0].2[..6], [0x17, 1, 0, 0, 0, 16], "{stuck_at}");
+            assert_eq!(last[1].2[..6], [0x27, 1, 0, 0, 0, 17]);
+        }
+    }
+
+    #[test]
+    fn replies_go_between_messages_whatever_a_write_takes() {
+        for step in [1, 7, 100, 4096, 70_000] {
+            let mut world = World::new();
+            for n in 0..3u8 {
+                world.picture(u32::from(n) * 40, n == 0, 30_000, n);
+            }
+            assert!(world.feed.follow(ID, world.stream, &world.streams));
+            world.pump(10_000, step);
+            let kind = crate::wire::rtmp::message::MessageType::DataAmf0;
+            world.out.message(5, kind, 0, Millis(0), &[5; 40]).unwrap();
+            while world.pump(usize::MAX, step) != Sent::All {}
+            let got: Vec<_> = world.messages().iter().map(|m| (m.0, m.2.len())).collect();
+            assert_eq!(got, [(9, 30_000), (18, 40), (9, 30_000), (9, 30_000)], "{step}");
+        }
+    }
+
+    #[test]
+    fn turn_ends_after_so_many_bytes_and_so_many_messages_are_gathered() {
+        let mut world = World::new();
+        world.picture(0, true, 100_000, 1);
+        world.picture(40, false, 100_000, 2);
+        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert_eq!(world.pump(usize::MAX, 1000), Sent::All);
+        assert!(world.wire.len() < FEED_TURN_BYTES);
+        for n in 0..=FEED_MESSAGES {
+            world.send(TagKind::Audio, u32::try_from(n).unwrap(), b"\xaf\x01x");
+        }
+        world.pump(0, 1);
+        assert!(world.feed.items.is_full(), "the last one waits in the ring");
+        assert_eq!(world.pump(usize::MAX, usize::MAX), Sent::All);
+        assert_eq!(world.messages().len(), 2 + FEED_MESSAGES + 1);
+        world.wire.clear();
+        while world.wire.len() < FEED_TURN_BYTES {
+            // As a fast camera would, while the follower is being served.
+            world.picture(80, true, 120_000, 3);
+            if world.pump(usize::MAX, usize::MAX) == Sent::Turn {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn camera_that_comes_back_is_news_and_its_time_does_not_go_back() {
+        let mut world = World::new();
+        world.picture(5_000, true, 900, 1);
+        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        world.pump(usize::MAX, usize::MAX);
+        let mut news = Vec::new();
+        let mut watch = |world: &mut World| {
+            let said = world.feed.watch(&world.streams, |id, what| {
+                news.push((id, what));
+                Ok::<(), ()>(())
+            });
+            said.unwrap();
+        };
+        watch(&mut world);
+        assert!(world.streams.leave(world.stream, world.publisher, NOW));
+        watch(&mut world);
+        world.publisher = world.streams.new_publisher();
+        let path = "live/cam";
+        world.streams.publish(path, world.publisher, NOW, Duration::ZERO).unwrap();
+        world.picture(0, false, 900, 2);
+        world.picture(40, true, 900, 3);
+        watch(&mut world);
+        assert_eq!(news, [(ID, News::Unpublished), (ID, News::Published)]);
+        world.wire.clear();
+        world.out.enchunker().forget();
+        world.pump(usize::MAX, usize::MAX);
+        let got = world.messages();
+        assert_eq!(got.len(), 1, "from the new camera's keyframe on");
+        assert_eq!((got[0].1, got[0].2[5]), (5_000 + SEAM_MS, 3));
+    }
+
+    #[test]
+    fn follower_gets_only_what_it_wants_and_follows_so_many() {
+        let mut world = World::new();
+        world.send(TagKind::Video, 0, b"\x17\x00\x00\x00\x00cfg");
+        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        world.feed.want_video(ID, false, &world.streams);
+        world.picture(0, true, 900, 1);
+        world.send(TagKind::Audio, 5, b"\xaf\x01sound");
+        world.pump(usize::MAX, usize::MAX);
+        let kinds: Vec<_> = world.messages().iter().map(|m| m.0).collect();
+        assert_eq!(kinds, [9, 8], "the header of a track costs nothing");
+        world.feed.pause(ID, true, &world.streams);
+        world.send(TagKind::Audio, 9, b"\xaf\x01sound");
+        let before = world.wire.len();
+        world.pump(usize::MAX, usize::MAX);
+        assert_eq!(world.wire.len(), before);
+        for more in 1..=PLAYS_MAX {
+            let id = ID + u32::try_from(more).unwrap();
+            let listed = world.feed.follow(id, world.stream, &world.streams);
+            assert_eq!(listed, more < PLAYS_MAX, "{more}");
         }
     }
 }

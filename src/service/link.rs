@@ -131,23 +131,23 @@ mod tests {
         let reactor = Reactor::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let peer = std::thread::spawn(move || {
-            let (mut socket, _) = listener.accept().unwrap();
-            let mut room = [0; 4];
-            socket.read_exact(&mut room).unwrap();
-            socket.write_all(&room).unwrap();
-        });
         let tasks = Rc::clone(&reactor);
         let answer = reactor.run(async move {
-            let link = Link::connect(&tasks, address).await.unwrap();
-            (&link).write_all(b"ping").unwrap();
-            link.readable().await.unwrap();
+            let near = Link::connect(&tasks, address).await.unwrap();
+            let far = Link::new(&tasks, listener.accept().unwrap().0).unwrap();
             let mut room = [0; 8];
-            let bytes = (&link).read(&mut room).unwrap();
+            (&near).write_all(b"ping").unwrap();
+            far.readable().await.unwrap();
+            let bytes = (&far).read(&mut room).unwrap();
+            (&far).write_all(&room[..bytes]).unwrap();
+            near.readable().await.unwrap();
+            let bytes = (&near).read(&mut room).unwrap();
+            assert!(far.finish());
+            near.readable().await.unwrap();
+            assert_eq!((&near).read(&mut [0; 8]).unwrap(), 0, "the end");
             room[..bytes].to_vec()
         });
         assert_eq!(answer.unwrap(), b"ping");
-        peer.join().unwrap();
         let tasks = Rc::clone(&reactor);
         let refused = reactor.run(async move { Link::connect(&tasks, address).await.err() });
         assert_eq!(refused.unwrap().unwrap().kind(), io::ErrorKind::ConnectionRefused);

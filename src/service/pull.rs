@@ -201,6 +201,9 @@ impl Pull {
                 }
                 Bin::Scratch => match conversation.hear(&arrival)? {
                     Some(ClientEvent::Metadata { body, .. }) => self.streams.metadata(index, body),
+                    Some(ClientEvent::Data { body, timestamp, .. }) => {
+                        self.streams.data(index, timestamp, &[], body);
+                    }
                     Some(ClientEvent::UnpublishNotify | ClientEvent::StreamEof { .. }) => {
                         return Err(Reason::Ended.into());
                     }

@@ -48,6 +48,12 @@ impl Stream {
         self.epoch
     }
 
+    /// How many wait for its messages.
+    #[must_use]
+    pub const fn listeners(&self) -> usize {
+        self.bells.len()
+    }
+
     fn ring_bells(&self) {
         for bell in &self.bells {
             bell.ring();
@@ -60,6 +66,9 @@ struct Publisher {
     id: PublisherId,
     heard: Instant,
 }
+
+/// What stands before a stream's description in the message that carries it.
+const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// Why a publisher is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -286,12 +295,29 @@ impl Streams {
         true
     }
 
-    /// Keeps a stream's metadata for players that join later.
+    /// Keeps a stream's metadata for players that join later, and passes it on to those there are.
     pub fn metadata(&self, stream: usize, body: &[u8]) {
         let Some(place) = self.places.get(stream) else { return };
-        if !place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
+        if place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
+            self.data(stream, Millis(0), ON_META_DATA, body);
+        } else {
             self.status.add(Counter::RtmpDataDropped, 1);
         }
+    }
+
+    /// Passes a data message on to players: `name` and `body`, AMF0 values.
+    pub fn data(&self, stream: usize, at: Millis, name: &[u8], body: &[u8]) {
+        let Some(place) = self.places.get(stream) else { return };
+        let ring = &mut place.borrow_mut().ring;
+        let Ok(place) = ring.reserve(name.len() + body.len()) else {
+            self.status.add(Counter::RtmpDataDropped, 1);
+            return;
+        };
+        let (head, tail) = ring.window(place).split_at_mut(name.len());
+        head.copy_from_slice(name);
+        tail.copy_from_slice(body);
+        ring.close(place);
+        ring.push(place, Label { kind: TagKind::Script.code(), at, keyframe: false });
     }
 
     /// Tells store and page what the pipeline has found out; to be called once a turn.

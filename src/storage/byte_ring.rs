@@ -57,6 +57,11 @@ impl ByteRing {
         self.bytes.get(self.read..self.write).unwrap_or_default()
     }
 
+    /// The same bytes, to be decrypted in place; the newest are the last of them.
+    pub fn look_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.read..self.write).unwrap_or_default()
+    }
+
     /// Bytes held.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -101,6 +106,16 @@ mod tests {
         ring.window()[..2].copy_from_slice(b"gh");
         ring.filled(2);
         assert_eq!(ring.look(), b"efgh");
+    }
+
+    #[test]
+    fn byte_ring_changes_what_it_holds_in_place() {
+        let mut ring = ByteRing::new(8);
+        ring.window()[..4].copy_from_slice(b"abcd");
+        ring.filled(4);
+        ring.consume(1);
+        ring.look_mut().make_ascii_uppercase();
+        assert_eq!(ring.look(), b"BCD");
     }
 
     #[test]

@@ -10,10 +10,16 @@ pub mod amf3;
 pub mod rtmp;
 
 pub mod aac;
+pub mod ac3;
+pub mod av1;
+pub mod flac;
 pub mod flv;
 pub mod h264;
+pub mod hevc;
 pub mod mpa;
+pub mod opus;
 pub mod ts;
+pub mod vp9;
 
 pub mod http;
 pub mod m3u8;

@@ -24,10 +24,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod enhanced;
 mod field;
 mod files;
 mod hostile;
 mod judges;
+mod play;
 mod publish;
 mod refusals;
 mod relay;

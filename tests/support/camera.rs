@@ -386,14 +386,19 @@ pub fn judge(segments: &[(Segment, Vec<u8>)]) -> Vec<Judged> {
                 data: pes.data,
             };
             if pes.pid == VIDEO {
-                judge_picture(&mut unit, n);
+                judge_picture(&mut unit, pmt.streams[0].1, n);
                 pictures.push(unit);
             } else {
                 sounds.push(unit);
             }
         }
         if let Some(first) = pictures.first() {
-            let idr = first.nals.iter().any(|nal| nal[0] & 31 == 5);
+            // IDR; of HEVC also pictures whose leading ones do not refer to what is before.
+            let anew = |nal: &Vec<u8>| match pmt.streams[0].1 {
+                HEVC => matches!(nal[0] >> 1, 17..=20),
+                _ => nal[0] & 31 == 5,
+            };
+            let idr = first.nals.iter().any(anew);
             assert_eq!(segment.independent, idr, "segment {n}: truth of independence");
         } else {
             assert!(segment.independent, "segment {n}: audio is independent");
@@ -420,8 +425,14 @@ fn judge_tracks(pmt: &Pmt, pes: &[Pes], before: Option<&Judged>, segment: &Segme
     assert!(named.contains(&pmt.pcr_pid), "segment {n}: PCR PID {:#x}", pmt.pcr_pid);
 }
 
-fn judge_picture(unit: &mut Out, n: usize) {
+/// Stream type of HEVC.
+pub const HEVC: u8 = 0x24;
+
+fn judge_picture(unit: &mut Out, stream_type: u8, n: usize) {
     unit.nals = annex_b(&unit.data);
+    if stream_type == HEVC {
+        return judge_hevc(unit, n);
+    }
     let kinds: Vec<u8> = unit.nals.iter().map(|nal| nal[0] & 31).collect();
     assert_eq!(kinds.first(), Some(&9), "segment {n}: delimiter first, {kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| **kind == 9).count(), 1, "segment {n}: one delimiter");
@@ -436,6 +447,23 @@ fn judge_picture(unit: &mut Out, n: usize) {
     let says = |nal: &Vec<u8>| nal.starts_with(&RECOVERY[..2]) || nal.starts_with(&I_SLICE);
     let recovers = unit.nals.iter().any(says);
     assert_eq!(unit.random_access, idr.is_some() || recovers, "segment {n}: random access");
+}
+
+fn judge_hevc(unit: &Out, n: usize) {
+    let kinds: Vec<u8> = unit.nals.iter().map(|nal| nal[0] >> 1 & 63).collect();
+    assert_eq!(kinds.first(), Some(&35), "segment {n}: delimiter first, {kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| **kind == 35).count(), 1, "segment {n}: one delimiter");
+    assert_eq!(unit.nals[0], [0x46, 0x01, 0x50], "segment {n}: any type of picture");
+    assert!(unit.pts >= unit.dts);
+    let first = kinds.iter().position(|kind| *kind < 32).expect("a slice");
+    let random = (16..=21).contains(&kinds[first]);
+    assert_eq!(unit.random_access, random, "segment {n}: random access, {kinds:?}");
+    if random {
+        for set in [32, 33, 34] {
+            let at = kinds.iter().position(|kind| *kind == set);
+            assert!(at.is_some_and(|at| at < first), "segment {n}: sets first, {kinds:?}");
+        }
+    }
 }
 
 /// Only the last packet of a PES packet may be stuffed, and none holds stuffing alone.

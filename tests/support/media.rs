@@ -115,6 +115,17 @@ pub fn larger(seconds: u32) -> String {
     )
 }
 
+/// 8 Mb/s: more than all buffers of a socket hold in a few seconds.
+pub fn heavy(seconds: u32) -> String {
+    made(
+        "heavy",
+        &format!(
+            "-f lavfi -i testsrc2=size=640x360:rate=25,noise=alls=60:allf=t -t {seconds} -c:v \
+             libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -b:v 8M -bufsize 8M -bf 0 -an"
+        ),
+    )
+}
+
 /// Five pictures a second: the clock must be sent between them.
 pub fn slow_picture(seconds: u32) -> String {
     made(

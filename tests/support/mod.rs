@@ -2,14 +2,15 @@
 //!
 //! Nothing in here uses the crate's own wire code: an error there must not be able to hide itself.
 //! `process` starts and ends programs; `rillcast` is the program under test; `media` makes inputs;
-//! `flv`, `ts`, `es` and `m3u8` read what was sent and what came out; `http` and `follow` fetch it;
-//! `judge_ts` and `judge_media` compare and list `faults`; `rtmp` is a publisher that can
-//! misbehave; `outside` asks ffmpeg, hls-parser, tshark and Chromium. Each judge has a test that
-//! shows it finding a fault.
+//! `flv`, `ts`, `es` and `m3u8` read what was sent and what came out; `enhanced` builds the bodies
+//! that Debian's ffmpeg cannot write; `http` and `follow` fetch it; `judge_ts` and `judge_media`
+//! compare and list `faults`; `rtmp` is a publisher that can misbehave; `outside` asks ffmpeg,
+//! hls-parser, tshark and Chromium. Each judge has a test that shows it finding a fault.
 //!
 //! Does NOT decide what a test means: the files beside this folder do.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod enhanced;
 pub mod es;
 pub mod faults;
 pub mod flv;

@@ -24,7 +24,7 @@ impl Source {
     /// Takes a file's text apart.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
-        let body = if path.ends_with("/tests.rs") {
+        let body = if path.ends_with("/tests.rs") || path.contains("/tests/") {
             0
         } else {
             code.match_indices("#[cfg(test)]")

@@ -33,6 +33,8 @@ pub struct Pmt {
     pub pcr_pid: u16,
     /// PID and stream type, in order.
     pub streams: Vec<(u16, u8)>,
+    /// The descriptors of each.
+    pub descriptors: Vec<Vec<u8>>,
 }
 
 /// One segment taken apart.
@@ -251,17 +253,20 @@ fn pat(payload: &[u8]) -> Result<u16, String> {
 fn pmt(pid: u16, payload: &[u8]) -> Result<Pmt, String> {
     let body = section(payload, 2)?;
     let mut at = 12 + (usize::from(body[10] & 15) << 8 | usize::from(body[11]));
-    let mut streams = Vec::new();
+    let (mut streams, mut descriptors) = (Vec::new(), Vec::new());
     while at < body.len() {
         let entry = body.get(at..at + 5).ok_or("PMT entry cut off")?;
         streams.push((u16::from(entry[1] & 31) << 8 | u16::from(entry[2]), entry[0]));
-        at += 5 + (usize::from(entry[3] & 15) << 8 | usize::from(entry[4]));
+        let end = at + 5 + (usize::from(entry[3] & 15) << 8 | usize::from(entry[4]));
+        descriptors.push(body.get(at + 5..end).ok_or("descriptors cut off")?.to_vec());
+        at = end;
     }
     Ok(Pmt {
         pid,
         version: body[5] >> 1 & 31,
         pcr_pid: u16::from(body[8] & 31) << 8 | u16::from(body[9]),
         streams,
+        descriptors,
     })
 }
 

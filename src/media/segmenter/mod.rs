@@ -5,11 +5,13 @@
 //! or encoding stop continuing. Audio frames wait for a moment so that several share a PES packet,
 //! and before the first keyframe so that the first segment begins with it. The PMT is written again
 //! when a segment ends, so that it names exactly the tracks that have packets. Reads no clock and
-//! touches no file. `writing` holds what happens once it is decided where to cut.
-//! `writing` does what is decided here.
+//! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod sound;
 mod writing;
+
+pub use sound::{Prefix, Sound};
 
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
@@ -17,10 +19,11 @@ use crate::limits::{
     PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
+use crate::media::carriage::{AudioFormat, VideoFormat};
 use crate::media::mux::{Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
-use crate::storage::{FrameRing, Place};
+use crate::storage::FrameRing;
 use crate::time::{TICKS_PER_SECOND, Ticks};
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -37,23 +40,6 @@ pub struct Picture<'a> {
     pub data: &'a [u8],
     /// Parameter sets of the track.
     pub sets: &'a ParameterSets,
-}
-
-/// An audio frame, or several that came in one message; its bytes stay in the ring.
-#[derive(Clone, Copy, Debug)]
-pub struct Sound {
-    /// Presentation time of the first frame that begins in it.
-    pub pts: Ticks,
-    /// The same on the scale of decode times: what a picture's decode time is compared with.
-    pub dts: Ticks,
-    /// Time it lasts.
-    pub duration: Ticks,
-    /// ADTS header to write in front, for AAC.
-    pub adts: Option<[u8; 7]>,
-    /// Its bytes in the ring.
-    pub place: Place,
-    /// Stream type of the track (H.222.0 table 2-34): 0x0f AAC, 0x03 and 0x04 MPEG audio.
-    pub stream_type: u8,
 }
 
 /// What one call reads from, writes to and counts in.
@@ -112,16 +98,16 @@ struct Open {
     start: Ticks,
     end: Ticks,
     clock: Track,
-    video: Option<First>,
-    audio: Option<u8>,
+    video: Option<(VideoFormat, First)>,
+    audio: Option<AudioFormat>,
     discontinuity: bool,
 }
 
 /// What a PMT names: tracks, and which of them carries the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tracks {
-    video: bool,
-    audio: Option<u8>,
+    video: Option<VideoFormat>,
+    audio: Option<AudioFormat>,
     clock: Track,
 }
 
@@ -133,6 +119,10 @@ pub struct Segmenter {
     mux: Mux,
     open: Option<Open>,
     video: Video,
+    /// What the last picture was.
+    format: VideoFormat,
+    /// Video began at a picture whose leading ones refer to what never came.
+    cut_off: bool,
     /// Media time since when something waits for a picture or a keyframe.
     waiting_since: Option<Ticks>,
     /// Tracks of the last finished segment and the version of its PMT.
@@ -157,6 +147,8 @@ impl Segmenter {
             mux: Mux::new(),
             open: None,
             video: Video::Unknown,
+            format: VideoFormat::H264,
+            cut_off: false,
             waiting_since: None,
             named: None,
             version: 0,
@@ -231,9 +223,13 @@ impl Segmenter {
             return;
         }
         let key = picture.unit.is_random_access();
-        if !self.take_up(picture.dts, key) {
+        let begins = !matches!(self.video, Video::Running { .. } | Video::Resuming);
+        if !self.can_follow(picture, key) || !self.take_up(picture.dts, key) {
             out.status.add(Counter::MediaBeforeKeyframe, 1);
             return;
+        }
+        if key {
+            self.cut_off = begins && !picture.unit.is_idr();
         }
         let changes = key && self.change != Change::Done;
         if self.open.is_some() {
@@ -354,6 +350,25 @@ impl Segmenter {
         true
     }
 
+    /// Whether the picture can follow what was written. One cannot that refers to what was before
+    /// the one that video began at: decoders that start there drop it too (H.265 §8.1.3). Nor can
+    /// one of another codec, unless decoding starts there: one PID cannot have two stream types in
+    /// one segment.
+    fn can_follow(&mut self, picture: &Picture<'_>, key: bool) -> bool {
+        if picture.unit.is_skipped_leading() && self.cut_off {
+            return false;
+        }
+        let format = picture.sets.format();
+        if self.open.and_then(|open| open.video).is_some_and(|(named, _)| named != format) {
+            if !key {
+                return false;
+            }
+            self.change = self.change.with(Change::Pending);
+        }
+        self.format = format;
+        true
+    }
+
     /// Whether the segment must end before the picture at `dts`.
     fn cut_due(&self, dts: Ticks, key: bool, status: &Status) -> bool {
         let Some(open) = self.open else { return false };
@@ -405,7 +420,7 @@ impl Segmenter {
             self.cut(sound.dts, Track::Audio, out);
             return;
         }
-        let other = self.held.last().is_some_and(|last| last.stream_type != sound.stream_type);
+        let other = self.held.last().is_some_and(|last| last.format != sound.format);
         if other || self.held.is_full() || self.pes_is_full(sound) {
             self.flush(out);
         }
@@ -423,9 +438,9 @@ impl Segmenter {
     /// Audio of another encoding has waited as long as it can: it goes on without a keyframe.
     fn change_without_keyframe(&mut self, out: &mut Outlet<'_, impl Sink>) {
         self.change = Change::Pending;
-        let first = self.held.first().map(|first| (first.dts, first.stream_type));
-        let (Some((dts, stream_type)), Some(open)) = (first, self.open) else { return };
-        if open.audio.is_some_and(|named| named != stream_type) {
+        let first = self.held.first().map(|first| (first.dts, first.format));
+        let (Some((dts, format)), Some(open)) = (first, self.open) else { return };
+        if open.audio.is_some_and(|named| named != format) {
             // One PID cannot have two stream types in one segment.
             out.status.add(Counter::SegmentsForced, 1);
             self.turn(true);
@@ -495,7 +510,11 @@ impl Segmenter {
     /// Ends the segment at its own end; nothing follows yet.
     fn end(&mut self, out: &mut Outlet<'_, impl Sink>) {
         if self.change == Change::HoldsAudio {
+            // No picture follows that could carry the clock of what is held.
+            let video = core::mem::replace(&mut self.video, Video::Absent);
             self.change_without_keyframe(out);
+            self.flush(out);
+            self.video = if self.open.is_some() { video } else { Video::Starting };
         }
         self.flush(out);
         if let Some(open) = self.open {
@@ -521,13 +540,6 @@ impl Segmenter {
         };
         let end = last.dts.plus(last.duration).plus(last.duration);
         self.change != Change::HoldsAudio && end.minus(first.dts) > AUDIO_PES_TICKS_MAX
-    }
-}
-
-impl Sound {
-    /// Bytes in the PES packet.
-    fn len(&self) -> usize {
-        self.place.len() + self.adts.map_or(0, |adts| adts.len())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::media::segmenter::{
 use crate::media::sink::{Segment, Sink};
 use crate::status::Counter;
 use crate::time::Ticks;
-use crate::wire::ts::pes::{PesHeader, STREAM_AUDIO, STREAM_VIDEO};
-use crate::wire::ts::psi::{Pmt, PmtStream, STREAM_TYPE_H264};
+use crate::wire::ts::pes::{PesHeader, STREAM_VIDEO};
+use crate::wire::ts::psi::{Pmt, PmtStream};
 
 impl Segmenter {
     /// Begins a segment at `start`, if there is room for it.
@@ -25,8 +25,11 @@ impl Segmenter {
             return;
         }
         // A guess; what has packets is known, and written again, when the segment ends.
-        let clock = if self.video_is_near(start) { Track::Video } else { with };
-        let tracks = Tracks { video: with == Track::Video, audio: None, clock };
+        // Audio that was held begins in the past: what counts is whether video is late by now.
+        let now = self.last_audio.map_or(start, |last| last.max(start));
+        let clock = if self.video_is_near(now) { Track::Video } else { with };
+        let video = (with == Track::Video).then_some(self.format);
+        let tracks = Tracks { video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
         self.open = Some(Open {
             start,
@@ -51,7 +54,9 @@ impl Segmenter {
             self.discontinuity |= open.discontinuity;
             return next;
         }
-        let tracks = Tracks { video: open.video.is_some(), audio: open.audio, clock: open.clock };
+        let video = open.video.map(|(format, _)| format);
+        let first = open.video.map(|(_, first)| first);
+        let tracks = Tracks { video, audio: open.audio, clock: open.clock };
         let new = self.named.is_some_and(|named| named != tracks);
         if new {
             self.version = (self.version + 1) % 32;
@@ -63,28 +68,26 @@ impl Segmenter {
             duration: next.minus(open.start),
             bytes: sink.written(),
             discontinuity: open.discontinuity || new,
-            independent: matches!(open.video, None | Some(First::Idr)),
-            forced: open.video == Some(First::Other),
+            independent: matches!(first, None | Some(First::Idr)),
+            forced: first == Some(First::Other),
         });
         next
     }
 
     fn with_pmt(&mut self, tracks: Tracks, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
-        let video =
-            PmtStream { stream_type: STREAM_TYPE_H264, pid: Track::Video.pid(), descriptors: &[] };
-        let audio = PmtStream {
-            stream_type: tracks.audio.unwrap_or(0),
+        let video = tracks.video.map(|format| PmtStream {
+            stream_type: format.stream_type(),
+            pid: Track::Video.pid(),
+            descriptors: format.descriptors(),
+        });
+        let audio = tracks.audio.map(|format| PmtStream {
+            stream_type: format.stream_type(),
             pid: Track::Audio.pid(),
-            descriptors: &[],
-        };
-        let both = [video, audio];
-        let streams = match (tracks.video, tracks.audio.is_some()) {
-            (true, true) => &both[..],
-            (true, false) => both.get(..1).unwrap_or_default(),
-            (false, true) => both.get(1..).unwrap_or_default(),
-            (false, false) => &[],
-        };
+            descriptors: format.descriptors(),
+        });
+        let streams: heapless::Vec<_, 2> = [video, audio].into_iter().flatten().collect();
         let (pcr_pid, version) = (tracks.clock.pid(), self.version);
+        let streams = streams.as_slice();
         write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
     }
 
@@ -126,7 +129,8 @@ impl Segmenter {
         let slices = picture.unit.slices(picture.data, picture.sets);
         self.mux.pes(&head, picture.unit.len(), slices, out.sink);
         if let Some(open) = &mut self.open {
-            open.video = open.video.or(Some(First::of(picture.unit)));
+            let first = (picture.sets.format(), First::of(picture.unit));
+            open.video = open.video.or(Some(first));
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
     }
@@ -175,10 +179,9 @@ impl Segmenter {
         let head = Head {
             track: Track::Audio,
             pes: PesHeader {
-                stream_id: STREAM_AUDIO,
+                stream_id: first.format.stream_id(),
                 length: Some(length),
-                // MPEG audio may begin with the end of a frame.
-                alignment: first.adts.is_some(),
+                alignment: first.format.is_aligned(),
                 pts: first.pts,
                 dts: None,
             },
@@ -186,12 +189,12 @@ impl Segmenter {
             pcr,
         };
         let slices = frames.iter().flat_map(|sound| {
-            let adts = sound.adts.as_ref().map_or(&[][..], |adts| &adts[..]);
-            [adts, out.ring.bytes(sound.place).unwrap_or_default()]
+            let [a, b, c] = sound.prefix.pieces();
+            [a, b, c, out.ring.bytes(sound.place).unwrap_or_default()]
         });
         self.mux.pes(&head, bytes, slices, out.sink);
         if let Some(open) = &mut self.open {
-            open.audio = Some(last.stream_type);
+            open.audio = Some(last.format);
             open.end = open.end.max(last.dts.plus(last.duration));
         }
     }
@@ -237,7 +240,7 @@ fn pes_frames(frames: &[Sound]) -> usize {
             next.minus(first.dts) <= AUDIO_PES_TICKS_MAX
                 && gap.0.abs() <= PES_GAP_TICKS_MAX
                 && bytes <= AUDIO_PES_BYTES_MAX
-                && sound.stream_type == first.stream_type
+                && sound.format == first.format
         })
         .count()
 }
@@ -248,6 +251,8 @@ const PES_GAP_TICKS_MAX: i64 = 9;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::carriage::AudioFormat;
+    use crate::media::segmenter::sound::Prefix;
     use crate::storage::{FrameRing, Place};
 
     /// Sounds without a gap, in places of so many bytes, that last so long.
@@ -258,7 +263,14 @@ mod tests {
                 0 => Place::NOWHERE,
                 _ => FrameRing::new(2 * bytes, 1).reserve(bytes).unwrap(),
             };
-            let sound = Sound { pts: dts, dts, duration, adts: None, place, stream_type: 0x0f };
+            let sound = Sound {
+                pts: dts,
+                dts,
+                duration,
+                prefix: Prefix::None,
+                place,
+                format: AudioFormat::Aac,
+            };
             dts = dts.plus(duration);
             sound
         };

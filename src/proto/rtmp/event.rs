@@ -142,10 +142,9 @@ impl PlayStart {
     #[must_use]
     pub fn parse(said: Option<f64>) -> Self {
         match said {
-            None => Self::LiveOrWait,
-            Some(start) if start == -1.0 || start == -1000.0 => Self::Live,
-            Some(start) if start >= 0.0 => Self::Recorded,
-            Some(_) => Self::LiveOrWait,
+            Some(0.0..) => Self::Recorded,
+            Some(-1.0 | -1000.0) => Self::Live,
+            Some(_) | None => Self::LiveOrWait,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! RTMP machines: handshake, dechunk, enchunk, gather, the server's and the client's session.
 
+pub mod auth;
 pub mod client;
 pub mod connect_arguments;
 pub mod dechunk;
 pub mod enchunk;
+pub mod encryption;
 pub mod event;
 pub mod flow;
 pub mod gather;

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
 use crate::proto::rtmp::event::{Admission, Event, PlayStart};
-use crate::proto::rtmp::handshake::{self, HandshakeError};
+use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
 use crate::service::intake::{self, Intake, Place, Received};
@@ -54,6 +54,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a connection is boxed and has one of them")]
 enum Stage {
     Handshake(handshake::Server),
     Chunks,
@@ -90,7 +91,6 @@ pub(super) struct Connection {
 }
 
 /// What a message asks the connection to do, free of borrows.
-#[expect(clippy::large_enum_variant, reason = "a name on its way through one call, on the stack")]
 enum Act {
     Nothing,
     Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
@@ -111,7 +111,7 @@ impl Connection {
             place: Some(place),
             live,
             ingest,
-            stage: Stage::Handshake(handshake::Server::new()),
+            stage: Stage::Handshake(handshake::Server::new(Encryption::Refused)),
             intake: Intake::new(),
             session: Session::new(admission),
             published: heapless::Vec::new(),
@@ -370,7 +370,14 @@ impl Connection {
                 }
                 Act::Nothing
             }
-            Event::MetadataCleared { .. } | Event::Data { .. } => Act::Nothing,
+            Event::Data { stream, timestamp, body } => {
+                let found = self.published.iter().find(|published| published.id == stream);
+                if let Some(published) = found {
+                    self.ingest.streams.data(published.stream, timestamp, &[], body);
+                }
+                Act::Nothing
+            }
+            Event::MetadataCleared { .. } => Act::Nothing,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::wire::writer::{Full, Writer};
 use core::fmt;
 
 /// The packet type that wraps several tracks.
-const MULTITRACK: u8 = 5;
+pub(super) const MULTITRACK: u8 = 5;
 
 /// The sound format of enhanced bodies, in its place.
 const ENHANCED: u8 = 0x90;
@@ -354,6 +354,17 @@ impl<'a> Multichannel<'a> {
             other => ChannelOrder::Unknown(other),
         };
         Ok(Self { channels, order })
+    }
+}
+
+/// Whether an enhanced body begins track 0.
+pub(super) fn begins_track_0(payload: &[u8]) -> bool {
+    match AudioBody::parse(payload) {
+        Ok(AudioBody::AacConfig { .. }) => true,
+        Ok(AudioBody::Enhanced(body)) => {
+            body.packet == AudioPacket::SequenceStart && body.tracks().any(|track| track.id == 0)
+        }
+        _ => false,
     }
 }
 

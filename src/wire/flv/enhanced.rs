@@ -9,7 +9,7 @@ use crate::wire::writer::{Full, Writer};
 use core::fmt;
 
 /// The packet type of a modifier, in audio and in video.
-const MODIFIER: u8 = 7;
+pub(super) const MODIFIER: u8 = 7;
 
 /// The modifier that adds nanoseconds to the presentation time.
 const MODIFIER_NANOSECONDS: u8 = 0;

@@ -37,17 +37,24 @@ pub enum TagError {
     Multitrack(u8),
 }
 
-/// Whether a message configures a decoder: a relay keeps the newest for those who join later.
-/// Looks at two bytes at most.
+/// Whether a message configures a decoder: a relay keeps the newest for those who join later. Of
+/// several tracks, number 0 is meant: the one that players without a choice take.
 #[must_use]
 pub fn is_sequence_header(kind: TagKind, payload: &[u8]) -> bool {
     match (kind, payload) {
-        // Multitrack: the packet type moves to the second byte.
-        (TagKind::Audio, [0x95, second, ..]) => matches!(second & 0x0f, 0),
-        (TagKind::Audio, [0x90, ..] | [0xa0..=0xaf, 0, ..]) => true,
+        (TagKind::Audio, [0xa0..=0xaf, 0, ..]) => true,
+        (TagKind::Audio, [first @ 0x90..=0x9f, ..]) => match first & 0x0f {
+            // Behind a wrapper or a modifier, the packet type is another.
+            audio::MULTITRACK | enhanced::MODIFIER => audio::begins_track_0(payload),
+            packet => packet == 0,
+        },
         (TagKind::Video, [first, second, ..]) => match (first & 0x80 != 0, first & 0x0f) {
             _ if first & 0x70 == 0x50 => false,
-            (true, 6) => matches!(second & 0x0f, 0 | 5),
+            (true, video::MULTITRACK | enhanced::MODIFIER) => {
+                let packet = video::packet_of_track_0(payload);
+                let start = VideoPacket::SequenceStart;
+                packet.is_some_and(|p| p == start || p == VideoPacket::Mpeg2TsSequenceStart)
+            }
             (true, packet) => matches!(packet, 0 | 5),
             (false, codec) => matches!(codec, 7 | 12 | 13) && *second == 0,
         },
@@ -55,8 +62,8 @@ pub fn is_sequence_header(kind: TagKind, payload: &[u8]) -> bool {
     }
 }
 
-/// Whether a video message claims to hold a key frame: a place for a relay to start from. Looks at
-/// two bytes at most; what the NAL units say is `h264::is_random_access`.
+/// Whether a video message claims to hold a key frame of track 0: a place for a relay to start
+/// from. What the NAL units say is `h264::is_random_access` and `hevc::is_random_access`.
 #[must_use]
 pub fn is_keyframe(kind: TagKind, payload: &[u8]) -> bool {
     let (TagKind::Video, [first, second, ..]) = (kind, payload) else {
@@ -66,9 +73,11 @@ pub fn is_keyframe(kind: TagKind, payload: &[u8]) -> bool {
         return false;
     }
     match (first & 0x80 != 0, first & 0x0f) {
-        (true, 6) => matches!(second & 0x0f, 1 | 3),
-        // A modifier in front of the packet type: nobody modifies a configuration.
-        (true, packet) => matches!(packet, 1 | 3 | 7),
+        (true, video::MULTITRACK | enhanced::MODIFIER) => matches!(
+            video::packet_of_track_0(payload),
+            Some(VideoPacket::CodedFrames | VideoPacket::CodedFramesX)
+        ),
+        (true, packet) => matches!(packet, 1 | 3),
         (false, 7 | 12 | 13) => *second == 1,
         (false, _) => true,
     }
@@ -163,9 +172,25 @@ mod tests {
             (&[0x93, b'h'], false, true),
             (&[0xa3, b'h'], false, false),
             (&[0x84, b'h'], false, false),
-            (&[0x96, 0x00], true, false),
-            (&[0x96, 0x03], false, true),
-            (&[0x97, 0x02], false, true),
+            (b"\x96\x00hvc1\x00\x01", true, false),
+            (b"\x96\x05av01\x00\x81", true, false),
+            (b"\x96\x03avc1\x00\x65", false, true),
+            (b"\xa6\x03avc1\x00\x65", false, false),
+            (b"\x96\x21avc1\x00\0\0\x04\0\0\0\x65", false, true),
+            (b"\x96\x11av01\x00\0\0\x01\x0a\x01\0\0\x01\x0a", false, true),
+            (b"\x96\x21av01\x01\0\0\x01\x0aav01\x00\0\0\x01\x0a", false, true),
+            // Beside track 0 there may be others; they are no place to start from.
+            (b"\x96\x00hvc1\x01\x01", false, false),
+            (b"\x96\x03avc1\x01\x65", false, false),
+            (b"\x97\x02\x07\xa1\x20\x01avc1\0\0\0\x65", false, true),
+            (b"\x97\x02\x07\xa1\x20\x06\x03hvc1\x00\x26", false, true),
+            (b"\x97\x02\x07\xa1\x20\x00hvc1\x01", true, false),
+            (b"\x97\x02\x07\xa1\x20\x04hvc1\x02", false, false),
+            (b"\x92hvc1", false, false),
+            (b"\x94hvc1\x02", false, false),
+            (b"\x95av01\x0a", true, false),
+            (b"\x91vp09\x82", false, true),
+            (&[0x97, 0x02], false, false),
             (&[], false, false),
         ] {
             assert_eq!(is_sequence_header(TagKind::Video, payload), header, "{payload:02x?}");
@@ -178,8 +203,15 @@ mod tests {
             (&[0x2f, 0], false),
             (&[0x90, b'm'], true),
             (&[0x91, b'm'], false),
-            (&[0x95, 0x00], true),
-            (&[0x95, 0x01], false),
+            (b"\x90OpusOpusHead", true),
+            (b"\x90fLaC", true),
+            (b"\x92Opus", false),
+            (b"\x94Opus\x00\x02", false),
+            (b"\x95\x00mp4a\x00\x12\x10", true),
+            (b"\x95\x00mp4a\x01\x12\x10", false),
+            (b"\x95\x01mp4a\x00\x21", false),
+            (b"\x97\x02\x07\xa1\x20\x00mp4a\x12", true),
+            (b"\x97\x02\x07\xa1\x20\x01mp4a\x21", false),
             (&[], false),
         ] {
             assert_eq!(is_sequence_header(TagKind::Audio, payload), header, "{payload:02x?}");
@@ -271,11 +303,8 @@ mod tests {
                     }
                     VideoBody::Other { .. } | VideoBody::Enhanced(_) => return Ok(()),
                 };
-                // Modifiers hide the packet type from two bytes.
-                if bytes[0] & 0x8f != 0x87 {
-                    prop_assert_eq!(is_sequence_header(TagKind::Video, &bytes), header);
-                    prop_assert_eq!(is_keyframe(TagKind::Video, &bytes), key);
-                }
+                prop_assert_eq!(is_sequence_header(TagKind::Video, &bytes), header);
+                prop_assert_eq!(is_keyframe(TagKind::Video, &bytes), key);
             }
         }
     }

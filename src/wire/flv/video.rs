@@ -10,7 +10,7 @@ use crate::wire::writer::{Full, Writer};
 use core::fmt;
 
 /// The packet type that wraps several tracks.
-const MULTITRACK: u8 = 6;
+pub(super) const MULTITRACK: u8 = 6;
 
 /// The flag of enhanced bodies.
 const ENHANCED: u8 = 0x80;
@@ -367,6 +367,23 @@ impl<'a> EnhancedVideo<'a> {
         let flags = ENHANCED | self.frame_type.code() << 4;
         enhanced::emit(w, flags, MULTITRACK, &head, self.multitrack)?;
         w.bytes(self.body)
+    }
+}
+
+/// What an enhanced body holds of track 0.
+pub(super) fn packet_of_track_0(payload: &[u8]) -> Option<VideoPacket> {
+    match VideoBody::parse(payload).ok()? {
+        VideoBody::AvcConfig { .. } | VideoBody::HevcConfig { .. } => {
+            Some(VideoPacket::SequenceStart)
+        }
+        VideoBody::AvcFrame { .. } | VideoBody::HevcFrame { .. } => Some(VideoPacket::CodedFrames),
+        VideoBody::Enhanced(body) => {
+            body.tracks().any(|track| track.id == 0).then_some(body.packet)
+        }
+        VideoBody::AvcEnd
+        | VideoBody::HevcEnd
+        | VideoBody::Command(_)
+        | VideoBody::Other { .. } => None,
     }
 }
 

@@ -13,7 +13,9 @@ mod rbsp;
 mod sps;
 
 pub use access::{SliceType, is_random_access, recovery_point, slice_type};
+pub(in crate::wire) use nal::lengths_cover;
 pub use nal::{AnnexB, LengthBytes, LengthPrefixed, Nal, NalType, annexb, is_annexb, nals};
+pub(in crate::wire) use rbsp::Rbsp;
 pub use rbsp::RbspError;
 pub use sps::{Sps, SpsError, Timing};
 

@@ -211,9 +211,14 @@ pub fn is_annexb(data: &[u8], length_bytes: LengthBytes) -> bool {
     if !matches!(first, 0..=0x7f) || !matches!(NalType::of(first).code(), 1..=9) {
         return false;
     }
+    !lengths_cover(data, length_bytes)
+}
+
+/// Whether lengths of `length_bytes` lead through `data` to its last byte.
+pub(in crate::wire) fn lengths_cover(data: &[u8], length_bytes: LengthBytes) -> bool {
     let mut lengths = nals(data, length_bytes);
     let whole = lengths.by_ref().last().is_some();
-    !(whole && lengths.dropped() == 0)
+    whole && lengths.dropped() == 0
 }
 
 /// Walks the NAL units between start codes; bytes before the first start code are skipped.

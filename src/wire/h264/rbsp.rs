@@ -1,7 +1,8 @@
 //! The bits of a NAL unit's payload, with emulation prevention removed on the way.
 //!
-//! Source: H.264 §7.3.1 (`emulation_prevention_three_byte`), §9.1 (Exp-Golomb codes). Codes are
-//! bounded to 31 leading zeros, so that no hostile unit overflows or spins.
+//! Source: H.264 §7.3.1 (`emulation_prevention_three_byte`), §9.1 (Exp-Golomb codes); HEVC (H.265
+//! §7.3.1.1, §9.2) has the same of both, and reads through this as well. Codes are bounded to 31
+//! leading zeros, so that no hostile unit overflows or spins.
 
 /// Bits that ended or are no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum RbspError {
 
 /// Reads bits of a raw byte sequence payload, most significant first.
 #[derive(Clone, Debug)]
-pub(super) struct Rbsp<'a> {
+pub(in crate::wire) struct Rbsp<'a> {
     rest: &'a [u8],
     /// Zero bytes just read, up to two matter.
     zeros: u8,
@@ -27,11 +28,11 @@ pub(super) struct Rbsp<'a> {
 
 impl<'a> Rbsp<'a> {
     /// Starts at the first byte behind a unit's header.
-    pub(super) const fn new(payload: &'a [u8]) -> Self {
+    pub(in crate::wire) const fn new(payload: &'a [u8]) -> Self {
         Self { rest: payload, zeros: 0, current: 0, left: 0 }
     }
 
-    pub(super) fn bit(&mut self, field: &'static str) -> Result<bool, RbspError> {
+    pub(in crate::wire) fn bit(&mut self, field: &'static str) -> Result<bool, RbspError> {
         if self.left == 0 {
             self.current = self.next_byte().ok_or(RbspError::Ended(field))?;
             self.left = 8;
@@ -41,7 +42,7 @@ impl<'a> Rbsp<'a> {
     }
 
     /// `n` bits, at most 32.
-    pub(super) fn bits(&mut self, n: u32, field: &'static str) -> Result<u32, RbspError> {
+    pub(in crate::wire) fn bits(&mut self, n: u32, field: &'static str) -> Result<u32, RbspError> {
         debug_assert!(n <= 32);
         let mut value = 0;
         for _ in 0..n {
@@ -51,13 +52,13 @@ impl<'a> Rbsp<'a> {
     }
 
     /// Eight bits.
-    pub(super) fn byte(&mut self, field: &'static str) -> Result<u8, RbspError> {
+    pub(in crate::wire) fn byte(&mut self, field: &'static str) -> Result<u8, RbspError> {
         let [.., byte] = self.bits(8, field)?.to_be_bytes();
         Ok(byte)
     }
 
     /// An unsigned Exp-Golomb code, `ue(v)`.
-    pub(super) fn ue(&mut self, field: &'static str) -> Result<u32, RbspError> {
+    pub(in crate::wire) fn ue(&mut self, field: &'static str) -> Result<u32, RbspError> {
         let mut zeros = 0;
         while !self.bit(field)? {
             zeros += 1;
@@ -69,7 +70,7 @@ impl<'a> Rbsp<'a> {
     }
 
     /// A signed Exp-Golomb code, `se(v)`.
-    pub(super) fn se(&mut self, field: &'static str) -> Result<i32, RbspError> {
+    pub(in crate::wire) fn se(&mut self, field: &'static str) -> Result<i32, RbspError> {
         let code = self.ue(field)?;
         let half = (code / 2 + code % 2).cast_signed();
         Ok(if code % 2 == 1 { half } else { -half })

@@ -1,7 +1,8 @@
 //! Handshake packets: their layout, the two places of the digest, the published constants.
 //!
 //! C0 and S0 are one byte, C1, S1, C2 and S2 are 1536 each. The digests themselves are computed by
-//! `proto::rtmp::handshake`; RTMPE, which reuses the layout, is only recognised to be refused.
+//! `proto::rtmp::handshake`; the keys of RTMPE, which stand in the same packets, by
+//! `proto::rtmp::encryption`.
 //! Source: RTMP 1.0 §5.2; the digest handshake as every open implementation has it.
 
 use crate::limits::HANDSHAKE_BYTES;
@@ -11,6 +12,9 @@ pub type Packet = [u8; HANDSHAKE_BYTES];
 
 /// The version of RTMP 1.0 (§5.2.2).
 pub const VERSION: u8 = 3;
+
+/// The version of RTMPE whose signatures are not scrambled.
+pub const ENCRYPTED_VERSION: u8 = 6;
 
 /// Bytes of a digest and of a signature: SHA-256.
 pub const DIGEST_BYTES: usize = 32;
@@ -61,8 +65,10 @@ impl Role {
 pub enum Version {
     /// 3, and the obsolete 0 to 2 and future 4 to 31 that are answered with 3 (§5.2.2).
     Plain(u8),
-    /// 6, 8, 9: RTMPE.
-    Encrypted(u8),
+    /// 6: RTMPE.
+    Encrypted,
+    /// 8, 9: RTMPE with scrambled signatures.
+    Scrambled(u8),
     /// 0x16: a TLS `ClientHello`.
     Tls,
     /// The first letter of an HTTP method.
@@ -74,7 +80,8 @@ pub enum Version {
 impl From<u8> for Version {
     fn from(byte: u8) -> Self {
         match byte {
-            6 | 8 | 9 => Self::Encrypted(byte),
+            ENCRYPTED_VERSION => Self::Encrypted,
+            8 | 9 => Self::Scrambled(byte),
             0x16 => Self::Tls,
             b'G' | b'P' | b'H' | b'O' | b'D' | b'C' => Self::Http(byte),
             0..=31 => Self::Plain(byte),
@@ -109,7 +116,7 @@ impl Layout {
         }
     }
 
-    /// Where the 128 bytes of the Diffie-Hellman key stand.
+    /// Where the Diffie-Hellman key stands.
     #[must_use]
     pub fn key_at(self, packet: &Packet) -> usize {
         match self {
@@ -133,7 +140,44 @@ impl Layout {
         let (place, _) = rest.split_at_mut(DIGEST_BYTES);
         place.copy_from_slice(digest);
     }
+
+    /// The Diffie-Hellman key.
+    #[must_use]
+    pub fn key(self, packet: &Packet) -> PublicKeyBytes {
+        let (_, rest) = packet.split_at(self.key_at(packet));
+        rest.first_chunk().copied().unwrap_or([0; KEY_BYTES])
+    }
+
+    /// Puts the Diffie-Hellman key in its place; its place does not depend on it. The digest covers
+    /// it and comes after.
+    pub fn place_key(self, packet: &mut Packet, key: &PublicKeyBytes) {
+        let at = self.key_at(packet);
+        let (_, rest) = packet.split_at_mut(at);
+        let (place, _) = rest.split_at_mut(KEY_BYTES);
+        place.copy_from_slice(key);
+    }
 }
+
+/// Moves the digest of a random key-first packet, and the place where the digest-first layout has
+/// its key, to where neither touches the other: the key behind the first four bytes of the second
+/// block, the digest after it and before the last four.
+pub fn part_digest_and_key(packet: &mut Packet) {
+    let (_, block) = packet.split_at_mut(772);
+    if let Some([a, b, _, d]) = block.first_chunk_mut() {
+        [*a, *b, *d] = [255, 129, 0];
+    }
+    if let Some([a, _, c, d]) = block.last_chunk_mut() {
+        [*a, *c, *d] = [4, 0, 0];
+    }
+    debug_assert!(Layout::DigestFirst.key_at(packet) >= 776);
+    debug_assert!(
+        Layout::DigestFirst.key_at(packet) + KEY_BYTES <= Layout::KeyFirst.digest_at(packet)
+    );
+    debug_assert!(Layout::KeyFirst.digest_at(packet) + DIGEST_BYTES <= 1532);
+}
+
+/// A Diffie-Hellman public key, as it stands in C1 and S1: big-endian, leading zeros included.
+pub type PublicKeyBytes = [u8; KEY_BYTES];
 
 /// Whether bytes 4 to 8 of a C1 or S1 announce a digest; the simple handshake has zero there.
 #[must_use]
@@ -153,8 +197,8 @@ const DIGEST_PLACES: usize = 728;
 /// Keys start at one of this many places.
 const KEY_PLACES: usize = 632;
 
-/// Bytes of a Diffie-Hellman key.
-const KEY_BYTES: usize = 128;
+/// Bytes of a Diffie-Hellman key: 1024 bits.
+pub const KEY_BYTES: usize = 128;
 
 // The furthest place of a digest or key ends inside of its block.
 const _: () = assert!(DIGEST_PLACES - 1 + 12 + DIGEST_BYTES <= 772);
@@ -171,8 +215,9 @@ mod tests {
         for byte in [0, 1, 2, 3, 4, 5, 7, 10, 21, 23, 31] {
             assert_eq!(Version::from(byte), Version::Plain(byte));
         }
-        for byte in [6, 8, 9] {
-            assert_eq!(Version::from(byte), Version::Encrypted(byte));
+        assert_eq!(Version::from(6), Version::Encrypted);
+        for byte in [8, 9] {
+            assert_eq!(Version::from(byte), Version::Scrambled(byte));
         }
         assert_eq!(Version::from(0x16), Version::Tls);
         for byte in *b"GPHO" {
@@ -192,6 +237,37 @@ mod tests {
                 assert_eq!(digest.len(), DIGEST_BYTES);
                 assert!(layout.key_at(&packet) + 128 <= HANDSHAKE_BYTES);
             }
+        }
+    }
+
+    #[test]
+    fn layout_finds_the_key_where_it_was_put_beside_the_digest() {
+        for byte in 0..=u8::MAX {
+            for layout in Layout::ALL {
+                let mut packet = [byte; HANDSHAKE_BYTES];
+                layout.place_key(&mut packet, &[7; KEY_BYTES]);
+                layout.place(&mut packet, &[9; DIGEST_BYTES]);
+                assert_eq!(layout.key(&packet), [7; KEY_BYTES]);
+                assert_eq!(layout.split(&packet).1, [9; DIGEST_BYTES]);
+            }
+        }
+    }
+
+    #[test]
+    fn parted_packet_holds_the_key_in_both_layouts_and_its_digest() {
+        for (a, b) in (0..=u8::MAX).flat_map(|a| [0, 1, 127, 254, 255].map(|b| (a, b))) {
+            let mut packet = [b; HANDSHAKE_BYTES];
+            packet[774] = a;
+            packet[1533] = a.wrapping_mul(b);
+            part_digest_and_key(&mut packet);
+            for layout in Layout::ALL {
+                layout.place_key(&mut packet, &[7; KEY_BYTES]);
+            }
+            Layout::KeyFirst.place(&mut packet, &[9; DIGEST_BYTES]);
+            for layout in Layout::ALL {
+                assert_eq!(layout.key(&packet), [7; KEY_BYTES]);
+            }
+            assert_eq!(Layout::KeyFirst.split(&packet).1, [9; DIGEST_BYTES]);
         }
     }
 }

@@ -33,6 +33,15 @@ pub const STREAM_TYPE_AAC: u8 = 0x0f;
 /// Stream type of timed metadata in PES packets.
 pub const STREAM_TYPE_METADATA: u8 = 0x15;
 
+/// Stream type of AC-3 (ATSC A/52 §A3.1).
+pub const STREAM_TYPE_AC3: u8 = 0x81;
+
+/// Stream type of E-AC-3 (ATSC A/52 §G3.1).
+pub const STREAM_TYPE_EAC3: u8 = 0x87;
+
+/// Stream type of private data in PES packets: Opus, behind its registration.
+pub const STREAM_TYPE_PRIVATE: u8 = 0x06;
+
 /// Bytes of a section before its body: table id, length, id, version, section numbers.
 const SECTION_HEAD_BYTES: usize = 8;
 

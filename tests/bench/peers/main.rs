@@ -26,6 +26,7 @@ mod http;
 mod ingest;
 mod latency;
 mod offline;
+mod play;
 mod process;
 mod rtmp;
 mod serve;
@@ -53,6 +54,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("segment", offline::segment),
     ("burst", ingest::burst),
     ("live", ingest::live),
+    ("play", play::players),
     ("allocations", offline::allocations),
     ("memory", ingest::memory),
     ("get", serve::segments),

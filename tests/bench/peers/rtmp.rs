@@ -1,7 +1,8 @@
-//! A publisher that sends as fast as the socket takes it, or each message at its millisecond.
+//! A publisher that sends as fast as the socket takes it, or each message at its millisecond; and
+//! players that count what comes.
 //!
 //! Cheap enough not to be measured along: the bytes stand ready, sending is one `write` a message
-//! or a mebibyte. One thread paces many streams. Loopback only.
+//! or a mebibyte. One thread paces many streams, and one reads for all players. Loopback only.
 
 use super::flv::{Stream, message};
 use std::io::{Read as _, Write as _};
@@ -18,58 +19,18 @@ pub(crate) struct Publisher {
     chunk: usize,
 }
 
+/// A connection with a message stream.
+struct Opened {
+    socket: TcpStream,
+    replies: Replies,
+    stream_id: u32,
+}
+
 impl Publisher {
     /// Handshake, `connect`, `createStream`, `publish`.
     pub(crate) fn connect(to: SocketAddr, name: &str, chunk: usize) -> Self {
-        let mut socket = TcpStream::connect(to).unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut hello = vec![0x5a; 1537];
-        hello[0] = 3;
-        hello[1..9].fill(0);
-        socket.write_all(&hello).unwrap();
-        let mut answer = vec![0; 1 + 2 * 1536];
-        socket.read_exact(&mut answer).unwrap();
-        socket.write_all(&answer[1..1537]).unwrap();
-
-        let mut replies = Replies::default();
+        let Opened { mut socket, mut replies, stream_id } = Opened::new(to, Some(name), chunk);
         let mut out = Vec::new();
-        let announced = u32::try_from(chunk).unwrap().to_be_bytes();
-        message(&mut out, 2, 0, 1, 0, &announced, 128);
-        let url = format!("rtmp://{to}/live");
-        let mut connect = command("connect", 1.0);
-        connect.push(3);
-        for (key, value) in [("app", "live"), ("type", "nonprivate"), ("tcUrl", &url)] {
-            connect.extend_from_slice(&u16::try_from(key.len()).unwrap().to_be_bytes());
-            connect.extend_from_slice(key.as_bytes());
-            string(&mut connect, value);
-        }
-        connect.extend_from_slice(&[0, 0, 9]);
-        message(&mut out, 3, 0, 20, 0, &connect, chunk);
-        socket.write_all(&out).unwrap();
-        replies.wait(&mut socket, "_result");
-
-        out.clear();
-        for (verb, number) in [("releaseStream", 2.0), ("FCPublish", 3.0)] {
-            let mut body = command(verb, number);
-            body.push(5);
-            string(&mut body, name);
-            message(&mut out, 3, 0, 20, 0, &body, chunk);
-        }
-        let mut create = command("createStream", 4.0);
-        create.push(5);
-        message(&mut out, 3, 0, 20, 0, &create, chunk);
-        socket.write_all(&out).unwrap();
-        // Some servers answer releaseStream and FCPublish, some do not: the number decides.
-        let stream_id = loop {
-            let body = replies.wait(&mut socket, "_result");
-            if float(&body[11..]) == Some(4.0) {
-                break float(&body[body.len() - 8..]).unwrap() as u32;
-            }
-        };
-
-        out.clear();
         let mut publish = command("publish", 5.0);
         publish.push(5);
         string(&mut publish, name);
@@ -109,6 +70,105 @@ impl Publisher {
         let _ = self.socket.shutdown(Shutdown::Write);
         let mut rest = [0; 4096];
         while matches!(self.socket.read(&mut rest), Ok(1..)) {}
+    }
+}
+
+impl Opened {
+    /// Handshake, `connect` and `createStream`, with what a publisher of a name says in between.
+    fn new(to: SocketAddr, publishes: Option<&str>, chunk: usize) -> Self {
+        let mut socket = TcpStream::connect(to).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut hello = vec![0x5a; 1537];
+        hello[0] = 3;
+        hello[1..9].fill(0);
+        socket.write_all(&hello).unwrap();
+        let mut answer = vec![0; 1 + 2 * 1536];
+        socket.read_exact(&mut answer).unwrap();
+        socket.write_all(&answer[1..1537]).unwrap();
+
+        let mut replies = Replies::default();
+        let mut out = Vec::new();
+        let announced = u32::try_from(chunk).unwrap().to_be_bytes();
+        message(&mut out, 2, 0, 1, 0, &announced, 128);
+        let url = format!("rtmp://{to}/live");
+        let mut connect = command("connect", 1.0);
+        connect.push(3);
+        for (key, value) in [("app", "live"), ("type", "nonprivate"), ("tcUrl", &url)] {
+            connect.extend_from_slice(&u16::try_from(key.len()).unwrap().to_be_bytes());
+            connect.extend_from_slice(key.as_bytes());
+            string(&mut connect, value);
+        }
+        connect.extend_from_slice(&[0, 0, 9]);
+        message(&mut out, 3, 0, 20, 0, &connect, chunk);
+        socket.write_all(&out).unwrap();
+        replies.wait(&mut socket, "_result");
+
+        out.clear();
+        if let Some(name) = publishes {
+            for (verb, number) in [("releaseStream", 2.0), ("FCPublish", 3.0)] {
+                let mut body = command(verb, number);
+                body.push(5);
+                string(&mut body, name);
+                message(&mut out, 3, 0, 20, 0, &body, chunk);
+            }
+        }
+        let mut create = command("createStream", 4.0);
+        create.push(5);
+        message(&mut out, 3, 0, 20, 0, &create, chunk);
+        socket.write_all(&out).unwrap();
+        // Some servers answer releaseStream and FCPublish, some do not: the number decides.
+        let stream_id = loop {
+            let body = replies.wait(&mut socket, "_result");
+            if float(&body[11..]) == Some(4.0) {
+                break float(&body[body.len() - 8..]).unwrap() as u32;
+            }
+        };
+        Self { socket, replies, stream_id }
+    }
+}
+
+/// Players of one stream, read by whoever calls `drain`.
+pub(crate) struct Players {
+    sockets: Vec<TcpStream>,
+    room: Vec<u8>,
+    pub(crate) bytes: u64,
+}
+
+impl Players {
+    /// `count` connections that play `name`.
+    pub(crate) fn connect(to: SocketAddr, name: &str, count: usize) -> Self {
+        let play = |_| {
+            let Opened { mut socket, mut replies, stream_id } = Opened::new(to, None, 4096);
+            let mut play = command("play", 5.0);
+            play.push(5);
+            string(&mut play, name);
+            number(&mut play, -1000.0);
+            let mut out = Vec::new();
+            message(&mut out, 8, 0, 20, stream_id, &play, 4096);
+            socket.write_all(&out).unwrap();
+            let status = replies.wait(&mut socket, "onStatus");
+            let status = String::from_utf8_lossy(&status);
+            assert!(status.contains("NetStream.Play"), "{to} says {status}");
+            socket.set_nonblocking(true).unwrap();
+            socket
+        };
+        let sockets = (0..count).map(play).collect();
+        Self { sockets, room: vec![0; 1 << 18], bytes: 0 }
+    }
+
+    /// Reads all that is there now.
+    pub(crate) fn drain(&mut self) {
+        for socket in &mut self.sockets {
+            while let Ok(n) = socket.read(&mut self.room) {
+                assert!(n > 0, "the server left a player");
+                self.bytes += n as u64;
+                if n < self.room.len() {
+                    break;
+                }
+            }
+        }
     }
 }
 

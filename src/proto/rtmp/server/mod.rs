@@ -11,6 +11,7 @@
 //! deleteStream carries the stream's name. Data messages that do not parse are counted and
 //! dropped, as encoders send empty ones.
 
+mod method;
 mod play;
 mod streams;
 
@@ -31,6 +32,7 @@ use crate::wire::rtmp::message::{
 };
 use crate::wire::rtmp::user_control::UserControl;
 use crate::wire::writer::Writer;
+use method::Method;
 use streams::{Purpose, Streams};
 
 pub use streams::StreamError;
@@ -76,58 +78,6 @@ pub enum SessionError {
     Closed,
 }
 
-/// What a peer calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    Connect,
-    CreateStream,
-    FcPublish,
-    FcUnpublish,
-    Publish,
-    DeleteStream,
-    CloseStream,
-    Play,
-    Pause,
-    Seek,
-    ReceiveAudio,
-    ReceiveVideo,
-    StreamLength,
-    /// Calls whose callers only want to hear that all is well.
-    Courtesy,
-    /// Calls without answer, and answers to calls that we never made.
-    Ignored,
-    Unknown,
-}
-
-impl Method {
-    fn parse(name: &[u8]) -> Self {
-        match name {
-            b"connect" => Self::Connect,
-            b"createStream" => Self::CreateStream,
-            b"FCPublish" => Self::FcPublish,
-            b"FCUnpublish" => Self::FcUnpublish,
-            b"publish" => Self::Publish,
-            b"deleteStream" => Self::DeleteStream,
-            b"closeStream" => Self::CloseStream,
-            b"play" | b"play2" => Self::Play,
-            b"pause" | b"pauseRaw" => Self::Pause,
-            b"seek" => Self::Seek,
-            b"receiveAudio" => Self::ReceiveAudio,
-            b"receiveVideo" => Self::ReceiveVideo,
-            b"getStreamLength" => Self::StreamLength,
-            b"releaseStream" | b"FCSubscribe" | b"_checkbw" | b"checkBandwidth" => Self::Courtesy,
-            b"_result"
-            | b"_error"
-            | b"onStatus"
-            | b"close"
-            | b"set_playlist"
-            | b"secureTokenResponse"
-            | b"NetStream.Authenticate.UsherToken" => Self::Ignored,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// A connection after connect.
 #[derive(Clone, Debug)]
 struct Link {
@@ -153,13 +103,20 @@ pub struct Session {
     state: State,
     flow: Flow,
     admission: Admission,
+    encrypted: bool,
 }
 
 impl Session {
     /// A session that waits for connect.
     #[must_use]
     pub const fn new(admission: Admission) -> Self {
-        Self { state: State::Unconnected, flow: Flow::new(), admission }
+        Self { state: State::Unconnected, flow: Flow::new(), admission, encrypted: false }
+    }
+
+    /// Says, before connect, that the connection is RTMPE. No chunk size is announced then: ffmpeg,
+    /// when it publishes so, encrypts the announcement in place and then believes it.
+    pub const fn encrypted(&mut self) {
+        self.encrypted = true;
     }
 
     /// Handles one message of a type other than audio, video and aggregate.
@@ -414,7 +371,9 @@ impl Session {
         let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
         debug_assert!(emitted.is_ok());
         control(out, MessageType::SetPeerBandwidth, &payload)?;
-        out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        if !self.encrypted {
+            out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
+        }
         reply::connected(command, out)?;
         self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
         let (app, query) = match &self.state {

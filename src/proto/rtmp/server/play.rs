@@ -142,9 +142,8 @@ pub(super) fn notify(stream: u32, published: bool, out: &mut Outbox) -> Result<(
 }
 
 fn flag(command: &Command<'_>) -> Option<bool> {
-    match command.argument(0)? {
-        Value::Boolean(flag) => Some(flag),
-        Value::Number(number) => Some(number != 0.0),
-        _ => None,
+    match (command.argument(0)?, command.number(0)) {
+        (Value::Boolean(flag), _) => Some(flag),
+        (_, number) => number.map(|number| number > 0.0),
     }
 }

@@ -18,6 +18,9 @@ use crate::wire::rtmp::chunk::{BasicHeader, MessageHeader};
 use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
+
+mod players;
+
 use proptest::test_runner::RngSeed;
 use std::sync::OnceLock;
 

@@ -1,0 +1,325 @@
+//! From messages to segments: one stream's whole way through the media layer.
+//!
+//! ```text
+//! message ─► demux ─► timeline ─► segmenter ─► mux ─► sink
+//! ```
+//!
+//! Watches configurations: a new one begins a segment behind a discontinuity, the same one again
+//! is nothing. Tells in plain words which track cannot be carried and what to set the camera to.
+//! Holds no payload: that stays in the stream's ring until it is laid into packets.
+//!
+//! H.264 and HEVC, AAC, MPEG audio, AC-3, E-AC-3 and Opus are carried; of several tracks one each.
+
+mod detail;
+mod sounds;
+
+use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
+use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
+use crate::media::carriage::VideoFormat;
+use crate::media::demux::{self, Choice, Parts, Unit};
+use crate::media::mux::Track;
+use crate::media::pipeline::detail::{audio_detail, video_detail};
+use crate::media::pipeline::sounds::{Audio, Heard};
+use crate::media::segmenter::{Outlet, Picture, Segmenter};
+use crate::media::sink::Sink;
+use crate::media::timeline::Timeline;
+use crate::status::{Counter, Status};
+use crate::storage::{FrameRing, Place};
+use crate::time::{Millis, Ticks};
+use crate::wire::h264::{self, AvcConfig, AvcConfigError};
+use crate::wire::hevc::{self, HevcConfig, HevcConfigError};
+use core::fmt::Write as _;
+
+/// A message as the pipeline takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Whether it is video; audio otherwise.
+    pub video: bool,
+    /// Its timestamp.
+    pub at: Millis,
+    /// Its payload in the ring.
+    pub place: Place,
+}
+
+/// Size of the picture in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureSize {
+    /// Width after cropping.
+    pub width: u32,
+    /// Height after cropping.
+    pub height: u32,
+}
+
+/// The media layer of one stream.
+#[derive(Debug)]
+pub struct Pipeline {
+    timeline: Timeline,
+    segmenter: Segmenter,
+    sets: ParameterSets,
+    unit: AccessUnit,
+    size: Option<PictureSize>,
+    audio: Audio,
+    /// Presentation time of the MPEG audio frame that begins next.
+    audio_next: Ticks,
+    video_track: Choice,
+    audio_track: Choice,
+    problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
+}
+
+impl Pipeline {
+    /// Memory that a pipeline allocates beside itself, in bytes.
+    pub const PARAMETER_BYTES: usize = PARAMETER_BYTES_MAX;
+
+    /// A pipeline that cuts segments of `target` or more. Allocates what it will ever need.
+    #[must_use]
+    pub fn new(target: Ticks) -> Self {
+        Self {
+            timeline: Timeline::new(TIMELINE_EPOCH),
+            segmenter: Segmenter::new(target),
+            sets: ParameterSets::new(),
+            unit: AccessUnit::new(),
+            size: None,
+            audio: Audio::None,
+            audio_next: TIMELINE_EPOCH,
+            video_track: Choice::new(None),
+            audio_track: Choice::new(None),
+            problem: heapless::String::new(),
+        }
+    }
+
+    /// Takes a message, whose bytes lie in `ring`. What cannot be used is dropped and counted.
+    pub fn message(
+        &mut self,
+        message: Message,
+        ring: &FrameRing,
+        sink: &mut impl Sink,
+        status: &Status,
+    ) {
+        let payload = ring.bytes(message.place).unwrap_or_default();
+        let taken_apart = if message.video {
+            demux::video(payload, &mut self.video_track)
+        } else {
+            demux::audio(payload, &mut self.audio_track)
+        };
+        let mut out = Outlet { ring, sink, status };
+        match taken_apart {
+            Ok(parts) => {
+                status.add(Counter::MediaOtherTracks, u64::from(parts.others));
+                self.unit(message, payload, parts, &mut out);
+            }
+            Err(_) => status.add(Counter::MediaMalformed, 1),
+        }
+        self.timeline.report(status);
+    }
+
+    /// Chooses which tracks go on where a sender has several: by number, or the first that comes.
+    /// Holds from the next publisher on, and for this one as long as nothing of it has come.
+    pub const fn choose(&mut self, video_track: Option<u8>, audio_track: Option<u8>) {
+        self.video_track.wish(video_track);
+        self.audio_track.wish(audio_track);
+    }
+
+    /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
+    pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
+        self.segmenter.leave(&mut Outlet { ring, sink, status });
+        self.timeline.restart();
+        self.video_track.release();
+        self.audio_track.release();
+        self.sets.clear();
+        self.size = None;
+        self.audio = Audio::None;
+        self.problem.clear();
+    }
+
+    /// Sets the longest a segment may last, once the playlist knows.
+    pub const fn set_limit(&mut self, limit: Option<Ticks>) {
+        self.segmenter.set_limit(limit);
+    }
+
+    /// Whether a segment may end or begin within `time` of media.
+    #[must_use]
+    pub fn may_cut_within(&self, time: Ticks) -> bool {
+        self.segmenter.may_cut_within(time)
+    }
+
+    /// Size of the picture, if there is one.
+    #[must_use]
+    pub const fn size(&self) -> Option<PictureSize> {
+        self.size
+    }
+
+    /// Which track cannot be carried and what to do, in plain words; empty if all can.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// Asserts what must always hold.
+    ///
+    /// # Panics
+    /// If a part contradicts itself.
+    pub fn check_invariants(&self) {
+        self.timeline.check_invariants();
+        self.segmenter.check_invariants();
+    }
+
+    fn unit(
+        &mut self,
+        message: Message,
+        payload: &[u8],
+        Parts { unit, offset, .. }: Parts<'_>,
+        out: &mut Outlet<'_, impl Sink>,
+    ) {
+        let heard = |data| Heard { message, payload, data, offset };
+        match unit {
+            Unit::VideoConfig(format, record) => self.video_config(format, record, out),
+            Unit::Picture { format, keyframe, composition_ms, nals } => {
+                let at = message.at;
+                let picture = Coded { format, at, keyframe, composition_ms, offset, nals };
+                self.picture(picture, out);
+            }
+            Unit::AacConfig(config) => self.aac_config(config, out),
+            Unit::Aac(data) => self.aac(heard(data), out),
+            Unit::Mp3(data) => self.mpa(heard(data), out),
+            Unit::Ac3(data) => self.ac3(heard(data), out),
+            Unit::OpusConfig(config) => self.opus_config(config, out),
+            Unit::Opus(data) => self.opus(heard(data), out),
+            Unit::Nothing => {}
+            Unit::ChannelOrder(codec) => {
+                self.tell(format_args!(
+                    "audio {codec} has channels in an order of its own, which are heard in the \
+                     order of the codec: set the camera to stereo"
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+            Unit::OtherVideo(codec, config) => {
+                self.tell(format_args!(
+                    "video {codec}{} cannot be carried: set the camera to H.264 or HEVC",
+                    video_detail(codec, config)
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+            Unit::OtherAudio(codec, config) => {
+                self.tell(format_args!(
+                    "audio {codec}{} cannot be carried: set the camera to AAC",
+                    audio_detail(codec, config)
+                ));
+                out.status.add(Counter::MediaUnsupported, 1);
+            }
+        }
+    }
+
+    fn video_config(
+        &mut self,
+        format: VideoFormat,
+        record: &[u8],
+        out: &mut Outlet<'_, impl Sink>,
+    ) {
+        let had = !self.sets.is_empty();
+        match self.read_config(format, record) {
+            Some(Ok(changed)) => {
+                self.segmenter.expect_video();
+                self.parameters(had, changed, out);
+            }
+            Some(Err(_)) | None => out.status.add(Counter::MediaMalformed, 1),
+        }
+    }
+
+    /// Takes over a configuration; `None` if it is none.
+    fn read_config(
+        &mut self,
+        format: VideoFormat,
+        record: &[u8],
+    ) -> Option<Result<bool, UnitError>> {
+        match format {
+            VideoFormat::H264 => match AvcConfig::parse(record) {
+                Ok(config) => Some(self.sets.set(&config)),
+                Err(AvcConfigError::AnnexB) => Some(self.sets.set_annexb(format, record)),
+                Err(_) => None,
+            },
+            VideoFormat::Hevc => match HevcConfig::parse(record) {
+                Ok(config) => Some(self.sets.set_hevc(&config)),
+                Err(HevcConfigError::AnnexB) => Some(self.sets.set_annexb(format, record)),
+                Err(_) => None,
+            },
+        }
+    }
+
+    /// Notes what `changed` parameter sets mean; `had` says whether there were others.
+    fn parameters(&mut self, had: bool, changed: bool, out: &mut Outlet<'_, impl Sink>) {
+        if !changed {
+            return;
+        }
+        self.size = self.sets.sps().and_then(|sps| size(self.sets.format(), sps));
+        if had {
+            self.segmenter.change(Track::Video, out);
+        }
+    }
+
+    fn picture(&mut self, coded: Coded<'_>, out: &mut Outlet<'_, impl Sink>) {
+        if self.sets.turn_to(coded.format) {
+            self.segmenter.change(Track::Video, out);
+        }
+        let had = !self.sets.is_empty();
+        let gathered = self.unit.gather(coded.nals, &mut self.sets);
+        self.parameters(had, self.unit.parameters_changed(), out);
+        match gathered {
+            // A message of its own for parameter sets is no fault.
+            Err(UnitError::NoSlice { .. }) if self.unit.parameters_changed() => return,
+            Err(_) => {
+                out.status.add(Counter::MediaMalformed, 1);
+                return;
+            }
+            Ok(()) => {}
+        }
+        if self.sets.is_empty() {
+            out.status.add(Counter::MediaBeforeKeyframe, 1);
+            return;
+        }
+        if coded.keyframe {
+            self.unit.claim_keyframe(&self.sets);
+        }
+        let time = self.timeline.video(coded.at, coded.composition_ms);
+        if time.jump {
+            self.segmenter.jump(out);
+        }
+        let picture = Picture {
+            dts: time.dts,
+            pts: time.pts.plus(coded.offset),
+            unit: &self.unit,
+            data: coded.nals,
+            sets: &self.sets,
+        };
+        self.segmenter.picture(&picture, out);
+    }
+
+    /// Says what is wrong, if nothing else has been said.
+    fn tell(&mut self, text: core::fmt::Arguments<'_>) {
+        if self.problem.is_empty() {
+            // A text that is too long ends early; it still names the codec.
+            let written = self.problem.write_fmt(text);
+            debug_assert!(written.is_ok());
+        }
+    }
+}
+
+/// A picture as it came.
+#[derive(Clone, Copy)]
+struct Coded<'a> {
+    format: VideoFormat,
+    at: Millis,
+    /// Whether the encoder says that it is one.
+    keyframe: bool,
+    composition_ms: i32,
+    offset: Ticks,
+    nals: &'a [u8],
+}
+
+/// Size of the picture that a sequence parameter set says.
+fn size(format: VideoFormat, sps: &[u8]) -> Option<PictureSize> {
+    let (width, height) = match format {
+        VideoFormat::H264 => h264::Sps::parse(sps).map(|sps| (sps.width, sps.height)).ok()?,
+        VideoFormat::Hevc => hevc::Sps::parse(sps).map(|sps| (sps.width, sps.height)).ok()?,
+    };
+    Some(PictureSize { width, height })
+}

@@ -1,0 +1,142 @@
+//! Players' places, waits and deadlines, without a kernel between.
+
+use super::*;
+use crate::limits::{PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES};
+
+/// Players that the house has places for.
+const PLAYERS: usize = 2;
+
+impl Peer {
+    fn play(&mut self, house: &House, name: &str, start: f64) -> bool {
+        let start = [&[0][..], &start.to_be_bytes()].concat();
+        self.say(house, 20, 1, &command("play", 0.0, &[&[5], &string(name), &start]))
+    }
+
+    /// What is sent now, by a peer that takes everything or nothing.
+    fn pump(&mut self, house: &House, takes: bool) -> (Sent, Vec<u8>) {
+        let mut got = Vec::new();
+        let connection = self.connection.as_mut().unwrap();
+        let sent = connection.pump(house.now, |slices| {
+            let slices = slices.iter().filter(|_| takes);
+            let before = got.len();
+            slices.for_each(|slice| got.extend_from_slice(slice));
+            if got.len() > before { Ok(got.len() - before) } else { Err(blocked()) }
+        });
+        (sent.unwrap(), got)
+    }
+
+    fn phase(&self) -> Phase {
+        self.connection.as_ref().unwrap().live().phase.get()
+    }
+}
+
+fn blocked() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn players_move_to_small_places_and_give_them_back() {
+    let house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    let mut players: Vec<Peer> = Vec::new();
+    for n in 0..=PLAYERS {
+        let mut player = house.connected("live");
+        player.deaf = true;
+        assert!(player.play(&house, "cam", -1000.0));
+        let plays = n < PLAYERS;
+        let said = if plays {
+            player.pump(&house, true).1
+        } else {
+            player.connection.as_ref().unwrap().pending().to_vec()
+        };
+        assert_eq!(holds(&said, "NetStream.Play.Start"), plays, "{n}");
+        assert_eq!(holds(&said, "raise limits.players"), !plays, "{n}");
+        players.push(player);
+    }
+    assert_eq!(house.ingest.places.borrow().len(), PLACES - 2, "the camera, and who was refused");
+    assert!(house.ingest.players.borrow().is_empty());
+    assert_eq!(house.status.get(Counter::RtmpPlays), 3);
+    assert_eq!(house.status.get(Counter::RtmpPlaysRefused), 1);
+    for mut player in players {
+        player.leave(&house);
+    }
+    assert_eq!(house.ingest.players.borrow().len(), PLAYERS);
+    let stream = house.streams.get(0).unwrap().borrow();
+    assert_eq!(stream.listeners(), 0, "nobody is rung who is gone");
+    drop(stream);
+    camera.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn small_place_is_what_it_says() {
+    let mut place = Place::for_player();
+    assert_eq!(place.rx.capacity(), PLAYER_RX_BYTES);
+    assert_eq!(place.scratch.capacity(), PLAYER_SCRATCH_BYTES);
+    assert_eq!(place.out.room(), PLAYER_OUTBOX_BYTES);
+    let mut large = Place::new();
+    large.rx.window()[..=PLAYER_RX_BYTES].fill(1);
+    large.rx.filled(PLAYER_RX_BYTES + 1);
+    assert!(!place.take_over(&mut large), "more waits than it has room for");
+    large.rx.consume(1);
+    assert!(place.take_over(&mut large));
+    assert_eq!(place.rx.len(), PLAYER_RX_BYTES);
+}
+
+#[test]
+fn player_that_takes_nothing_is_ended_by_a_deadline_and_one_without_news_is_not() {
+    let mut house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    let mut player = house.connected("live");
+    assert!(player.play(&house, "cam", -1000.0));
+    assert_eq!(player.pump(&house, true).0, Sent::All);
+    for _ in 0..3 {
+        house.tick(20_000_000);
+        assert!(camera.say(&house, 8, 1, &[0xaf, 1, 7]));
+        assert_eq!(player.pump(&house, true).0, Sent::All);
+    }
+    let live = player.connection.as_ref().unwrap().live();
+    assert_eq!((player.phase(), live.ended.get()), (Phase::Playing, None));
+    assert!(camera.say(&house, 8, 1, &[0xaf, 1, 7]));
+    assert_eq!(player.pump(&house, false).0, Sent::Blocked);
+    assert_eq!(player.phase(), Phase::Stalled);
+    house.tick(u64::try_from(PLAYER_STALL_TIME_MAX.as_micros()).unwrap() - 1);
+    assert_eq!(live.ended.get(), None);
+    house.tick(1);
+    assert_eq!(live.ended.get(), Some("player takes nothing"));
+    drop(live);
+    player.leave(&house);
+    camera.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn player_waits_for_a_stream_only_so_long_and_only_if_it_asked_to() {
+    let mut house = House::new();
+    let mut hasty = house.connected("live");
+    hasty.deaf = true;
+    assert!(hasty.play(&house, "cam", -1000.0));
+    assert!(holds(&hasty.pump(&house, true).1, "StreamNotFound"));
+    let mut patient = house.connected("live");
+    assert!(patient.play(&house, "cam", -2000.0));
+    assert_eq!(patient.phase(), Phase::Waiting);
+    let wait = u64::try_from(house.ingest.deadlines.play_wait.as_micros()).unwrap();
+    house.tick(wait - 1);
+    assert!(!holds(&patient.pump(&house, true).1, "StreamNotFound"));
+    house.tick(1);
+    assert!(holds(&patient.pump(&house, true).1, "StreamNotFound"));
+    assert!(patient.play(&house, "cam", -2000.0));
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    assert!(holds(&patient.pump(&house, true).1, "NetStream.Play.Start"));
+    for mut peer in [hasty, patient, camera] {
+        peer.leave(&house);
+    }
+    house.check_empty();
+}

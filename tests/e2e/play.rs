@@ -1,0 +1,258 @@
+//! Real players over RTMP: ffmpeg, rtmpdump, GStreamer with each of its two sources.
+//!
+//! Each player records what it gets; every message that it recorded is compared, byte for byte,
+//! with what the publisher sent, without a hole from its first keyframe on. A table of publishers
+//! and players is printed.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use super::publish::PUBLISHERS;
+use crate::support::flv::{self, Tag};
+use crate::support::process::{self, Running, Scratch};
+use crate::support::rillcast::Rillcast;
+use crate::support::{http, media};
+
+/// Records a stream of so many seconds: URL, file, seconds, log.
+type Player = fn(&str, &str, u32, &str) -> Running;
+
+const PLAYERS: [(&str, Player); 4] = [
+    ("ffmpeg", ffmpeg),
+    ("rtmpdump", rtmpdump),
+    ("gstreamer rtmp2src", |u, f, _, l| gstreamer("rtmp2src", u, f, l)),
+    ("librtmp (rtmpsrc)", |u, f, _, l| gstreamer("rtmpsrc", u, f, l)),
+];
+
+fn ffmpeg(url: &str, file: &str, seconds: u32, log: &str) -> Running {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "warning", "-nostdin", "-y", "-rtmp_live", "live", "-i", url]);
+    command.args(["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-t", &seconds.to_string()]);
+    command.args(["-f", "flv", file]);
+    Running::start("ffmpeg player", &mut command, log)
+}
+
+fn rtmpdump(url: &str, file: &str, seconds: u32, log: &str) -> Running {
+    process::need("rtmpdump");
+    let mut command = Command::new("rtmpdump");
+    command.args(["-q", "-v", "-r", url, "-B", &seconds.to_string(), "-o", file]);
+    Running::start("rtmpdump", &mut command, log)
+}
+
+fn gstreamer(source: &str, url: &str, file: &str, log: &str) -> Running {
+    process::need("gst-launch-1.0");
+    // librtmp takes options behind the URL; without `live=1` it asks for a recording first.
+    let location = if source == "rtmpsrc" { format!("{url} live=1") } else { url.to_owned() };
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-e", "-q", source, &format!("location={location}"), "!", "filesink"]);
+    command.arg(format!("location={file}"));
+    Running::start("gst-launch-1.0 player", &mut command, log)
+}
+
+/// The bodies of one kind, without configuration.
+fn bodies(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
+    let media = tags.iter().filter(|tag| tag.kind == kind && !tag.is_config());
+    media.map(|tag| &tag.body[..]).filter(|body| body.len() > 5).collect()
+}
+
+/// What `got` has of one kind stands in `sent`, in one piece; says how many messages.
+fn one_piece(what: &str, sent: &[Tag], got: &[Tag], kind: u8) -> usize {
+    let (sent, got) = (bodies(sent, kind), bodies(got, kind));
+    let at: HashMap<&[u8], usize> = sent.iter().enumerate().map(|(i, b)| (*b, i)).collect();
+    let first = got.first().unwrap_or_else(|| panic!("{what}: nothing of kind {kind}"));
+    let from = *at.get(first).unwrap_or_else(|| panic!("{what}: first of kind {kind} unknown"));
+    for (i, body) in got.iter().enumerate() {
+        assert!(sent.get(from + i) == Some(body), "{what}: message {i} of kind {kind} differs");
+    }
+    got.len()
+}
+
+/// Plays for three seconds while `publisher` sends, and compares.
+fn plays(publisher: usize, player: usize) {
+    let rillcast = Rillcast::start(&[]);
+    let scratch = Scratch::new("play");
+    let (truth, file) = (scratch.join("truth.flv"), scratch.join("got.flv"));
+    let (publisher_name, publish) = PUBLISHERS[publisher];
+    let (player_name, play) = PLAYERS[player];
+    let what = format!("{publisher_name} to {player_name}");
+    let url = rillcast.publish_url("cam");
+    let mut sender = publish(&media::plain(9), &url, &truth, &scratch.join("publisher.log"));
+    process::wait_for("the stream", Duration::from_secs(8), || {
+        http::get(rillcast.http, &Rillcast::playlist_path("cam")).ok().filter(|a| a.status == 200)
+    });
+    let mut receiver = play(&url, &file, 3, &scratch.join("player.log"));
+    process::wait_for("three seconds of media", Duration::from_secs(10), || {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let tags = flv::read(&bytes[..whole(&bytes)]).unwrap_or_default();
+        (receiver.ended().is_some() || bodies(&tags, flv::VIDEO).len() > 75).then_some(())
+    });
+    if receiver.ended().is_none() {
+        receiver.signal("INT");
+        receiver.finish(Duration::from_secs(5));
+    }
+    sender.finish(Duration::from_secs(15));
+    let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let got = flv::read(&bytes[..whole(&bytes)]).unwrap();
+    let sent = flv::read_file(&truth);
+    let video = got.iter().find(|tag| tag.kind == flv::VIDEO && !tag.is_config());
+    assert_eq!(video.unwrap().body[0] >> 4, 1, "{what}: begins at a keyframe");
+    let pictures = one_piece(&what, &sent, &got, flv::VIDEO);
+    let sounds = one_piece(&what, &sent, &got, flv::AUDIO);
+    assert!(pictures > 50 && sounds > 80, "{what}: {pictures} pictures, {sounds} sounds");
+    println!("pass  {what}: {pictures} pictures, {sounds} sounds");
+}
+
+/// Bytes up to the end of the last whole tag.
+fn whole(bytes: &[u8]) -> usize {
+    let mut at = 13;
+    while let Some(head) = bytes.get(at..at + 4) {
+        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+        if bytes.len() < at + 11 + size + 4 {
+            break;
+        }
+        at += 11 + size + 4;
+    }
+    at.min(bytes.len())
+}
+
+#[test]
+fn ffmpeg_plays_what_each_publisher_sends() {
+    for publisher in 0..PUBLISHERS.len() {
+        plays(publisher, 0);
+    }
+}
+
+#[test]
+fn rtmpdump_plays_what_each_publisher_sends() {
+    for publisher in 0..PUBLISHERS.len() {
+        plays(publisher, 1);
+    }
+}
+
+#[test]
+fn gstreamer_rtmp2src_plays_what_each_publisher_sends() {
+    for publisher in 0..PUBLISHERS.len() {
+        plays(publisher, 2);
+    }
+}
+
+#[test]
+fn librtmp_rtmpsrc_plays_what_each_publisher_sends() {
+    for publisher in 0..PUBLISHERS.len() {
+        plays(publisher, 3);
+    }
+}
+
+#[test]
+fn player_waits_for_a_stream_that_comes_or_is_told_that_it_did_not() {
+    let rillcast = Rillcast::start(&[("rtmp.play_wait_s", "6")]);
+    let scratch = Scratch::new("wait");
+    let url = rillcast.publish_url("late");
+    let file = scratch.join("got.flv");
+    let mut early = Command::new("ffmpeg");
+    early.args(["-v", "warning", "-nostdin", "-i", &url, "-c", "copy", "-t", "2", &file]);
+    let mut early = Running::start("ffmpeg player", &mut early, &scratch.join("early.log"));
+    std::thread::sleep(Duration::from_millis(1500));
+    let truth = scratch.join("truth.flv");
+    let _sender = PUBLISHERS[0].1(&media::plain(5), &url, &truth, &scratch.join("publisher.log"));
+    early.succeed(Duration::from_secs(12));
+    let never = rillcast.publish_url("never");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-rtmp_live", "live", "-i", &never]);
+    command.args(["-f", "null", "-"]);
+    let outcome = process::run("ffmpeg", &mut command, Duration::from_secs(5));
+    assert!(outcome.text.contains("no such stream"), "{}", outcome.text);
+}
+
+#[test]
+fn stalled_player_holds_nobody_back_and_goes_on_at_a_keyframe() {
+    // The ring holds half a second of this stream, the kernel 4 MiB at most.
+    let settings = [("limits.ring_bytes", "512KiB"), ("limits.slot_bytes", "4MiB")];
+    let rillcast = Rillcast::start(&settings);
+    let scratch = Scratch::new("stall");
+    let url = rillcast.publish_url("cam");
+    let (truth, file) = (scratch.join("truth.flv"), scratch.join("got.flv"));
+    let mut sender =
+        PUBLISHERS[0].1(&media::heavy(14), &url, &truth, &scratch.join("publisher.log"));
+    process::wait_for("the stream", Duration::from_secs(8), || {
+        http::get(rillcast.http, &Rillcast::playlist_path("cam")).ok().filter(|a| a.status == 200)
+    });
+    let mut player = gstreamer("rtmp2src", &url, &file, &scratch.join("player.log"));
+    let mut other = ffmpeg(&url, &scratch.join("other.flv"), 4, &scratch.join("other.log"));
+    let mut stalled = Stalled::new(&rillcast);
+    other.succeed(Duration::from_secs(15));
+    process::wait_for("an overrun", Duration::from_secs(20), || {
+        let status = http::get(rillcast.http, "/status.json").ok()?;
+        http::json_number(&status.text(), "rtmp_overruns").filter(|n| *n > 0.0)
+    });
+    stalled.drain();
+    sender.succeed(Duration::from_secs(25));
+    player.signal("INT");
+    player.finish(Duration::from_secs(5));
+    let bytes = std::fs::read(&file).unwrap();
+    let got = flv::read(&bytes[..whole(&bytes)]).unwrap();
+    one_piece("beside a stalled player", &flv::read_file(&truth), &got, flv::VIDEO);
+    assert!(stalled.keyframes_after > 0, "the stalled player goes on at a keyframe");
+}
+
+/// A player with a small receive buffer that does not read.
+struct Stalled {
+    socket: TcpStream,
+    keyframes_after: usize,
+}
+
+impl Stalled {
+    fn new(rillcast: &Rillcast) -> Self {
+        let socket = TcpStream::connect(rillcast.rtmp).unwrap();
+        let small =
+            nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(16 << 10));
+        small.unwrap();
+        let mut player = Self { socket, keyframes_after: 0 };
+        player.say(rillcast);
+        player
+    }
+
+    fn say(&mut self, rillcast: &Rillcast) {
+        let mut hello = vec![0; 1537];
+        hello[0] = 3;
+        self.socket.write_all(&hello).unwrap();
+        let mut answer = vec![0; 3073];
+        self.socket.read_exact(&mut answer).unwrap();
+        self.socket.write_all(&answer[1..1537]).unwrap();
+        let text = |t: &str| [&[2, 0, t.len() as u8][..], t.as_bytes()].concat();
+        let number = |n: f64| [&[0][..], &n.to_be_bytes()].concat();
+        let url = format!("rtmp://{}/live", rillcast.rtmp);
+        let connect = [
+            text("connect"),
+            number(1.0),
+            b"\x03\x00\x03app".to_vec(),
+            text("live"),
+            b"\x00\x05tcUrl".to_vec(),
+            text(&url),
+            vec![0, 0, 9],
+        ];
+        let play = [text("play"), number(0.0), vec![5], text("cam"), number(-1000.0)];
+        for (stream, body) in [(0, connect.concat()), (1, play.concat())] {
+            assert!(body.len() <= 128, "one chunk");
+            let head = [3, 0, 0, 0, 0, 0, body.len() as u8, 20, stream, 0, 0, 0];
+            self.socket.write_all(&[&head[..], &body].concat()).unwrap();
+        }
+    }
+
+    /// Reads what waits and what comes; counts heads of keyframe messages (type 9, `17 01`).
+    fn drain(&mut self) {
+        self.socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut all = Vec::new();
+        let mut room = vec![0; 1 << 16];
+        while all.len() < 1 << 20 {
+            match self.socket.read(&mut room) {
+                Ok(n @ 1..) => all.extend_from_slice(&room[..n]),
+                _ => break,
+            }
+        }
+        let first = all.len().min(64 << 10);
+        self.keyframes_after = all[first..].windows(2).filter(|w| *w == [0x17, 1]).count();
+    }
+}
