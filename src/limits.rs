@@ -711,6 +711,26 @@ pub const PUSH_FILE_GAP_MAX: Duration = Duration::from_secs(10);
 /// Seconds that `rillcast pull` may be asked for: a day.
 pub const PULL_FILE_SECONDS_MAX: u32 = 86_400;
 
+/// Upstreams that streams are sent to, and as many that streams are fetched from. Each has a place
+/// of its own.
+pub const RELAYS_MAX: usize = 4;
+
+/// Bytes of the name of such a section.
+pub const RELAY_NAME_BYTES_MAX: usize = 32;
+
+/// Bytes of one of its texts: a whole URL.
+pub const RELAY_TEXT_BYTES_MAX: usize = URL_BYTES_MAX;
+
+/// Options of one such section; there are fewer kinds.
+pub const RELAY_OPTIONS_MAX: usize = 24;
+
+/// Bytes of the reason that page and status show for it.
+pub const RELAY_REASON_BYTES_MAX: usize = 256;
+
+/// Seconds for which a stream is fetched on after its last viewer: an hour is always.
+pub const WATCHED_IDLE_S_MAX: u32 = 3600;
+// ---- RTMP: who may publish ------------------------------------------------------------------
+
 // ---- RTMPT ----------------------------------------------------------------------------------
 
 /// Most that `limits.tunnels` may be. Each costs both queues and, in use, a publisher's or a

@@ -9,6 +9,7 @@ use core::fmt;
 use crate::config::settings::Config;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
+use crate::service::intake::Place;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
 use crate::service::tunnel::Tunnels;
@@ -60,6 +61,7 @@ impl Budget {
         let streams = u64::from(config.limits_streams);
         let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let players = u64::from(config.limits_players);
+        let relays = widen(config.relays.len());
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
         let slots = streams * u64::from(config.slots_per_stream());
@@ -75,6 +77,7 @@ impl Budget {
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
+                line("upstream: place", relays, widen(Place::BYTES)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::config::document::{self, DocumentError};
+use crate::config::relay;
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
 use crate::limits::{PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
@@ -230,6 +231,10 @@ impl fmt::Display for Page {
                 let (kind, applies) = (setting.kind, setting.applies);
                 writeln!(f, "  {key} = {default}  ({kind}; {applies})")?;
                 writeln!(f, "      {}", setting.help())?;
+            }
+            for [key, allowed, default, help] in relay::TABLE {
+                writeln!(f, "  {key} = {default}  ({allowed}; at restart)")?;
+                writeln!(f, "      {help}")?;
             }
         }
         Ok(())

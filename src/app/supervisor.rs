@@ -7,21 +7,28 @@
 
 use crate::app::budget::{Budget, Kind};
 use crate::app::offline::card_config;
+use crate::config::relay::{RelayConfig, Way, When};
 use crate::config::settings::Config;
 use crate::limits::{
     DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK, TICK_EARLY_MAX,
 };
 use crate::media::testcard::{TestCard, TestCardError};
+use crate::proto::rtmp::plan::Role;
 use crate::service::card;
 use crate::service::clock;
 use crate::service::http::{self, HttpContext, HttpSettings};
 use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::intake::Place;
+use crate::service::pull::Pull;
+use crate::service::push::Push;
 use crate::service::reactor::{Reactor, Source};
+use crate::service::relay::Relay;
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::service::tunnel::Tunnels;
+use crate::service::upstream::{Reason, Target, Watches};
 use crate::status::Status;
-use crate::storage::narrow;
+use crate::storage::{narrow, widen};
 use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
@@ -54,6 +61,16 @@ pub enum ServeError {
     /// The test card cannot be made.
     #[error("--testcard: {0}")]
     Card(#[from] TestCardError),
+    /// An upstream's section cannot be used.
+    #[error("{way}.{name}: {cause}")]
+    Relay {
+        /// Which way.
+        way: &'static str,
+        /// Which section.
+        name: String,
+        /// What is wrong.
+        cause: Reason,
+    },
     /// The system refuses something that it never refuses.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -94,10 +111,13 @@ struct Server {
     ingest: Rc<Ingest>,
     http: Rc<HttpContext>,
     tunnels: Rc<Tunnels>,
+    status: Rc<Status>,
+    relays: Vec<(RelayConfig, Target, Box<Place>)>,
 }
 
 impl Server {
     fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+        let relays = config.relays.iter().map(relay).collect::<Result<_, _>>()?;
         let status = Rc::new(Status::new());
         let store = Store::open(config, random::u32(), Rc::clone(&status))?;
         let budget = Budget::of(config);
@@ -116,15 +136,17 @@ impl Server {
         if config.rtmpt_enabled {
             http.carry(Rc::clone(&tunnels));
         }
+        http.show(Rc::clone(streams.relays()));
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
-        let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines);
+        let ingest =
+            Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines);
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
-        Ok(Self { rtmp, web, store, streams, ingest, http, tunnels })
+        Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
     }
 
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
@@ -169,6 +191,10 @@ impl Server {
         let ingest = Rc::clone(&self.ingest);
         reactor.spawn(ingest::serve_tunnels(tunnels, ingest, Rc::clone(&reactor)));
         let tunnels = self.tunnels;
+        let watches = Watches::default();
+        for (config, target, place) in self.relays {
+            start(&config, target, place, &watches, &self.streams, &self.status, &reactor);
+        }
         let (ingest, http, store) = (self.ingest, self.http, Rc::clone(&self.store));
         let ticks = Rc::clone(&reactor);
         reactor.spawn(async move {
@@ -178,6 +204,7 @@ impl Server {
                 ingest.tick(now);
                 tunnels.tick(now);
                 http.tick(now);
+                watches.tick(now);
                 store.borrow_mut().tick(now);
             }
         });
@@ -195,11 +222,53 @@ impl Server {
     }
 }
 
+/// A relay's target, checked, and its place.
+fn relay(config: &RelayConfig) -> Result<(RelayConfig, Target, Box<Place>), ServeError> {
+    let role = match config.way {
+        Way::Push => Role::Publish,
+        Way::Pull => Role::Play,
+    };
+    let target = Target { url: config.url.clone(), options: config.options.clone(), role };
+    let (way, name) = (config.way.name(), config.name.clone());
+    target.check().map_err(|cause| ServeError::Relay { way, name, cause })?;
+    Ok((config.clone(), target, Box::new(Place::new())))
+}
+
+/// Starts the task of a relay.
+fn start(
+    config: &RelayConfig,
+    target: Target,
+    place: Box<Place>,
+    watches: &Watches,
+    streams: &Rc<Streams>,
+    status: &Rc<Status>,
+    reactor: &Rc<Reactor>,
+) {
+    let RelayConfig { way, name, stream, when, idle_s, .. } = config;
+    let watch = watches.add();
+    let bell = Rc::clone(&watch.bell);
+    let relay = streams.relays().add(Relay::new(*way, name, stream, bell, clock::now()));
+    let (streams, status) = (Rc::clone(streams), Rc::clone(status));
+    let tasks = Rc::clone(reactor);
+    match way {
+        Way::Push => {
+            let push = Push { relay, target, watch, streams, status, reactor: tasks };
+            reactor.spawn(push.run(place));
+        }
+        Way::Pull => {
+            let idle = (*when == When::Watched).then(|| Duration::from_secs((*idle_s).into()));
+            let pull = Pull { relay, target, idle, watch, streams, status, reactor: tasks };
+            reactor.spawn(pull.run(place));
+        }
+    }
+}
+
 /// Descriptors that all connections and slots take, and what is beside them.
 fn descriptors_needed(config: &Config) -> u64 {
     let connections = u64::from(config.limits_viewers)
         + u64::from(config.limits_publishers)
-        + u64::from(config.limits_players);
+        + u64::from(config.limits_players)
+        + widen(config.relays.len());
     let slots = u64::from(config.limits_streams) * u64::from(config.slots_per_stream());
     connections + slots + DESCRIPTORS_SPARE
 }

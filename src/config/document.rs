@@ -10,6 +10,7 @@ use core::ops::Range;
 
 use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value as Toml};
 
+use super::relay;
 use super::settings::{Config, Draft, Setting, SettingError, TABLE};
 use super::value::Value;
 use crate::limits::SETTINGS_TEXT_BYTES_MAX;
@@ -25,7 +26,8 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
     let document = Document::parse(text).map_err(|error| DocumentError::syntax(text, &error))?;
     for (name, item) in document.iter() {
         let place = span(document.as_table(), name, item);
-        let known = TABLE.iter().any(|setting| setting.key.split('.').next() == Some(name));
+        let known = relay::is_relay(name)
+            || TABLE.iter().any(|setting| setting.key.split('.').next() == Some(name));
         let Some(group) = item.as_table_like().filter(|_| known) else {
             let cause = SettingError::unknown(name);
             return Err(DocumentError::setting(text, place, cause));
@@ -33,8 +35,36 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
         for (leaf, item) in group.iter() {
             let key = format!("{name}.{leaf}");
             let place = span(group, leaf, item);
+            if relay::is_relay(name)
+                && let Some(section) = item.as_table_like()
+            {
+                read_section(text, draft, &key, section)?;
+                continue;
+            }
             set(draft, &key, item).map_err(|cause| DocumentError::setting(text, place, cause))?;
         }
+    }
+    Ok(())
+}
+
+/// Reads a section of an upstream, whose name is part of its keys.
+fn read_section(
+    text: &str,
+    draft: &mut Draft,
+    name: &str,
+    section: &dyn TableLike,
+) -> Result<(), DocumentError> {
+    for (leaf, item) in section.iter() {
+        let place = span(section, leaf, item);
+        let value = match item {
+            Item::Value(Toml::String(text)) => text.value().clone(),
+            Item::Value(_) | Item::None | Item::Table(_) | Item::ArrayOfTables(_) => {
+                item.to_string().trim().to_owned()
+            }
+        };
+        draft
+            .set(&format!("{name}.{leaf}"), &value)
+            .map_err(|cause| DocumentError::setting(text, place, cause))?;
     }
     Ok(())
 }
@@ -175,6 +205,9 @@ impl fmt::Display for DefaultText {
 }
 
 fn set(draft: &mut Draft, key: &str, item: &Item) -> Result<(), SettingError> {
+    if relay::is_relay(key) {
+        return draft.set(key, "");
+    }
     let Some(setting) = Setting::find(key) else {
         return Err(SettingError::unknown(key));
     };
@@ -246,6 +279,20 @@ mod tests {
         assert_eq!(config.limits_ring_bytes, 2 << 20);
         assert_eq!(config.limits_slot_bytes, 1 << 20);
         assert_eq!(config.limits_streams, 4);
+    }
+
+    #[test]
+    fn sections_of_upstreams_are_read_by_their_names() {
+        let text = "[push.cloud]\nstream = \"live/cam\"\nurl = \"rtmp://h/a/k\"\n\
+            [pull.door]\nstream = \"live/door\"\nurl = \"rtmp://h/a/d\"\nidle_s = 9\n";
+        let relays = config(text).unwrap().relays;
+        assert_eq!(relays.len(), 2);
+        assert_eq!((relays[0].name.as_str(), relays[0].stream.as_str()), ("cloud", "live/cam"));
+        assert_eq!((relays[1].name.as_str(), relays[1].idle_s), ("door", 9));
+        let wrong = text.replace("live/door", "door");
+        assert!(error(&wrong).starts_with("line 5, column 1: pull.door.stream takes"));
+        assert!(error("push = 1\n").contains("unknown setting"));
+        assert!(error("[push]\nurl = \"x\"\n").contains("write it like push.NAME.url"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::relay::{self, RelayConfig, RelayError};
 use super::value::{Kind, Refusal, Seen, Size, Value};
 use crate::limits;
 
@@ -25,11 +26,15 @@ macro_rules! settings {
         /// make sense. Comes from `Draft::check` only.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
-        pub struct Config { $($(#[doc = $help])+ pub $field: $type,)* }
+        pub struct Config {
+            $($(#[doc = $help])+ pub $field: $type,)*
+            /// Sections of upstreams.
+            pub relays: Vec<RelayConfig>,
+        }
 
         impl Config {
             fn defaults() -> Self {
-                Self { $($field: $default,)* }
+                Self { $($field: $default,)* relays: Vec::new() }
             }
         }
 
@@ -198,6 +203,9 @@ impl Draft {
     /// # Errors
     /// The key is unknown, or its kind does not take the text.
     pub fn set(&mut self, key: &str, text: &str) -> Result<(), SettingError> {
+        if relay::is_relay(key) {
+            return Ok(relay::set(&mut self.0.relays, key, text)?);
+        }
         let setting = Setting::find(key).ok_or_else(|| SettingError::unknown(key))?;
         let value = setting.parse(text)?;
         (setting.put)(&mut self.0, value);
@@ -225,6 +233,7 @@ impl Draft {
         check_addresses(&config)?;
         check_durations(&config)?;
         check_memory(&config)?;
+        relay::check(&config.relays)?;
         Ok(config)
     }
 }
@@ -294,6 +303,9 @@ pub enum SettingError {
         /// The name.
         seen: Seen,
     },
+    /// A section of an upstream.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// Misbehaved: two services on one port.
     #[error(
         "rtmp.listen is {rtmp} and http.listen is {http}: two services cannot share a port; \
@@ -387,6 +399,9 @@ impl fmt::Display for MarkdownTable {
             let (key, default) = (setting.key, setting.default_value());
             let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
             writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
+        }
+        for [key, allowed, default, help] in relay::TABLE {
+            writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
         }
         Ok(())
     }
@@ -685,7 +700,7 @@ mod tests {
     #[test]
     fn markdown_table_has_a_row_for_each_setting() {
         let table = markdown_table();
-        assert_eq!(table.lines().count(), 2 + TABLE.len());
+        assert_eq!(table.lines().count(), 2 + TABLE.len() + relay::TABLE.len());
         let row = "| `limits.slot_bytes` | `3MiB` | 256KiB to 64MiB | at restart | \
                    Room of one segment; a segment that fills it is cut early. |";
         assert!(table.lines().any(|line| line == row), "{table}");

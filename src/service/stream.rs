@@ -8,6 +8,7 @@ use crate::limits::{GATHER_TIME, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
+use crate::service::relay::Relays;
 use crate::service::store::{NoStreamPlace, Store, masked};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
@@ -104,6 +105,7 @@ pub struct Streams {
     /// Who waits for a stream that is not there yet.
     arrivals: RefCell<Vec<Rc<Bell>>>,
     next_id: core::cell::Cell<u64>,
+    relays: Rc<Relays>,
 }
 
 impl Streams {
@@ -130,7 +132,20 @@ impl Streams {
             status,
             arrivals: RefCell::new(Vec::new()),
             next_id: core::cell::Cell::new(0),
+            relays: Rc::default(),
         }
+    }
+
+    /// Upstreams that streams come from and go to.
+    #[must_use]
+    pub const fn relays(&self) -> &Rc<Relays> {
+        &self.relays
+    }
+
+    /// Whether somebody waits for the stream's messages.
+    #[must_use]
+    pub fn is_followed(&self, stream: usize) -> bool {
+        self.places.get(stream).is_some_and(|place| !place.borrow().bells.is_empty())
     }
 
     /// A name for a publisher.

@@ -7,6 +7,7 @@
 
 use core::fmt::{self, Write as _};
 
+use super::relay::{Relay, Relays};
 use super::store::StreamView;
 use crate::status::{Counter, Status};
 use crate::time::Instant;
@@ -77,6 +78,7 @@ pub fn page<'a, S: Iterator<Item = StreamView<'a>>>(
     w: &mut Writer<'_>,
     streams: impl Fn() -> S,
     facts: &PageFacts<'_>,
+    relays: &Relays,
 ) -> Result<(), Full> {
     let live = || streams().filter(|stream| stream.live);
     let none_live = live().next().is_none();
@@ -101,7 +103,21 @@ pub fn page<'a, S: Iterator<Item = StreamView<'a>>>(
         problem(w, &stream)?;
         put(w, format_args!("</article>\n"))?;
     }
+    relays.each(|index, relay| relay_lines(w, index, relay))?;
     put(w, format_args!("{BOTTOM}"))
+}
+
+/// What a person needs to know of an upstream; the last one ends nothing.
+fn relay_lines(w: &mut Writer<'_>, index: usize, relay: &Relay) -> Result<(), Full> {
+    let (way, state) = (relay.way.name(), relay.state().name());
+    let (name, stream) = (Escaped(&relay.name), Escaped(&relay.stream));
+    put(w, format_args!("<article id=\"relay-{index}\"><h2>{way} {name}</h2>"))?;
+    put(w, format_args!("<p class=\"facts\">{stream} · {state}</p>"))?;
+    relay.reason(|reason| match reason {
+        "" => Ok(()),
+        reason => put(w, format_args!("<p class=\"problem\">{}</p>", Escaped(reason))),
+    })?;
+    put(w, format_args!("</article>\n"))
 }
 
 const TOP: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -187,6 +203,7 @@ fn host_of(authority: &str) -> &str {
 pub fn status_json<'a>(
     w: &mut Writer<'_>,
     streams: impl Iterator<Item = StreamView<'a>>,
+    relays: &Relays,
     status: &Status,
     now: Instant,
 ) -> Result<(), Full> {
@@ -205,12 +222,27 @@ pub fn status_json<'a>(
             None => put(w, format_args!("null}}"))?,
         }
     }
+    put(w, format_args!("],\"relays\":["))?;
+    relays.each(|index, relay| relay_json(w, index, relay, now))?;
     put(w, format_args!("],\"counters\":{{"))?;
     for (index, &counter) in Counter::ALL.iter().enumerate() {
         let gap = if index > 0 { "," } else { "" };
         put(w, format_args!("{gap}\"{}\":{}", counter.name(), status.get(counter)))?;
     }
     put(w, format_args!("}}}}\n"))
+}
+
+fn relay_json(w: &mut Writer<'_>, index: usize, relay: &Relay, now: Instant) -> Result<(), Full> {
+    let gap = if index > 0 { "," } else { "" };
+    let (way, name, stream) = (relay.way.name(), Json(&relay.name), Json(&relay.stream));
+    put(w, format_args!("{gap}{{\"way\":\"{way}\",\"name\":{name},\"stream\":{stream}"))?;
+    let (state, since_s) = (relay.state().name(), now.since(relay.since()).as_secs());
+    put(w, format_args!(",\"state\":\"{state}\",\"since_s\":{since_s}"))?;
+    put(w, format_args!(",\"failures\":{},\"reason\":", relay.failures()))?;
+    relay.reason(|reason| match reason {
+        "" => put(w, format_args!("null}}")),
+        reason => put(w, format_args!("{}}}", Json(reason))),
+    })
 }
 
 fn put(w: &mut Writer<'_>, text: fmt::Arguments<'_>) -> Result<(), Full> {
@@ -298,8 +330,37 @@ mod tests {
     fn rendered(streams: &[StreamView<'_>]) -> String {
         let mut buffer = vec![0; 64 << 10];
         let mut w = Writer::new(&mut buffer);
-        page(&mut w, || streams.iter().copied(), &FACTS).unwrap();
+        page(&mut w, || streams.iter().copied(), &FACTS, &Relays::default()).unwrap();
         String::from_utf8(w.written().to_vec()).unwrap()
+    }
+
+    fn relays() -> Relays {
+        use crate::config::relay::Way;
+        use crate::service::upstream::Reason;
+        let relays = Relays::default();
+        let relay =
+            |way, name| Relay::new(way, name, "live/cam", std::rc::Rc::default(), Instant(0));
+        relays.add(relay(Way::Push, "cloud")).fail(&Reason::Goodbye);
+        relays.add(relay(Way::Pull, "door"));
+        relays
+    }
+
+    #[test]
+    fn upstreams_are_shown_with_state_and_reason() {
+        let (mut buffer, streams) = (vec![0; 64 << 10], [CAM; 0]);
+        let mut w = Writer::new(&mut buffer);
+        page(&mut w, || streams.iter().copied(), &FACTS, &relays()).unwrap();
+        let html = String::from_utf8(w.written().to_vec()).unwrap();
+        assert!(html.contains("<h2>push cloud</h2><p class=\"facts\">live/cam · waiting</p>"));
+        assert!(html.contains("<p class=\"problem\">upstream said goodbye</p>"));
+        let mut w = Writer::new(&mut buffer);
+        let status = Status::new();
+        status_json(&mut w, streams.iter().copied(), &relays(), &status, Instant(0)).unwrap();
+        let json = String::from_utf8(w.written().to_vec()).unwrap();
+        let want = "\"relays\":[{\"way\":\"push\",\"name\":\"cloud\",\"stream\":\"live/cam\",\
+            \"state\":\"waiting\",\"since_s\":0,\"failures\":1,\
+            \"reason\":\"upstream said goodbye\"},{\"way\":\"pull\"";
+        assert!(json.contains(want), "{json}");
     }
 
     #[test]
@@ -343,7 +404,8 @@ mod tests {
     #[test]
     fn page_that_does_not_fit_is_an_error() {
         let mut buffer = [0; 512];
-        let outcome = page(&mut Writer::new(&mut buffer), || [CAM].into_iter(), &FACTS);
+        let streams = || [CAM].into_iter();
+        let outcome = page(&mut Writer::new(&mut buffer), streams, &FACTS, &Relays::default());
         assert!(outcome.is_err());
     }
 
@@ -355,7 +417,8 @@ mod tests {
         let mut buffer = vec![0; 16 << 10];
         let mut w = Writer::new(&mut buffer);
         let streams = [CAM, odd];
-        status_json(&mut w, streams.iter().copied(), &status, Instant(5_000_000)).unwrap();
+        status_json(&mut w, streams.iter().copied(), &relays(), &status, Instant(5_000_000))
+            .unwrap();
         let text = core::str::from_utf8(w.written()).unwrap();
         assert!(
             text.starts_with("{\"streams\":[{\"app\":\"live\",\"name\":\"cam\",\"live\":true,")

@@ -32,6 +32,7 @@ mod judges;
 mod play;
 mod publish;
 mod refusals;
+mod relay;
 mod soak;
 mod streams;
 mod tunnel;

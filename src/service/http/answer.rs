@@ -25,6 +25,7 @@ use super::HttpSettings;
 use super::tunnelled::Tunnelled;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
 use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
+use crate::service::relay::Relays;
 use crate::service::store::{SegmentView, Store};
 use crate::service::tunnel::Tunnels;
 use crate::service::web::{self, Asset, PageFacts, fnv1a};
@@ -67,6 +68,7 @@ pub(super) struct Desk {
     pub(super) store: Rc<RefCell<Store>>,
     pub(super) status: Rc<Status>,
     pub(super) settings: HttpSettings,
+    pub(super) relays: Rc<Relays>,
     pub(super) now: Instant,
     pub(super) own: heapless::Vec<IpAddr, { net::OWN_ADDRESSES }>,
     pub(super) out: Box<[u8]>,
@@ -95,6 +97,7 @@ impl Desk {
             store,
             status,
             settings,
+            relays: Rc::default(),
             now: Instant(0),
             own: net::own_addresses(),
             out: buffer(),
@@ -208,6 +211,9 @@ impl Desk {
     }
 
     fn playlist(&mut self, head: ResponseHead<'_>, request: &Request<'_>, name: &str) -> Answer {
+        if let Some(path) = name.strip_suffix("/index.m3u8") {
+            self.relays.want(path, self.now);
+        }
         let store = Rc::clone(&self.store);
         let store = store.borrow();
         let Some(playlist) = store.playlist(name) else {
@@ -336,7 +342,7 @@ impl Desk {
         let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
         let mut w = Writer::new(room);
         let store = self.store.borrow();
-        let rendered = web::page(&mut w, || store.streams(), &facts);
+        let rendered = web::page(&mut w, || store.streams(), &facts, &self.relays);
         let etag = EntityTag(fnv1a(w.written()));
         let bytes = w.position();
         drop(store);
@@ -356,7 +362,8 @@ impl Desk {
         let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
         let mut w = Writer::new(room);
         let store = self.store.borrow();
-        let rendered = web::status_json(&mut w, store.streams(), &self.status, self.now);
+        let rendered =
+            web::status_json(&mut w, store.streams(), &self.relays, &self.status, self.now);
         let bytes = w.position();
         drop(store);
         if rendered.is_err() {

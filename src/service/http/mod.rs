@@ -24,6 +24,7 @@ use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
 use super::reactor::{Reactor, Source};
+use super::relay::Relays;
 use super::store::Store;
 use super::tunnel::Tunnels;
 use crate::limits::{
@@ -146,6 +147,11 @@ impl HttpContext {
     /// Answers RTMPT from now on.
     pub fn carry(&self, tunnels: Rc<Tunnels>) {
         self.inner.borrow_mut().desk.tunnels = Some(tunnels);
+    }
+
+    /// Shows `relays`, and tells them what is asked for.
+    pub fn show(&self, relays: Rc<Relays>) {
+        self.inner.borrow_mut().desk.relays = relays;
     }
 
     /// Connections that have a place.

@@ -63,6 +63,7 @@ impl Connection {
                 place: Some(place),
             }));
         }
+        self.ingest.streams.relays().want(&path, now);
         if let Some(stream) = self.ingest.streams.find(&path) {
             return self.follow(id, stream, &path);
         }

@@ -13,7 +13,7 @@ use crate::limits::{LINGER_TIME_MAX, PUBLISHES_MAX, UPSTREAM_LOOK_TIME, UPSTREAM
 use crate::proto::rtmp::client::{ClientEvent, Plan, Session};
 use crate::proto::rtmp::dechunk::{Arrival, Bin, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
-use crate::proto::rtmp::handshake;
+use crate::proto::rtmp::handshake::{self, Hello};
 use crate::service::clock;
 use crate::service::intake::{Intake, Place, Received};
 use crate::service::link::Link;
@@ -29,7 +29,7 @@ use std::rc::Rc;
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a conversation has one of them")]
 enum Stage<'p> {
-    Handshake { machine: handshake::Client, since: Instant },
+    Handshake { machine: Box<handshake::Client>, since: Instant },
     Session(Box<Session<'p>>),
 }
 
@@ -64,13 +64,9 @@ impl<'p> Conversation<'p> {
         let peer: &Peer = &said.peer;
         let link = lookup::connect(reactor, peer).await?;
         place.reset();
-        let machine = handshake::Client::start(
-            handshake::Hello::Signed,
-            Millis(0),
-            &mut random::fill,
-            &mut place.out,
-        )?;
-        let stage = Stage::Handshake { machine, since: clock::now() };
+        let machine =
+            handshake::Client::start(Hello::Signed, Millis(0), &mut random::fill, &mut place.out)?;
+        let stage = Stage::Handshake { machine: Box::new(machine), since: clock::now() };
         Ok(Self { link, place, intake: Intake::new(), stage, plan, said, status, total: 0 })
     }
 
