@@ -11,4 +11,5 @@ pub mod reactor;
 pub mod store;
 pub mod stream;
 pub mod tunnel;
+pub mod tunnel_client;
 pub mod web;
