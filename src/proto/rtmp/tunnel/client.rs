@@ -244,7 +244,7 @@ impl Client {
 
     /// Length of the body that the head announces.
     fn read_head(&mut self) -> Result<u64, TunnelError> {
-        let mut lines = self.head.split(|&b| b == b'\n').map(|line| line.trim_ascii_end());
+        let mut lines = self.head.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
         let first = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1."));
         let code = first.and_then(|line| line.get(2..5)).and_then(decimal);
         let code = code.ok_or(TunnelError::Answer)?;
@@ -331,6 +331,7 @@ mod tests {
     use super::*;
     use crate::proto::rtmp::tunnel::Call;
     use crate::proto::rtmp::tunnel::session::Session;
+    use crate::storage::widen;
     use proptest::prelude::*;
 
     const T: Instant = Instant(0);
@@ -458,7 +459,7 @@ mod tests {
                 };
                 prop_assert_eq!(Some(verb), ask.verb());
                 let bytes = if let Ask::Send { bytes } = ask { bytes } else { 0 };
-                let turn = session.begin(number, bytes as u64, now).unwrap();
+                let turn = session.begin(number, widen(bytes), now).unwrap();
                 given += turn.arrived;
                 taken.extend_from_slice(&up[sent..sent + bytes]);
                 sent += bytes;
