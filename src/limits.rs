@@ -759,3 +759,13 @@ pub const TUNNEL_REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Without a request: the client is gone. The slowest polls twice a second.
 pub const TUNNEL_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of the head of a tunnelled request, and of its answer's: those of proxies are below 1 KiB.
+pub const TUNNEL_HEAD_BYTES_MAX: usize = 2 << 10;
+const _: () = assert!(TUNNEL_HEAD_BYTES_MAX >= HOST_BYTES_MAX + TUNNEL_NAME_BYTES_MAX + 512);
+
+/// Bytes of the name that a server gives to a session: ffmpeg takes as many.
+pub const TUNNEL_NAME_BYTES_MAX: usize = 63;
+
+/// Pause of a client after an answer without bytes: ffmpeg's, whatever the interval byte says.
+pub const TUNNEL_PAUSE: Duration = Duration::from_millis(50);

@@ -46,7 +46,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 10;
+const LINES: usize = 11;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::tunnel;
+use crate::service::tunnel_client::{Asker, Host};
 use crate::sys::net::{self, keep_alive, wake_from};
 use crate::sys::poll::Interest;
 use core::cell::Cell;
@@ -28,6 +29,8 @@ pub struct Link {
 enum Carrier {
     Tcp(Source<TcpStream>),
     Tunnel(tunnel::End),
+    /// RTMPT over a link of another kind.
+    Asker(Box<Asker>),
 }
 
 impl Link {
@@ -46,6 +49,14 @@ impl Link {
     /// A link over the RTMP side of a tunnel.
     pub(super) const fn tunnelled(end: tunnel::End) -> Self {
         Self { carrier: Carrier::Tunnel(end), gather: Cell::new(1) }
+    }
+
+    /// RTMPT over `link`: the session is opened at once, and bytes are sent when so many packets
+    /// wait, or every 50 ms. Requests name `host`.
+    #[must_use]
+    pub fn tunnel(reactor: &Rc<Reactor>, link: Self, host: Host, flush_packets: u32) -> Self {
+        let asker = Box::new(Asker::new(reactor, link, host, flush_packets));
+        Self { carrier: Carrier::Asker(asker), gather: Cell::new(1) }
     }
 
     /// A link to `address`. May wait as long as the kernel does; who is less patient drops it.
@@ -74,6 +85,7 @@ impl Link {
                 end.news(Interest::Read, None).await;
                 Ok(())
             }
+            Carrier::Asker(asker) => asker.news(Interest::Read, None).await.map(drop),
         }
     }
 
@@ -88,6 +100,7 @@ impl Link {
                 end.news(Interest::Write, None).await;
                 Ok(())
             }
+            Carrier::Asker(asker) => asker.news(Interest::Write, None).await.map(drop),
         }
     }
 
@@ -99,6 +112,7 @@ impl Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.news(wanted, bell).await,
             Carrier::Tunnel(end) => Ok(end.news(wanted, Some(bell)).await),
+            Carrier::Asker(asker) => asker.news(wanted, Some(bell)).await,
         }
     }
 
@@ -122,6 +136,7 @@ impl Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.get_ref().shutdown(Shutdown::Write).is_ok(),
             Carrier::Tunnel(end) => end.finish(),
+            Carrier::Asker(asker) => asker.finish(),
         }
     }
 
@@ -133,6 +148,7 @@ impl Link {
                 let _gone = socket.get_ref().shutdown(Shutdown::Both);
             }
             Carrier::Tunnel(end) => end.end(),
+            Carrier::Asker(asker) => asker.end(),
         }
     }
 }
@@ -142,6 +158,7 @@ impl io::Read for &Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.get_ref().read(room),
             Carrier::Tunnel(end) => end.read(&mut [IoSliceMut::new(room)]),
+            Carrier::Asker(asker) => asker.read(&mut [IoSliceMut::new(room)]),
         }
     }
 
@@ -149,6 +166,7 @@ impl io::Read for &Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.get_ref().read_vectored(room),
             Carrier::Tunnel(end) => end.read(room),
+            Carrier::Asker(asker) => asker.read(room),
         }
     }
 }
@@ -158,6 +176,7 @@ impl io::Write for &Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.get_ref().write(bytes),
             Carrier::Tunnel(end) => end.write(&[IoSlice::new(bytes)]),
+            Carrier::Asker(asker) => asker.write(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -165,6 +184,7 @@ impl io::Write for &Link {
         match &self.carrier {
             Carrier::Tcp(socket) => socket.get_ref().write_vectored(slices),
             Carrier::Tunnel(end) => end.write(slices),
+            Carrier::Asker(asker) => asker.write(slices),
         }
     }
 

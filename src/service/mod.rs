@@ -16,5 +16,6 @@ pub mod store;
 pub mod stream;
 pub mod transfer;
 pub mod tunnel;
+pub mod tunnel_client;
 pub mod upstream;
 pub mod web;

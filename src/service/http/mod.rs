@@ -583,7 +583,7 @@ mod tests {
         ctx.turn();
         let mut answer = vec![0; 1024];
         let bytes = clients[0].read(&mut answer).unwrap();
-        let id = std::str::from_utf8(&answer[bytes - 17..bytes]).unwrap().trim_end();
+        let id = core::str::from_utf8(&answer[bytes - 17..bytes]).unwrap().trim_end();
         let head = format!("POST /send/{id}/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12");
         clients[0].write_all(head.as_bytes()).unwrap();
         ctx.turn();

@@ -127,6 +127,7 @@ impl Desk {
             | TunnelError::Answer
             | TunnelError::Sequence { .. }
             | TunnelError::Status { .. }
+            | TunnelError::Ended
             | TunnelError::Head { .. } => Code::BadRequest,
         };
         self.plain(ResponseHead { code, ..head }, request, &error)

@@ -27,7 +27,6 @@ use std::io::{self, Read as _, Write as _};
 use std::rc::Rc;
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a conversation has one of them")]
 enum Stage<'p> {
     Handshake { machine: Box<handshake::Client>, since: Instant },
     Session(Box<Session<'p>>),

@@ -7,6 +7,7 @@
 //! path.
 //! Source: the protocol as servers and players speak it; Adobe never published it.
 
+pub mod client;
 pub mod session;
 
 use core::fmt;
@@ -114,6 +115,10 @@ pub enum TunnelError {
         /// The status.
         code: u16,
     },
+    // Unsupported.
+    /// A connection that does not stay.
+    #[error("the server ends the connection after an answer: a tunnel needs one that stays")]
+    Ended,
     // Exhausted.
     /// A body beyond the bound.
     #[error("a body of {bytes} bytes, at most {max} are taken: send fewer packets at once")]
@@ -152,14 +157,14 @@ mod tests {
         }
         for name in ["x", "12ab", "00000000000012AB", "+0000000000012ab"] {
             let nobody = Call::Session { verb: Verb::Send, id: None, number: 1 };
-            assert_eq!(Call::parse(&std::format!("/send/{name}/1")), Ok(Some(nobody)));
+            assert_eq!(Call::parse(&format!("/send/{name}/1")), Ok(Some(nobody)));
         }
     }
 
     proptest! {
         #[test]
         fn name_of_a_session_reads_back(id: u64) {
-            let text = std::string::ToString::to_string(&SessionId(id));
+            let text = SessionId(id).to_string();
             prop_assert_eq!(SessionId::parse(&text), Some(SessionId(id)));
         }
 
