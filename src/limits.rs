@@ -710,3 +710,6 @@ pub const PUSH_FILE_GAP_MAX: Duration = Duration::from_secs(10);
 
 /// Seconds that `rillcast pull` may be asked for: a day.
 pub const PULL_FILE_SECONDS_MAX: u32 = 86_400;
+
+/// Address ranges in one setting: more than a site has networks.
+pub const NETWORKS_MAX: usize = 16;

@@ -119,6 +119,8 @@ counters! {
     // Publisher authentication
     /// Publishers refused for a wrong or stale response, or after too many of them.
     RtmpAuthRefused = "rtmp_auth_refused",
+    /// Publishers and players refused for the address that they come from.
+    RtmpAddressRefused = "rtmp_address_refused",
 }
 
 /// All counters of the process, zero at start.

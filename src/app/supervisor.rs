@@ -15,7 +15,7 @@ use crate::media::testcard::{TestCard, TestCardError};
 use crate::service::card;
 use crate::service::clock;
 use crate::service::http::{self, HttpContext, HttpSettings};
-use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::ingest::{self, Access, Deadlines, Ingest};
 use crate::service::reactor::{Reactor, Source};
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
@@ -116,7 +116,12 @@ impl Server {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
-        let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines);
+        let access = Access {
+            publish_from: config.rtmp_publish_from.clone(),
+            play_from: config.rtmp_play_from.clone(),
+        };
+        let ingest = Ingest::new(publishers, players, Rc::clone(&streams), status, deadlines)
+            .with_access(access);
         Ok(Self { rtmp, web, store, streams, ingest: Rc::new(ingest), http: Rc::new(http) })
     }
 

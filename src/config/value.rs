@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use log::LevelFilter;
 
+use super::networks::Networks;
 use crate::limits::{FOLDER_BYTES_MAX, SEEN_CHARS_MAX};
 
 /// What texts a setting takes.
@@ -37,6 +38,8 @@ pub enum Kind {
     },
     /// How much is logged.
     Level,
+    /// Ranges of IP addresses.
+    Networks,
 }
 
 /// One value that its kind has accepted.
@@ -52,6 +55,8 @@ pub enum Value {
     Bytes(u32),
     /// Of `Kind::Level`.
     Level(LevelFilter),
+    /// Of `Kind::Networks`.
+    Networks(Networks),
 }
 
 /// Why a kind does not take a text.
@@ -80,6 +85,7 @@ impl Kind {
             }
             Self::Bytes { min, max } => return bounded(bytes(text), min, max).map(Value::Bytes),
             Self::Level => text.parse().map(Value::Level).ok(),
+            Self::Networks => Networks::parse(text).map(Value::Networks),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -91,9 +97,8 @@ impl Kind {
             (Self::Number { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Number(max)),
             (Self::Bytes { min, .. }, Refusal::TooSmall) => Cure::AtLeast(Value::Bytes(min)),
             (Self::Bytes { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Bytes(max)),
-            (Self::Address | Self::Folder | Self::Level, _) | (_, Refusal::Malformed) => {
-                Cure::Like(example)
-            }
+            (Self::Address | Self::Folder | Self::Level | Self::Networks, _)
+            | (_, Refusal::Malformed) => Cure::Like(example),
         }
     }
 }
@@ -112,6 +117,7 @@ impl fmt::Display for Kind {
                 write!(f, "{} to {}", Size(min.into()), Size(max.into()))
             }
             Self::Level => f.write_str("off, error, warn, info, debug, trace"),
+            Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
         }
     }
 }
@@ -125,6 +131,7 @@ impl fmt::Display for Value {
             Self::Number(number) => number.fmt(f),
             Self::Bytes(bytes) => Size(u64::from(*bytes)).fmt(f),
             Self::Level(level) => f.write_str(&level.as_str().to_ascii_lowercase()),
+            Self::Networks(networks) => networks.fmt(f),
         }
     }
 }
@@ -314,7 +321,7 @@ mod tests {
 
         #[test]
         fn kinds_never_panic_on_any_text(text in ".*") {
-            for kind in [NUMBER, BYTES, Kind::Address, Kind::Folder, Kind::Level] {
+            for kind in [NUMBER, BYTES, Kind::Address, Kind::Folder, Kind::Level, Kind::Networks] {
                 if let Ok(value) = kind.parse(&text) {
                     prop_assert_eq!(kind.parse(&value.to_string()), Ok(value));
                 }
