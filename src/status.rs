@@ -124,6 +124,8 @@ counters! {
     TunnelsOpened = "tunnels_opened",
     /// Tunnels refused because every place was taken.
     TunnelsRefused = "tunnels_refused",
+    /// Publishers and players refused for the address that they come from.
+    RtmpAddressRefused = "rtmp_address_refused",
 }
 
 /// All counters of the process, zero at start.

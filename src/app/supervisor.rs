@@ -17,7 +17,7 @@ use crate::proto::rtmp::plan::Role;
 use crate::service::card;
 use crate::service::clock;
 use crate::service::http::{self, HttpContext, HttpSettings};
-use crate::service::ingest::{self, Deadlines, Ingest};
+use crate::service::ingest::{self, Access, Deadlines, Ingest};
 use crate::service::intake::Place;
 use crate::service::pull::Pull;
 use crate::service::push::Push;
@@ -143,8 +143,13 @@ impl Server {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
+        let access = Access {
+            publish_from: config.rtmp_publish_from.clone(),
+            play_from: config.rtmp_play_from.clone(),
+        };
         let ingest =
-            Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines);
+            Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
+                .with_access(access);
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
     }

@@ -243,9 +243,11 @@ fn toml(value: &Value) -> Toml {
     match value {
         Value::Number(number) => i64::from(*number).into(),
         Value::Flag(flag) => (*flag).into(),
-        Value::Address(_) | Value::Folder(_) | Value::Bytes(_) | Value::Level(_) => {
-            value.to_string().into()
-        }
+        Value::Address(_)
+        | Value::Folder(_)
+        | Value::Bytes(_)
+        | Value::Level(_)
+        | Value::Networks(_) => value.to_string().into(),
     }
 }
 

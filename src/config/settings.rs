@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::value::{Kind, Refusal, Seen, Size, Value};
 use crate::limits;
@@ -58,6 +59,12 @@ settings! {
     /// Address and port on which cameras publish by RTMP.
     rtmp_listen: SocketAddr = "rtmp.listen", Address,
         any_address(1935), Restart;
+    /// From where publishers may come; private is this device and local networks.
+    rtmp_publish_from: Networks = "rtmp.publish_from", Networks,
+        Networks::private(), Restart;
+    /// From where RTMP players may come.
+    rtmp_play_from: Networks = "rtmp.play_from", Networks,
+        Networks::private(), Restart;
     /// How long an RTMP player waits for a stream that is not there; 0 refuses it at once.
     rtmp_play_wait_s: u32 = "rtmp.play_wait_s",
         Number { min: 0, max: limits::PLAY_WAIT_S_MAX, unit: "s" },
@@ -531,6 +538,7 @@ mod tests {
                 Kind::Number { max, .. } | Kind::Bytes { max, .. } => max.to_string(),
                 Kind::Level => "trace".to_owned(),
                 Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
+                Kind::Networks => "any".to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use log::LevelFilter;
 
+use super::networks::Networks;
 use crate::limits::{FOLDER_BYTES_MAX, SEEN_CHARS_MAX};
 
 /// What texts a setting takes.
@@ -39,10 +40,13 @@ pub enum Kind {
     Level,
     /// Whether something is done.
     Flag,
+    /// Ranges of IP addresses.
+    Networks,
 }
 
 /// One value that its kind has accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a few at a time, at start")]
 pub enum Value {
     /// Of `Kind::Address`.
     Address(SocketAddr),
@@ -56,6 +60,8 @@ pub enum Value {
     Level(LevelFilter),
     /// Of `Kind::Flag`.
     Flag(bool),
+    /// Of `Kind::Networks`.
+    Networks(Networks),
 }
 
 /// Why a kind does not take a text.
@@ -85,6 +91,7 @@ impl Kind {
             Self::Bytes { min, max } => return bounded(bytes(text), min, max).map(Value::Bytes),
             Self::Level => text.parse().map(Value::Level).ok(),
             Self::Flag => text.parse().map(Value::Flag).ok(),
+            Self::Networks => Networks::parse(text).map(Value::Networks),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -96,7 +103,7 @@ impl Kind {
             (Self::Number { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Number(max)),
             (Self::Bytes { min, .. }, Refusal::TooSmall) => Cure::AtLeast(Value::Bytes(min)),
             (Self::Bytes { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Bytes(max)),
-            (Self::Address | Self::Folder | Self::Level | Self::Flag, _)
+            (Self::Address | Self::Folder | Self::Level | Self::Flag | Self::Networks, _)
             | (_, Refusal::Malformed) => Cure::Like(example),
         }
     }
@@ -117,6 +124,7 @@ impl fmt::Display for Kind {
             }
             Self::Level => f.write_str("off, error, warn, info, debug, trace"),
             Self::Flag => f.write_str("true, false"),
+            Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
         }
     }
 }
@@ -131,6 +139,7 @@ impl fmt::Display for Value {
             Self::Bytes(bytes) => Size(u64::from(*bytes)).fmt(f),
             Self::Level(level) => f.write_str(&level.as_str().to_ascii_lowercase()),
             Self::Flag(flag) => flag.fmt(f),
+            Self::Networks(networks) => networks.fmt(f),
         }
     }
 }
@@ -329,7 +338,8 @@ mod tests {
 
         #[test]
         fn kinds_never_panic_on_any_text(text in ".*") {
-            for kind in [NUMBER, BYTES, Kind::Address, Kind::Folder, Kind::Level, Kind::Flag] {
+            let kinds = [Kind::Address, Kind::Folder, Kind::Level, Kind::Flag, Kind::Networks];
+            for kind in kinds.into_iter().chain([NUMBER, BYTES]) {
                 if let Ok(value) = kind.parse(&text) {
                     prop_assert_eq!(kind.parse(&value.to_string()), Ok(value));
                 }

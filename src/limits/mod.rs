@@ -366,6 +366,9 @@ pub const SLOTS_SPARE: u32 = 2;
 /// libraries, stacks and fragments need some of them; a 64-bit one is held by its memory only.
 pub const MEDIA_BYTES_MAX: u64 = if cfg!(target_pointer_width = "32") { 2 << 30 } else { 64 << 30 };
 
+/// Address ranges in one setting: more than a site has networks.
+pub const NETWORKS_MAX: usize = 16;
+
 /// Bytes of a settings file: the default one with all its comments is under 4 KiB.
 pub const SETTINGS_TEXT_BYTES_MAX: usize = 64 << 10;
 

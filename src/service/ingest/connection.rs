@@ -12,7 +12,7 @@ use crate::limits::{
     STREAM_PATH_BYTES_MAX,
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
-use crate::proto::rtmp::event::{Admission, Event, PlayStart};
+use crate::proto::rtmp::event::{Admission, Event, PlayStart, Reason};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
@@ -49,6 +49,8 @@ pub(super) enum Fault {
     Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
     Publish { path: String, refusal: PublishRefusal },
+    #[error("publish of {path} from an address outside of rtmp.publish_from")]
+    Outside { path: String },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -229,7 +231,8 @@ impl Connection {
     /// Tells the peer why it must go, unless the session has done so.
     fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let said = matches!(cause, Fault::Session(_) | Fault::Publish { .. });
+        let said =
+            matches!(cause, Fault::Session(_) | Fault::Publish { .. } | Fault::Outside { .. });
         let may = handshaken && self.may_speak();
         let Some(place) = self.place.as_mut().filter(|_| may) else { return };
         if !said {
@@ -425,6 +428,12 @@ impl Connection {
         self.publishes += 1;
         if self.publishes > PUBLISHES_PER_CONNECTION {
             return Err(Fault::Publishes { max: PUBLISHES_PER_CONNECTION });
+        }
+        if !self.ingest.access.publish_from.contains(peer.ip()) {
+            self.ingest.status.add(Counter::RtmpAddressRefused, 1);
+            let words = "publishers may not come from this address: widen rtmp.publish_from";
+            self.session.reject_publish(id, Reason::Denied, words, &mut place.out)?;
+            return Err(Fault::Outside { path: masked(&path).to_string() });
         }
         let streams = &self.ingest.streams;
         let takeover = self.ingest.deadlines.takeover;

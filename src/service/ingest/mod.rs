@@ -13,6 +13,7 @@ mod player;
 #[cfg(test)]
 mod tests;
 
+use crate::config::networks::Networks;
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
     PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX,
@@ -71,6 +72,15 @@ impl Deadlines {
     };
 }
 
+/// From where peers may come.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Publishers.
+    pub publish_from: Networks,
+    /// Players.
+    pub play_from: Networks,
+}
+
 /// What a connection is waiting for; decides its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -107,6 +117,7 @@ pub struct Ingest {
     streams: Rc<Streams>,
     status: Rc<Status>,
     deadlines: Deadlines,
+    access: Access,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
     places: RefCell<Vec<Box<Place>>>,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
@@ -145,12 +156,19 @@ impl Ingest {
             streams,
             status,
             deadlines,
+            access: Access { publish_from: Networks::private(), play_from: Networks::private() },
             places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
             players: RefCell::new((0..players).map(|_| Box::new(Place::for_player())).collect()),
             live: RefCell::new(Vec::with_capacity(all + players)),
             publishers: Journal::new(),
             strangers: Journal::new(),
         }
+    }
+
+    /// With other ranges of addresses than private ones.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// Ends connections whose time is up; to be called about every 100 ms.

@@ -49,6 +49,14 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Fault> {
         self.ingest.status.add(Counter::RtmpPlays, 1);
+        if !self.ingest.access.play_from.contains(self.live.peer.ip()) {
+            self.ingest.status.add(Counter::RtmpAddressRefused, 1);
+            return self.refuse_play(
+                id,
+                PlayRefusal::Failed,
+                "players may not come from this address: widen rtmp.play_from",
+            );
+        }
         if self.playing.is_none() {
             let Some(place) = self.ingest.players.borrow_mut().pop() else {
                 return self.refuse_play(

@@ -329,6 +329,30 @@ fn aggregate_of_the_smallest_parts_takes_time_in_proportion() {
 }
 
 #[test]
+fn addresses_outside_may_neither_publish_nor_play_until_the_settings_say_so() {
+    let mut house = House::new();
+    let networks = |text| Networks::parse(text).unwrap();
+    let access =
+        |publish, play| Access { publish_from: networks(publish), play_from: networks(play) };
+    Rc::get_mut(&mut house.ingest).unwrap().access = access("10.0.0.0/8", "127.0.0.2");
+    let mut peer = house.connected("live");
+    assert!(!peer.publish(&house, 1, "cam"), "127.0.0.1 is outside of 10.0.0.0/8");
+    assert_eq!(house.status.get(Counter::RtmpAddressRefused), 1);
+    peer.leave(&house);
+    let mut peer = house.connected("live");
+    let play = command("play", 0.0, &[&[5], &string("cam")]);
+    assert!(peer.say(&house, 20, 1, &play));
+    assert_eq!(house.status.get(Counter::RtmpAddressRefused), 2);
+    assert!(peer.connection.as_ref().unwrap().playing.is_none());
+    peer.leave(&house);
+    house.check_empty();
+    Rc::get_mut(&mut house.ingest).unwrap().access = access("10.0.0.0/8, any", "private");
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam"));
+    peer.leave(&house);
+}
+
+#[test]
 fn publisher_without_media_is_gone_however_much_else_it_says() {
     let mut house = House::new();
     let mut peer = house.connected("live");
