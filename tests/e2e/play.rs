@@ -241,12 +241,13 @@ impl Stalled {
         }
     }
 
-    /// Reads what waits and what comes; counts heads of keyframe messages (type 9, `17 01`).
+    /// Reads what waits, up to 4 MiB of it in the kernel, and what comes behind; counts heads of
+    /// keyframe messages (type 9, `17 01`), of which there is one a second.
     fn drain(&mut self) {
         self.socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let mut all = Vec::new();
         let mut room = vec![0; 1 << 16];
-        while all.len() < 1 << 20 {
+        while all.len() < 8 << 20 {
             match self.socket.read(&mut room) {
                 Ok(n @ 1..) => all.extend_from_slice(&room[..n]),
                 _ => break,
