@@ -141,10 +141,8 @@ fn connect_call(out: &mut Outbox) {
     out.message(3, MessageType::CommandAmf0, 0, Millis(0), &call).unwrap();
 }
 
-#[test]
-fn client_opens_librtmp_server_over_rtmpe() {
-    process::need("rtmpsrv");
-    process::need("unshare");
+/// One connection: the reply to connect, decrypted, as far as it is looked at.
+fn librtmp_answers() -> Result<Vec<u8>, String> {
     let mut stub = Stub::start();
     let mut to = stub.0.stdin.take().unwrap();
     let mut from = stub.0.stdout.take().unwrap();
@@ -152,25 +150,42 @@ fn client_opens_librtmp_server_over_rtmpe() {
     let mut out = Outbox::new();
     let mut client = Client::start(Hello::Encrypted, Millis(0), fill, &mut out).unwrap();
     let mut receiver = Receiver::new();
+    let lost = |error: std::io::Error| format!("rtmpsrv is gone: {error}");
     while !client.is_open() {
-        to.write_all(out.pending()).unwrap();
+        to.write_all(out.pending()).map_err(lost)?;
         out.sent(out.pending().len());
-        assert!(receiver.read(&mut from) > 0, "rtmpsrv closed");
-        let used = client.advance(receiver.rx.look(), fill, &mut out).unwrap();
-        receiver.rx.consume(used);
+        if receiver.read(&mut from) == 0 {
+            return Err("rtmpsrv closed in the handshake".into());
+        }
+        let used = client.advance(receiver.rx.look(), fill, &mut out);
+        receiver.rx.consume(used.map_err(|error| error.to_string())?);
     }
     let mut ciphers = client.take_ciphers().unwrap();
     receiver.decrypt(receiver.rx.len(), &mut ciphers);
     connect_call(&mut out);
     out.seal(|bytes| ciphers.encrypt(bytes));
-    to.write_all(out.pending()).unwrap();
+    to.write_all(out.pending()).map_err(lost)?;
     // rtmpsrv begins with a type 1 chunk, which nobody should: its bytes are read as they stand.
     while receiver.rx.len() < 18 {
         let n = receiver.read(&mut from);
-        assert!(n > 0, "rtmpsrv closed");
+        if n == 0 {
+            return Err("rtmpsrv closed after connect".into());
+        }
         receiver.decrypt(n, &mut ciphers);
     }
-    let reply = receiver.rx.look();
+    Ok(receiver.rx.look()[..18].to_vec())
+}
+
+/// Up to four connections: a shared secret that begins with a zero is padded by some builds of
+/// librtmp and not by others (one in 256), and under load its server was seen to end before it had
+/// said anything. A client connects again then.
+#[test]
+fn client_opens_librtmp_server_over_rtmpe() {
+    process::need("rtmpsrv");
+    process::need("unshare");
+    let mut faults = Vec::new();
+    let reply = (0..4).find_map(|_| librtmp_answers().map_err(|fault| faults.push(fault)).ok());
+    let reply = reply.unwrap_or_else(|| panic!("{faults:?}"));
     assert_eq!((reply[0], reply[7]), (0x43, 20));
     assert_eq!(&reply[8..18], b"\x02\x00\x07_result");
 }
