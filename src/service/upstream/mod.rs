@@ -5,13 +5,17 @@
 //! the same four parts. What is sent and where media goes is theirs.
 //! Source: RTMP 1.0 §7.2; Enhanced RTMP v2, "Reconnect Request".
 
+pub mod attempt;
 pub mod conversation;
+pub mod keeper;
 pub mod lookup;
 pub mod pause;
 pub mod reason;
 pub mod watch;
 
+pub use attempt::{Attempt, Halt};
 pub use conversation::{Conversation, verdict};
+pub use keeper::Keeper;
 pub use reason::Reason;
 pub use watch::{Watch, Watches};
 
