@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::config::settings::Config;
+use crate::limits::RTMPE_BLOCK_BYTES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
@@ -46,7 +47,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 11;
+const LINES: usize = 12;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ impl Budget {
         let streams = u64::from(config.limits_streams);
         let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let players = u64::from(config.limits_players);
+        let sealed = if config.rtmp_encryption { places + players } else { 0 };
         let relays = widen(config.relays.len());
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
@@ -77,6 +79,7 @@ impl Budget {
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
+                line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
                 line("upstream: place", relays, widen(Place::BYTES)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
         assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
+        assert_eq!(grown("rtmp.encryption=true"), (8 + 2 + 64) * widen(RTMPE_BLOCK_BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
     }
 

@@ -150,6 +150,7 @@ impl Server {
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
                 .with_access(access);
+        let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
     }
