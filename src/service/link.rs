@@ -8,7 +8,7 @@
 use crate::proto::rtmp::seal::Seal;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::tunnel;
-use crate::service::tunnel_client::{Asker, Host};
+use crate::service::tunnel_client::{Asker, Host, Redial};
 use crate::sys::net::{self, keep_alive, wake_from};
 use crate::sys::poll::Interest;
 use core::cell::{Cell, RefCell};
@@ -63,10 +63,16 @@ impl Link {
     }
 
     /// RTMPT over `link`: the session is opened at once, and bytes are sent when so many packets
-    /// wait, or every 50 ms. Requests name `host`.
+    /// wait, or every 50 ms. Requests name `host`; when the connection ends, `redial` makes another.
     #[must_use]
-    pub fn tunnel(reactor: &Rc<Reactor>, link: Self, host: Host, flush_packets: u32) -> Self {
-        let asker = Box::new(Asker::new(reactor, link, host, flush_packets));
+    pub fn tunnel(
+        reactor: &Rc<Reactor>,
+        link: Self,
+        host: Host,
+        flush_packets: u32,
+        redial: Redial,
+    ) -> Self {
+        let asker = Box::new(Asker::new(reactor, link, host, flush_packets, redial));
         Self { carrier: Carrier::Asker(asker), gather: Cell::new(1), sealed: RefCell::new(None) }
     }
 
