@@ -52,27 +52,13 @@ fn publish_and_play(rillcast: &Rillcast, http: SocketAddr) {
     let video = &sent.video;
     for file in [&played, &dumped] {
         let bytes = std::fs::read(file).expect("what a player wrote");
-        let end = whole_tags(&bytes);
-        let got = flv::sent(&flv::read(&bytes[..end]).expect("tags"));
+        let got = flv::sent(&flv::read(flv::whole(&bytes)).expect("tags"));
         assert!(got.video.len() >= 50, "{file}: {} pictures", got.video.len());
         for unit in &got.video[1..] {
             let known = video.iter().any(|one| one.nals == unit.nals);
             assert!(known, "{file}: a picture that nobody sent");
         }
     }
-}
-
-/// Bytes up to the last whole tag: a player that was stopped may have written half of one.
-fn whole_tags(bytes: &[u8]) -> usize {
-    let mut at = 13;
-    while let Some(head) = bytes.get(at..at + 11) {
-        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
-        if at + 11 + size + 4 > bytes.len() {
-            break;
-        }
-        at += 11 + size + 4;
-    }
-    at
 }
 
 #[test]

@@ -418,7 +418,8 @@ fn judge_tracks(pmt: &Pmt, pes: &[Pes], before: Option<&Judged>, segment: &Segme
         assert!(there, "segment {n}: {pid:#x} is named without a packet");
     }
     if let Some(before) = before {
-        let same = before.pmt.streams == pmt.streams && before.pmt.pcr_pid == pmt.pcr_pid;
+        let named = |pmt: &Pmt| (pmt.streams.clone(), pmt.descriptors.clone(), pmt.pcr_pid);
+        let same = named(&before.pmt) == named(pmt);
         assert!(same || segment.discontinuity, "segment {n}: tracks change behind a tag (R14)");
         assert_eq!(before.pmt.version == pmt.version, same, "segment {n}: PMT version");
     }

@@ -1,0 +1,110 @@
+//! Who publishes: how each is started, and by which schemes it cannot.
+
+use std::process::Command;
+
+use crate::schemes::Scheme;
+use crate::support::peers::{self, Nginx};
+use crate::support::process::{Running, Scratch};
+use crate::support::rillcast::BINARY;
+use crate::support::{flv, media};
+
+/// Seconds that each publishes: a segment, players that start slowly on a busy machine, and what
+/// they play.
+pub const SECONDS: u32 = 10;
+
+/// A way to be started.
+pub struct Publisher {
+    pub name: &'static str,
+    /// Whether its video is HEVC in Enhanced RTMP; H.264 otherwise.
+    pub enhanced: bool,
+    /// `Err` says why it cannot publish by a scheme.
+    pub can: fn(&Scheme) -> Result<(), &'static str>,
+    /// Publishes to a URL and writes the truth to a file.
+    pub start: fn(&str, &str, &Scratch) -> Sender,
+}
+
+/// A publisher that runs, with what it needs beside itself.
+pub struct Sender {
+    pub running: Running,
+    _nginx: Option<Nginx>,
+}
+
+impl From<Running> for Sender {
+    fn from(running: Running) -> Self {
+        Self { running, _nginx: None }
+    }
+}
+
+pub const NO_RTMPE: &str = "Debian's ffmpeg is built without RTMPE";
+pub const GSTREAMER_TWO: &str = "GStreamer's rtmp2 elements know rtmp and rtmps alone";
+
+pub const PUBLISHERS: &[Publisher] = &[
+    Publisher {
+        name: "ffmpeg",
+        enhanced: false,
+        can: |scheme| scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE),
+        start: |url, truth, scratch| {
+            peers::ffmpeg(&media::plain(SECONDS), url, truth, &log(scratch)).into()
+        },
+    },
+    Publisher {
+        name: "GStreamer rtmp2sink",
+        enhanced: false,
+        can: |scheme| scheme.only(&["rtmp", "rtmps"], GSTREAMER_TWO),
+        start: |url, truth, scratch| {
+            let sink = ["rtmp2sink", &format!("location={url}")];
+            peers::gstreamer_to(&sink, &media::plain(SECONDS), truth, &log(scratch)).into()
+        },
+    },
+    Publisher {
+        name: "librtmp (rtmpsink)",
+        enhanced: false,
+        can: |_| Ok(()),
+        start: |url, truth, scratch| {
+            let sink = ["rtmpsink", &format!("location={url}")];
+            peers::gstreamer_to(&sink, &media::plain(SECONDS), truth, &log(scratch)).into()
+        },
+    },
+    Publisher {
+        name: "nginx-rtmp push",
+        enhanced: false,
+        can: |scheme| scheme.only(&["rtmp"], "nginx-rtmp pushes by rtmp alone"),
+        start: |url, truth, scratch| {
+            let nginx = Nginx::start(scratch, &format!("push {url};"));
+            let own = format!("rtmp://{}/live/cam", nginx.rtmp);
+            let running = peers::ffmpeg(&media::plain(SECONDS), &own, truth, &log(scratch));
+            Sender { running, _nginx: Some(nginx) }
+        },
+    },
+    Publisher {
+        name: "rillcast push",
+        enhanced: false,
+        can: |scheme| scheme.only(&["rtmp"], "push does not know the tunnel yet"),
+        start: |url, truth, scratch| {
+            let file = media::plain(SECONDS);
+            std::fs::copy(&file, truth).unwrap();
+            let mut command = Command::new(BINARY);
+            command.args(["push", &file, url]);
+            Running::start("rillcast push", &mut command, &log(scratch)).into()
+        },
+    },
+    Publisher {
+        name: "PyAV, HEVC",
+        enhanced: true,
+        can: |_| Ok(()),
+        start: |url, truth, scratch| {
+            let arguments = ["publish", &media::hevc(SECONDS), url, truth];
+            peers::pyav(&arguments, &log(scratch)).into()
+        },
+    },
+];
+
+fn log(scratch: &Scratch) -> String {
+    scratch.join("publisher.log")
+}
+
+/// What a publisher wrote of what it sent.
+pub fn truth(path: &str) -> Result<Vec<flv::Tag>, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("truth: {error}"))?;
+    flv::read(flv::whole(&bytes))
+}
