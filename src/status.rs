@@ -126,6 +126,10 @@ counters! {
     TunnelsRefused = "tunnels_refused",
     /// Publishers and players refused for the address that they come from.
     RtmpAddressRefused = "rtmp_address_refused",
+    /// Publishers, players and viewers refused for a missing or wrong key, user or password.
+    KeysRefused = "keys_refused",
+    /// The same refused unheard, after too many wrong ones from their address.
+    AttemptsBarred = "attempts_barred",
 }
 
 /// All counters of the process, zero at start.

@@ -16,8 +16,9 @@ use crate::media::testcard::{TestCard, TestCardError};
 use crate::proto::rtmp::plan::Role;
 use crate::service::card;
 use crate::service::clock;
+use crate::service::door::{Access, Door};
 use crate::service::http::{self, HttpContext, HttpSettings};
-use crate::service::ingest::{self, Access, Deadlines, Ingest};
+use crate::service::ingest::{self, Deadlines, Ingest};
 use crate::service::intake::Place;
 use crate::service::pull::Pull;
 use crate::service::push::Push;
@@ -146,10 +147,12 @@ impl Server {
         let access = Access {
             publish_from: config.rtmp_publish_from.clone(),
             play_from: config.rtmp_play_from.clone(),
+            rights: config.rights.clone(),
         };
+        let door = Rc::new(Door::new(access, Rc::clone(&status)));
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
-                .with_access(access);
+                .with_door(door);
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
     }

@@ -348,6 +348,20 @@ pub const RELAY_REASON_BYTES_MAX: usize = 256;
 pub const WATCHED_IDLE_S_MAX: u32 = 3600;
 // ---- RTMP: who may publish ------------------------------------------------------------------
 
+/// Bytes of a stream key or password: the largest platforms' keys are under 128. A query has room
+/// for it, and for what else stands there.
+pub const SECRET_BYTES_MAX: usize = 256;
+const _: () = assert!(2 * SECRET_BYTES_MAX + AUTH_USER_BYTES_MAX < QUERY_BYTES_MAX);
+
+/// Streams with settings of their own: twice as many as can be on the air.
+pub const STREAM_RIGHTS_MAX: usize = 64;
+
+/// Users that can sign in: one for each stream that can be on the air.
+pub const USERS_MAX: usize = 32;
+
+/// Users that one stream names.
+pub const STREAM_USERS_MAX: usize = 16;
+
 // ---- RTMPT ----------------------------------------------------------------------------------
 
 /// Most that `limits.tunnels` may be. Each costs both queues and, in use, a publisher's or a

@@ -15,7 +15,7 @@ use crate::service::intake::{self, Place};
 use crate::service::reactor::Reactor;
 use crate::service::relay::{Relay, State};
 use crate::service::store::masked;
-use crate::service::stream::{PublisherId, Stream, Streams};
+use crate::service::stream::{PublisherId, Right, Stream, Streams};
 use crate::service::upstream::pause::Pauses;
 use crate::service::upstream::{Conversation, Reason, Route, Stop, Target, Watch, verdict};
 use crate::status::Status;
@@ -130,7 +130,8 @@ impl Pull {
         conversation.open(&self.watch).await?;
         let id = self.streams.new_publisher();
         let path = &self.relay.stream;
-        let granted = self.streams.publish(path, id, clock::now(), TAKEOVER_TIME_MIN)?;
+        let granted =
+            self.streams.publish(path, (id, Right::Own), clock::now(), TAKEOVER_TIME_MIN)?;
         let (index, _replaced) = granted;
         let Some(cell) = self.streams.get(index) else { return Ok(()) };
         self.relay.enter(State::Running, clock::now());

@@ -7,17 +7,15 @@
 use super::pace::Pace;
 use super::player::{Playing, Want};
 use super::{Ingest, Live, Phase};
-use crate::limits::{
-    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, STRAY_BYTES_MAX,
-    STREAM_PATH_BYTES_MAX,
-};
+use crate::limits::{AGENT_BYTES_SHOWN, PUBLISHES_MAX, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX};
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
-use crate::proto::rtmp::event::{Admission, Event, PlayStart, Reason};
+use crate::proto::rtmp::event::{Admission, Event, PlayStart};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::door::{Ask, Denial, Door, Grant, Purpose, StreamPath};
 use crate::service::intake::{self, Intake, Place, Received};
-use crate::service::store::masked;
+use crate::service::store::{masked, masked_pair};
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, widen};
@@ -49,8 +47,8 @@ pub(super) enum Fault {
     Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
     Publish { path: String, refusal: PublishRefusal },
-    #[error("publish of {path} from an address outside of rtmp.publish_from")]
-    Outside { path: String },
+    #[error("publish of {path}: {denial}")]
+    Denied { path: String, denial: Denial },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -65,11 +63,11 @@ enum Stage {
 /// A stream that this connection publishes.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
-    id: u32,
-    stream: usize,
-    path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    pub(super) id: u32,
+    pub(super) stream: usize,
+    pub(super) path: StreamPath,
     /// Wants `Streams::settle`.
-    touched: bool,
+    pub(super) touched: bool,
 }
 
 /// One connection.
@@ -83,7 +81,7 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) published: heapless::Vec<Published, PUBLISHES_MAX>,
     /// Publishes that began.
-    publishes: u32,
+    pub(super) publishes: u32,
     total: u64,
     stray: u64,
     pace: Pace,
@@ -92,14 +90,29 @@ pub(super) struct Connection {
     pub(super) is_slim: bool,
 }
 
+/// What the door says, and to whom in the log: application and name with most of it hidden.
+pub(super) struct Entry {
+    pub(super) verdict: Result<Grant, Denial>,
+    pub(super) shown: heapless::String<STREAM_PATH_BYTES_MAX>,
+}
+
 /// What a message asks the connection to do, free of borrows.
 enum Act {
     Nothing,
-    Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
+    Publish { id: u32, entry: Entry },
     Unpublish { id: u32 },
-    Play { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX>, start: PlayStart },
+    Play { id: u32, entry: Entry, start: PlayStart },
     Stop { id: u32 },
     Want { id: u32, what: Want },
+}
+
+impl Entry {
+    fn new(door: &Door, ask: &Ask<'_>, now: Instant) -> Self {
+        let mut shown = heapless::String::new();
+        // A path that is too long is shown as far as it fits.
+        let _whole = write!(shown, "{}", masked_pair(ask.app, ask.name));
+        Self { verdict: door.enter(ask, now), shown }
+    }
 }
 
 impl Connection {
@@ -232,7 +245,7 @@ impl Connection {
     fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
         let said =
-            matches!(cause, Fault::Session(_) | Fault::Publish { .. } | Fault::Outside { .. });
+            matches!(cause, Fault::Session(_) | Fault::Publish { .. } | Fault::Denied { .. });
         let may = handshaken && self.may_speak();
         let Some(place) = self.place.as_mut().filter(|_| may) else { return };
         if !said {
@@ -316,7 +329,7 @@ impl Connection {
         match arrival.bin {
             Bin::Media(id) => self.media(id, arrival, now),
             Bin::Scratch => {
-                let act = self.command(arrival)?;
+                let act = self.command(arrival, now)?;
                 self.act(act, now)
             }
             Bin::Nowhere => self.unwanted(arrival),
@@ -334,7 +347,7 @@ impl Connection {
         if taken { Ok(()) } else { Err(Fault::Replaced) }
     }
 
-    fn command(&mut self, arrival: &Arrival) -> Result<Act, Fault> {
+    fn command(&mut self, arrival: &Arrival, now: Instant) -> Result<Act, Fault> {
         let Some(place) = &mut self.place else { return Ok(Act::Nothing) };
         let Place { scratch, out, .. } = &mut **place;
         let payload = scratch.bytes(arrival.place).unwrap_or_default();
@@ -351,11 +364,15 @@ impl Connection {
                 }
                 Act::Nothing
             }
-            Event::Publish { stream, app, name, .. } => {
-                path(app, name).map_or(Act::Nothing, |path| Act::Publish { id: stream, path })
+            Event::Publish { stream: id, app, name, query, app_query, .. } => {
+                let (purpose, peer) = (Purpose::Publish, self.live.peer.ip());
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: None };
+                Act::Publish { id, entry: Entry::new(&self.ingest.door, &ask, now) }
             }
-            Event::Play { stream: id, app, name, start, .. } => {
-                path(app, name).map_or(Act::Nothing, |path| Act::Play { id, path, start })
+            Event::Play { stream: id, app, name, query, app_query, start } => {
+                let (purpose, peer) = (Purpose::Play, self.live.peer.ip());
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: None };
+                Act::Play { id, entry: Entry::new(&self.ingest.door, &ask, now), start }
             }
             Event::Stop { stream } => Act::Stop { id: stream },
             Event::Pause { stream, paused } => Act::Want { id: stream, what: Want::Paused(paused) },
@@ -387,8 +404,8 @@ impl Connection {
     fn act(&mut self, act: Act, now: Instant) -> Result<(), Fault> {
         match act {
             Act::Nothing => Ok(()),
-            Act::Publish { id, path } => self.publish(id, path, now),
-            Act::Play { id, path, start } => self.play(id, path, start, now),
+            Act::Publish { id, entry } => self.publish(id, entry, now),
+            Act::Play { id, entry, start } => self.play(id, entry, start, now),
             Act::Stop { id } => {
                 self.stop(id);
                 Ok(())
@@ -417,51 +434,6 @@ impl Connection {
         }
     }
 
-    fn publish(
-        &mut self,
-        id: u32,
-        path: heapless::String<STREAM_PATH_BYTES_MAX>,
-        now: Instant,
-    ) -> Result<(), Fault> {
-        let peer = self.live.peer;
-        let Some(place) = &mut self.place else { return Ok(()) };
-        self.publishes += 1;
-        if self.publishes > PUBLISHES_PER_CONNECTION {
-            return Err(Fault::Publishes { max: PUBLISHES_PER_CONNECTION });
-        }
-        if !self.ingest.access.publish_from.contains(peer.ip()) {
-            self.ingest.status.add(Counter::RtmpAddressRefused, 1);
-            let words = "publishers may not come from this address: widen rtmp.publish_from";
-            self.session.reject_publish(id, Reason::Denied, words, &mut place.out)?;
-            return Err(Fault::Outside { path: masked(&path).to_string() });
-        }
-        let streams = &self.ingest.streams;
-        let takeover = self.ingest.deadlines.takeover;
-        let granted = streams.publish(&path, self.live.id, now, takeover);
-        let (stream, replaced) = match granted {
-            Ok(granted) => granted,
-            Err(refusal) => {
-                self.ingest.status.add(Counter::RtmpRefused, 1);
-                let mut words = heapless::String::<256>::new();
-                let _whole = write!(words, "{refusal}");
-                self.session.reject_publish(id, refusal.reason(), &words, &mut place.out)?;
-                return Err(Fault::Publish { path: masked(&path).to_string(), refusal });
-            }
-        };
-        if let Some(replaced) = replaced {
-            self.ingest.end(replaced.0, "another connection has taken the stream over");
-        }
-        if self.ingest.publishers.takes(now) {
-            log::info!("stream published stream={} peer={peer}", masked(&path));
-        }
-        // Before anything can fail: what is not listed here is never given back.
-        let listed = self.published.push(Published { id, stream, path, touched: false });
-        debug_assert!(listed.is_ok(), "the session bounds publishes");
-        self.session.accept_publish(id, &mut place.out)?;
-        self.live.enter(Phase::Publishing, now);
-        Ok(())
-    }
-
     /// Counts a message that nobody wants; too much of it ends the connection.
     fn unwanted(&mut self, arrival: &Arrival) -> Result<(), Fault> {
         let status = &self.ingest.status;
@@ -477,16 +449,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// The application of publishers that name none (`rtmp://box/cam`).
-const DEFAULT_APP: &str = "live";
-
-/// The path of a stream; none if it is too long, which names that were checked are not.
-fn path(app: &str, name: &str) -> Option<heapless::String<STREAM_PATH_BYTES_MAX>> {
-    let app = if app.is_empty() { DEFAULT_APP } else { app };
-    let mut path = heapless::String::new();
-    write!(path, "{app}/{name}").is_ok().then_some(path)
 }
 
 /// The rings that a connection's messages go to, borrowed for one call.

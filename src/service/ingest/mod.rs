@@ -10,10 +10,10 @@ mod connection;
 mod journal;
 mod pace;
 mod player;
+mod publisher;
 #[cfg(test)]
 mod tests;
 
-use crate::config::networks::Networks;
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
     PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX,
@@ -21,6 +21,7 @@ use crate::limits::{
 };
 use crate::proto::rtmp::event::Admission;
 use crate::service::clock;
+use crate::service::door::{Access, Door};
 use crate::service::feed::Sent;
 use crate::service::intake::Place;
 use crate::service::link::Link;
@@ -72,15 +73,6 @@ impl Deadlines {
     };
 }
 
-/// From where peers may come.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Publishers.
-    pub publish_from: Networks,
-    /// Players.
-    pub play_from: Networks,
-}
-
 /// What a connection is waiting for; decides its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -117,7 +109,7 @@ pub struct Ingest {
     streams: Rc<Streams>,
     status: Rc<Status>,
     deadlines: Deadlines,
-    access: Access,
+    door: Rc<Door>,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
     places: RefCell<Vec<Box<Place>>>,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
@@ -152,11 +144,12 @@ impl Ingest {
         deadlines: Deadlines,
     ) -> Self {
         let all = Self::places(publishers);
+        let door = Rc::new(Door::new(Access::private(), Rc::clone(&status)));
         Self {
             streams,
             status,
             deadlines,
-            access: Access { publish_from: Networks::private(), play_from: Networks::private() },
+            door,
             places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
             players: RefCell::new((0..players).map(|_| Box::new(Place::for_player())).collect()),
             live: RefCell::new(Vec::with_capacity(all + players)),
@@ -165,10 +158,10 @@ impl Ingest {
         }
     }
 
-    /// With other ranges of addresses than private ones.
+    /// With another door than one for private networks.
     #[must_use]
-    pub fn with_access(self, access: Access) -> Self {
-        Self { access, ..self }
+    pub fn with_door(self, door: Rc<Door>) -> Self {
+        Self { door, ..self }
     }
 
     /// Ends connections whose time is up; to be called about every 100 ms.

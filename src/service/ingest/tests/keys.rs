@@ -1,0 +1,98 @@
+//! Keys and users of connections that publish and play, without a kernel between.
+
+use super::*;
+use crate::limits::AUTH_ATTEMPTS_MAX;
+
+const KEYS: &[(&str, &str)] =
+    &[("stream.live/cam.publish_key", "pub-key"), ("stream.live/cam.play_key", "play-key")];
+
+fn play(name: &str) -> Vec<u8> {
+    let start = [&[0][..], &(-1000.0_f64).to_be_bytes()].concat();
+    command("play", 0.0, &[&[5], &string(name), &start])
+}
+
+fn pending(peer: &Peer) -> Vec<u8> {
+    peer.connection.as_ref().unwrap().pending().to_vec()
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn key_lets_publish_from_the_query_the_application_or_the_path_and_nothing_else_does() {
+    let mut house = House::new();
+    house.allow(KEYS);
+    for (app, name) in [
+        ("live", "cam?key=pub-key"),
+        ("live?key=pub-key", "cam"),
+        ("live", "pub-key"),
+        ("live/cam", "pub-key"),
+        ("", "cam?key=pub-key"),
+    ] {
+        let mut peer = house.connected(app);
+        assert!(peer.publish(&house, 1, name), "{app} {name}");
+        assert!(house.store.borrow().stream("live/cam").is_some());
+        assert_eq!(house.store.borrow().stream("live/pub-key"), None);
+        peer.leave(&house);
+    }
+    for (app, name) in [
+        ("live", "cam"),
+        ("live", "cam?key=play-key"),
+        ("live", "cam?key=PUB-KEY"),
+        ("live", "pub-key2"),
+        ("live/cam", "x"),
+    ] {
+        let mut peer = house.connected(app);
+        assert!(!peer.publish(&house, 1, name), "{app} {name}");
+    }
+    assert_eq!(house.status.get(Counter::KeysRefused), 5);
+    let mut other = house.connected("other");
+    assert!(other.publish(&house, 1, "cam"), "an application without keys is open as before");
+    other.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn player_without_the_key_is_told_so_and_may_ask_again_with_it() {
+    let mut house = House::new();
+    house.allow(KEYS);
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam?key=pub-key"));
+    let mut player = house.connected("live");
+    player.deaf = true;
+    assert!(player.say(&house, 20, 1, &play("cam")));
+    assert!(holds(&pending(&player), "NetStream.Play.Failed"));
+    assert!(holds(&pending(&player), "stream asks for a key"));
+    assert!(player.connection.as_ref().unwrap().playing.is_none());
+    assert!(player.say(&house, 20, 1, &play("cam?key=play-key")));
+    assert!(player.connection.as_ref().unwrap().playing.is_some());
+    for mut peer in [player, camera] {
+        peer.leave(&house);
+    }
+    house.check_empty();
+}
+
+#[test]
+fn address_with_too_many_wrong_keys_is_not_heard_for_a_while() {
+    let mut house = House::new();
+    house.allow(KEYS);
+    for n in 0..AUTH_ATTEMPTS_MAX {
+        let mut peer = house.connected("live");
+        // As a name and as a key: both count.
+        let name = if n % 2 == 0 { "cam?key=guess" } else { "guess" };
+        assert!(!peer.publish(&house, 1, name));
+    }
+    assert_eq!(house.status.get(Counter::AttemptsBarred), 0);
+    let mut peer = house.connected("live");
+    assert!(!peer.publish(&house, 1, "cam?key=pub-key"), "right, but too late");
+    assert_eq!(house.status.get(Counter::AttemptsBarred), 1);
+    let mut open = house.connected("other");
+    assert!(open.publish(&house, 1, "cam"), "what asks for nothing is not barred");
+    open.leave(&house);
+    house.now = house.now.after(crate::limits::AUTH_FORGIVEN_TIME);
+    let mut peer = house.connected("live");
+    assert!(peer.publish(&house, 1, "cam?key=pub-key"));
+    peer.leave(&house);
+    house.check_empty();
+}
