@@ -131,6 +131,12 @@ impl Server {
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
         allow_descriptors(config);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
+        let access = Access {
+            publish_from: config.rtmp_publish_from.clone(),
+            play_from: config.rtmp_play_from.clone(),
+            rights: config.rights.clone(),
+        };
+        let door = Rc::new(Door::new(access, Rc::clone(&status)));
         let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
         let tunnels = Rc::new(Tunnels::new(narrow(config.tunnels())));
@@ -138,18 +144,13 @@ impl Server {
             http.carry(Rc::clone(&tunnels));
         }
         http.show(Rc::clone(streams.relays()));
+        http.guard(Rc::clone(&door));
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
-        let access = Access {
-            publish_from: config.rtmp_publish_from.clone(),
-            play_from: config.rtmp_play_from.clone(),
-            rights: config.rights.clone(),
-        };
-        let door = Rc::new(Door::new(access, Rc::clone(&status)));
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
                 .with_door(door);

@@ -24,6 +24,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod enhanced;
 mod field;
 mod files;

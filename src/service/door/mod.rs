@@ -6,11 +6,15 @@
 //! key, a name there that no section has is taken for one: otherwise keys could be guessed as
 //! names, without end. Says nothing to peers: the ports do.
 
+mod sign_in;
+
+pub use sign_in::{Connect, NotYet};
+
 use crate::config::networks::Networks;
 use crate::config::rights::{Rights, StreamRights};
 use crate::config::secret::Secret;
 use crate::limits::STREAM_PATH_BYTES_MAX;
-use crate::proto::rtmp::auth::attempts::Attempts;
+use crate::proto::rtmp::auth::challenger::Challenger;
 use crate::proto::rtmp::auth::credential::{Credential, key_matches};
 use crate::proto::rtmp::auth::{Account, Pairs};
 use crate::service::stream::Right;
@@ -125,7 +129,7 @@ pub enum Denial {
 #[derive(Debug)]
 pub struct Door {
     access: Access,
-    attempts: RefCell<Attempts>,
+    challenger: RefCell<Challenger>,
     status: Rc<Status>,
 }
 
@@ -141,7 +145,7 @@ impl Door {
     /// A door at which nobody has knocked.
     #[must_use]
     pub const fn new(access: Access, status: Rc<Status>) -> Self {
-        Self { access, attempts: RefCell::new(Attempts::new()), status }
+        Self { access, challenger: RefCell::new(Challenger::new()), status }
     }
 
     /// Judges who wants to publish or play over RTMP.
@@ -154,17 +158,24 @@ impl Door {
     }
 
     /// Judges who wants to watch the stream at `path` over HTTP, with what followed the address's
-    /// `?`. Addresses are not looked at.
+    /// `?`; gives the key that it has shown, if one is asked for. From where it comes counts only
+    /// against who is wrong too often.
     ///
     /// # Errors
     /// Why it may not; counted.
-    pub fn watch(&self, path: &str, query: &str, peer: IpAddr, now: Instant) -> Result<(), Denial> {
+    pub fn watch(
+        &self,
+        path: &str,
+        query: &str,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<Option<&Secret>, Denial> {
         let Some(key) = self.section(path).and_then(|rights| rights.play_key.as_ref()) else {
-            return Ok(());
+            return Ok(None);
         };
         let given = Pairs(query).get("key").ok_or(Denial::NoKey);
         let judged = given.and_then(|given| self.compare(peer, now, || matches(key, given)));
-        judged.inspect_err(|denial| self.count(*denial))
+        judged.map(|()| Some(key)).inspect_err(|denial| self.count(*denial))
     }
 
     /// The section that counts for a stream.
@@ -301,7 +312,8 @@ impl Door {
         now: Instant,
         is_right: impl FnOnce() -> bool,
     ) -> Result<(), Denial> {
-        let mut attempts = self.attempts.borrow_mut();
+        let mut challenger = self.challenger.borrow_mut();
+        let attempts = challenger.attempts();
         if !attempts.allow(peer, now) {
             return Err(Denial::Barred);
         }

@@ -8,12 +8,13 @@ use super::pace::Pace;
 use super::player::{Playing, Want};
 use super::{Ingest, Live, Phase};
 use crate::limits::{AGENT_BYTES_SHOWN, PUBLISHES_MAX, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX};
+use crate::proto::rtmp::auth::challenger::Rejection;
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
 use crate::proto::rtmp::event::{Admission, Event, PlayStart};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
-use crate::service::door::{Ask, Denial, Door, Grant, Purpose, StreamPath};
+use crate::service::door::{Ask, Connect, Denial, Door, Grant, NotYet, Purpose, StreamPath};
 use crate::service::intake::{self, Intake, Place, Received};
 use crate::service::store::{masked, masked_pair};
 use crate::service::stream::{PublishRefusal, Stream, Streams};
@@ -47,6 +48,8 @@ pub(super) enum Fault {
     Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
     Publish { path: String, refusal: PublishRefusal },
+    #[error("connect: {0}")]
+    NotYet(Rejection),
     #[error("publish of {path}: {denial}")]
     Denied { path: String, denial: Denial },
     #[error("{0}")]
@@ -85,6 +88,8 @@ pub(super) struct Connection {
     total: u64,
     stray: u64,
     pace: Pace,
+    /// Who has signed in.
+    user: Option<usize>,
     pub(super) playing: Option<Box<Playing>>,
     /// Whether its place is a player's.
     pub(super) is_slim: bool,
@@ -99,6 +104,7 @@ pub(super) struct Entry {
 /// What a message asks the connection to do, free of borrows.
 enum Act {
     Nothing,
+    Connect(Result<Option<usize>, Box<NotYet>>),
     Publish { id: u32, entry: Entry },
     Unpublish { id: u32 },
     Play { id: u32, entry: Entry, start: PlayStart },
@@ -134,6 +140,7 @@ impl Connection {
             total: 0,
             stray: 0,
             pace: Pace::new(clock::now()),
+            user: None,
             playing: None,
             is_slim: false,
         })
@@ -232,6 +239,11 @@ impl Connection {
                 }
                 return;
             }
+            // Every encoder that signs in comes three times.
+            (Err(Fault::NotYet(why @ (Rejection::Unnamed | Rejection::Challenged))), None) => {
+                log::debug!("ingest asked peer={peer} cause=\"{why}\"");
+                return;
+            }
             (Err(fault), None) => fault,
         };
         self.ingest.status.add(Counter::RtmpErrors, 1);
@@ -244,8 +256,10 @@ impl Connection {
     /// Tells the peer why it must go, unless the session has done so.
     fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let said =
-            matches!(cause, Fault::Session(_) | Fault::Publish { .. } | Fault::Denied { .. });
+        let said = matches!(
+            cause,
+            Fault::Session(_) | Fault::Publish { .. } | Fault::Denied { .. } | Fault::NotYet(_)
+        );
         let may = handshaken && self.may_speak();
         let Some(place) = self.place.as_mut().filter(|_| may) else { return };
         if !said {
@@ -357,21 +371,24 @@ impl Connection {
             return Ok(Act::Nothing);
         };
         Ok(match event {
-            Event::Connected { app, agent, .. } => {
-                if self.ingest.strangers.takes(clock::now()) {
+            Event::Connect { app, said, query, agent, publishes } => {
+                let peer = self.live.peer.ip();
+                let connect = Connect { peer, app, said, query, publishes };
+                let verdict = self.ingest.door.connect(&connect, now);
+                if verdict.is_ok() && self.ingest.strangers.takes(now) {
                     let (agent, peer) = (shown(agent), self.live.peer);
                     log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
                 }
-                Act::Nothing
+                Act::Connect(verdict)
             }
             Event::Publish { stream: id, app, name, query, app_query, .. } => {
                 let (purpose, peer) = (Purpose::Publish, self.live.peer.ip());
-                let ask = Ask { purpose, peer, app, name, query, app_query, user: None };
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
                 Act::Publish { id, entry: Entry::new(&self.ingest.door, &ask, now) }
             }
             Event::Play { stream: id, app, name, query, app_query, start } => {
                 let (purpose, peer) = (Purpose::Play, self.live.peer.ip());
-                let ask = Ask { purpose, peer, app, name, query, app_query, user: None };
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
                 Act::Play { id, entry: Entry::new(&self.ingest.door, &ask, now), start }
             }
             Event::Stop { stream } => Act::Stop { id: stream },
@@ -397,13 +414,14 @@ impl Connection {
                 }
                 Act::Nothing
             }
-            Event::MetadataCleared { .. } => Act::Nothing,
+            Event::Connected { .. } | Event::MetadataCleared { .. } => Act::Nothing,
         })
     }
 
     fn act(&mut self, act: Act, now: Instant) -> Result<(), Fault> {
         match act {
             Act::Nothing => Ok(()),
+            Act::Connect(verdict) => self.connect(verdict),
             Act::Publish { id, entry } => self.publish(id, entry, now),
             Act::Play { id, entry, start } => self.play(id, entry, start, now),
             Act::Stop { id } => {
@@ -430,6 +448,21 @@ impl Connection {
                     self.live.enter(Phase::Setup, now);
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// Answers connect as the door says.
+    fn connect(&mut self, verdict: Result<Option<usize>, Box<NotYet>>) -> Result<(), Fault> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        match verdict {
+            Ok(user) => {
+                self.user = user;
+                Ok(self.session.accept_connect(&mut place.out)?)
+            }
+            Err(not_yet) => {
+                self.session.reject_connect(&not_yet.description, &mut place.out)?;
+                Err(Fault::NotYet(not_yet.why))
             }
         }
     }

@@ -272,7 +272,7 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
         return;
     };
     let admission = if free > REFUSAL_PLACES {
-        Admission::Open
+        Admission::Asked
     } else {
         ingest.status.add(Counter::RtmpRefused, 1);
         Admission::Refused("every publisher place is taken: raise limits.publishers")

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::limits::AUTH_ATTEMPTS_MAX;
+use crate::proto::rtmp::auth::Account;
+use crate::proto::rtmp::auth::responder::Responder;
 
 const KEYS: &[(&str, &str)] =
     &[("stream.live/cam.publish_key", "pub-key"), ("stream.live/cam.play_key", "play-key")];
@@ -94,5 +96,58 @@ fn address_with_too_many_wrong_keys_is_not_heard_for_a_while() {
     let mut peer = house.connected("live");
     assert!(peer.publish(&house, 1, "cam?key=pub-key"));
     peer.leave(&house);
+    house.check_empty();
+}
+
+/// The description of the `_error` that waits to be sent, in chunks of 128 bytes.
+fn description(bytes: &[u8]) -> String {
+    let chunks = bytes[12..].chunks(129);
+    let whole: Vec<u8> = chunks.flat_map(|chunk| &chunk[..chunk.len().min(128)]).copied().collect();
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    let at = text.find("[ Access").unwrap();
+    text[at..].split('\0').next().unwrap().to_owned()
+}
+
+#[test]
+fn encoder_signs_in_over_three_connections_and_publishes_where_its_user_may() {
+    let mut house = House::new();
+    house.allow(&[
+        ("stream.tv/news.publish_users", "bob"),
+        ("stream.tv/other.publish_users", "eve"),
+        ("user.bob.password", "secret"),
+        ("user.eve.password", "x"),
+    ]);
+    let mut responder = Responder::Fresh;
+    let mut app = "tv".to_owned();
+    for connection in 1..=3 {
+        let mut peer = house.peer();
+        let mut hello = vec![0; 1 + 2 * HANDSHAKE_BYTES];
+        hello[0] = 3;
+        assert!(peer.feed(&house, &hello, usize::MAX));
+        let fields = object(&[("app", &app), ("type", "nonprivate")]);
+        let connect = peer.message(20, 0, 0, &command("connect", 1.0, &[&fields]));
+        let machine = peer.connection.as_mut().unwrap();
+        let mut bytes = &connect[..];
+        machine.receive(&mut bytes).unwrap();
+        let outcome = machine.advance(connect.len(), house.now);
+        if connection < 3 {
+            assert!(matches!(outcome, Err(Fault::NotYet(_))), "{outcome:?}");
+            let account = Account { user: "bob", password: "secret" };
+            let fill = &mut crate::sys::random::fill;
+            let words = description(machine.pending());
+            let query = responder.respond(&words, "tv", account, fill).unwrap();
+            app = format!("tv?{query}");
+            machine.report(outcome);
+            peer.leave(&house);
+            continue;
+        }
+        outcome.unwrap();
+        assert!(peer.publish(&house, 1, "news"), "bob may");
+        assert!(!peer.publish(&house, 2, "other"), "that is for eve");
+    }
+    assert_eq!(house.status.get(Counter::RtmpErrors), 1, "the steps are none");
+    let mut player = house.connected("tv");
+    assert!(player.say(&house, 20, 1, &play("news")), "players are not asked");
+    player.leave(&house);
     house.check_empty();
 }

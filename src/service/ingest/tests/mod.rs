@@ -94,7 +94,7 @@ impl House {
             ended: Cell::new(None),
         });
         self.ingest.live.borrow_mut().push(Rc::clone(&live));
-        let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Open);
+        let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Asked);
         Peer { connection: Some(connection), deaf: false, chunk: 128, client }
     }
 
