@@ -130,6 +130,10 @@ counters! {
     KeysRefused = "keys_refused",
     /// The same refused unheard, after too many wrong ones from their address.
     AttemptsBarred = "attempts_barred",
+    /// Publishers that took their stream from an older connection.
+    Takeovers = "rtmp_takeovers",
+    /// RTMP connections closed at once, because their address had too many.
+    RtmpCrowded = "rtmp_crowded",
 }
 
 /// All counters of the process, zero at start.

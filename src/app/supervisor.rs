@@ -153,7 +153,8 @@ impl Server {
         };
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
-                .with_door(door);
+                .with_door(door)
+                .with_connections_per_address(narrow(config.limits_connections_per_address));
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
     }

@@ -105,6 +105,10 @@ settings! {
     limits_players: u32 = "limits.players",
         Number { min: 0, max: limits::PLAYERS_MAX, unit: "" },
         64, Restart;
+    /// RTMP connections from one address at once; from this device there may be more.
+    limits_connections_per_address: u32 = "limits.connections_per_address",
+        Number { min: 1, max: limits::CONNECTIONS_PER_ADDRESS_MAX, unit: "" },
+        32, Restart;
     /// RTMP connections in HTTP requests at once, where `rtmpt.enabled`.
     limits_tunnels: u32 = "limits.tunnels",
         Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
@@ -568,6 +572,7 @@ mod tests {
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),
+            ("limits.connections_per_address", 1, limits::CONNECTIONS_PER_ADDRESS_MAX),
             ("rtmp.play_wait_s", 0, limits::PLAY_WAIT_S_MAX),
             ("limits.viewers", 1, limits::VIEWERS_MAX),
             ("limits.ring_bytes", limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),

@@ -146,3 +146,63 @@ fn gstreamer_signs_in_by_adobe_and_librtmp_by_limelight() {
     let sink = ["rtmp2sink", &location, "username=bob", "password=guess"];
     is_refused(gstreamer(&file, &sink, &scratch), &rillcast, "user or password is wrong");
 }
+
+/// Publishes, stops the encoder where it stands, and starts another: it is on the air in time, and
+/// the playlist goes on.
+fn takes_over(name: &str, settings: &[(&str, &str)], url: &str) {
+    let rillcast = Rillcast::start(settings);
+    let scratch = Scratch::new("takeover");
+    let file = media::plain(20);
+    let url = format!("rtmp://{}/{url}", rillcast.rtmp);
+    let published = |times| {
+        wait_for("a publisher", Duration::from_secs(10), || {
+            (rillcast.lines_with(&["stream published"]).len() >= times).then(Instant::now)
+        })
+    };
+    let mut old = ffmpeg(&file, &url, &scratch, "old");
+    published(1);
+    let mut follower = rillcast.follow("cam");
+    assert!(follower.until(Duration::from_secs(10), |f| f.segments.len() >= 2));
+    old.signal("STOP");
+    let mut new = ffmpeg(&file, &url, &scratch, "new");
+    let connected = wait_for("the new one", Duration::from_secs(10), || {
+        (rillcast.lines_with(&["ingest connected"]).len() >= 2).then(Instant::now)
+    });
+    let took = published(2).duration_since(connected);
+    println!("{name}: on the air after {took:?}");
+    assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+    let before = follower.segments.len();
+    let goes_on = follower.until(Duration::from_secs(12), |f| f.segments.len() >= before + 3);
+    assert!(goes_on, "{name}: the playlist goes on: {:?}", follower.faults);
+    let sequence: Vec<u64> = follower.segments.iter().map(|got| got.entry.sequence).collect();
+    assert!(sequence.windows(2).all(|pair| pair[1] == pair[0] + 1), "{name}: {sequence:?}");
+    assert!(new.ended().is_none(), "{}", new.text());
+    assert_eq!(rillcast.counter("rtmp_takeovers"), 1.0);
+    old.signal("KILL");
+}
+
+#[test]
+fn srs_4480_encoder_that_hangs_gives_way_to_the_next_within_two_seconds() {
+    takes_over("address", &[], "live/cam");
+}
+
+#[test]
+fn srs_4298_the_same_key_gives_way_to_itself() {
+    let settings = [("stream.live/cam.publish_key", "pub-key")];
+    takes_over("key", &settings, "live/cam?key=pub-key");
+}
+
+#[test]
+fn mediamtx_911_second_encoder_does_not_throw_out_one_that_is_well() {
+    let rillcast = Rillcast::start(&[]);
+    let scratch = Scratch::new("takeover");
+    let file = media::plain(10);
+    let mut first = ffmpeg(&file, &rillcast.publish_url("cam"), &scratch, "first");
+    plays(&rillcast, &Rillcast::playlist_path("cam"));
+    let mut second = ffmpeg(&file, &rillcast.publish_url("cam"), &scratch, "second");
+    let status = second.finish(Duration::from_secs(10));
+    assert!(!status.success(), "{}", second.text());
+    rillcast.wait_line(&["is being published by another connection"]);
+    assert!(first.ended().is_none(), "{}", first.text());
+    assert_eq!(rillcast.counter("rtmp_takeovers"), 0.0);
+}

@@ -6,6 +6,7 @@
 
 use super::pace::Pace;
 use super::player::{Playing, Want};
+use super::publisher::Claim;
 use super::{Ingest, Live, Phase};
 use crate::limits::{AGENT_BYTES_SHOWN, PUBLISHES_MAX, STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX};
 use crate::proto::rtmp::auth::challenger::Rejection;
@@ -90,6 +91,8 @@ pub(super) struct Connection {
     pace: Pace,
     /// Who has signed in.
     user: Option<usize>,
+    /// What it may publish if who does is gone.
+    pub(super) claim: Option<Claim>,
     pub(super) playing: Option<Box<Playing>>,
     /// Whether its place is a player's.
     pub(super) is_slim: bool,
@@ -141,6 +144,7 @@ impl Connection {
             stray: 0,
             pace: Pace::new(clock::now()),
             user: None,
+            claim: None,
             playing: None,
             is_slim: false,
         })
@@ -166,6 +170,9 @@ impl Connection {
             return Err(Fault::Replaced);
         }
         let more = widen(bytes);
+        if bytes > 0 {
+            self.live.heard.set(now);
+        }
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.intake.received();
         if let Stage::Handshake(handshake) = &mut self.stage {
@@ -326,7 +333,7 @@ impl Connection {
 
     /// Handles every message that the byte ring completes.
     fn messages(&mut self, now: Instant) -> Result<(), Fault> {
-        loop {
+        while self.claim.is_none() {
             let Some(place) = &mut self.place else { return Ok(()) };
             let arrival = {
                 let mut guards = Guards::of(&self.published, &self.ingest.streams);
@@ -337,6 +344,7 @@ impl Connection {
             self.ingest.status.add(Counter::RtmpMessagesIn, 1);
             self.arrived(&arrival, now)?;
         }
+        Ok(())
     }
 
     fn arrived(&mut self, arrival: &Arrival, now: Instant) -> Result<(), Fault> {

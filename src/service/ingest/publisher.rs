@@ -1,17 +1,38 @@
-//! The publishing side of a connection: who may publish, and what is said to who may not.
+//! The publishing side of a connection: who may publish, whose stream it takes over, and what is
+//! said to who may not.
 //!
-//! Media goes past here to its stream.
+//! An encoder that comes back finds its older connection still there: TCP does not know yet that it
+//! is gone. Who it is tells whether it may end that one. Where only its address says so, the older
+//! one gets a moment to show that it is well. Media goes past here to its stream.
 //! Source: RTMP 1.0 §7.2.2.6.
 
-use super::Phase;
 use super::connection::{Connection, Entry, Fault, Published};
-use crate::limits::PUBLISHES_PER_CONNECTION;
+use super::{Ingest, Phase};
+use crate::limits::{PUBLISHES_PER_CONNECTION, TAKEOVER_PROOF_TIME, TAKEOVER_QUIET_TIME};
 use crate::proto::rtmp::event::Reason;
-use crate::service::door::Grant;
+use crate::service::door::{Grant, StreamPath};
 use crate::service::store::masked;
+use crate::service::stream::{PublisherId, Right};
 use crate::status::Counter;
 use crate::time::Instant;
 use core::fmt::Write as _;
+use core::time::Duration;
+
+/// A publish that may have to wait.
+#[derive(Debug)]
+pub(super) struct Claim {
+    id: u32,
+    path: StreamPath,
+    right: Right,
+    asked: Instant,
+}
+
+/// What becomes of it.
+enum Verdict {
+    Take,
+    Refuse,
+    Wait,
+}
 
 impl Connection {
     /// Message stream `id` asks to publish; `entry` is what the door says.
@@ -30,9 +51,38 @@ impl Connection {
                 return Err(Fault::Denied { path: shown.as_str().to_owned(), denial });
             }
         };
-        let streams = &self.ingest.streams;
-        let takeover = self.ingest.deadlines.takeover;
-        let granted = streams.publish(&path, (self.live.id, right), now, takeover);
+        self.claim(Claim { id, path, right, asked: now }, now)
+    }
+
+    /// Whether it waits for another publisher to go on, or not.
+    pub(super) const fn claims(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// Looks again whether it may publish, and goes on with what came behind that.
+    pub(super) fn claim_again(&mut self, now: Instant) -> Result<(), Fault> {
+        if self.live.ended.get().is_some() {
+            return Err(Fault::Replaced);
+        }
+        if let Some(claim) = self.claim.take() {
+            self.claim(claim, now)?;
+        }
+        if self.claims() { Ok(()) } else { self.advance(0, now) }
+    }
+
+    fn claim(&mut self, claim: Claim, now: Instant) -> Result<(), Fault> {
+        let silence = match self.ingest.verdict(self.live.id, &claim, now) {
+            Verdict::Take => Duration::ZERO,
+            Verdict::Refuse => Duration::MAX,
+            Verdict::Wait => {
+                self.claim = Some(claim);
+                self.live.enter(Phase::Claiming, now);
+                return Ok(());
+            }
+        };
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let Claim { id, path, right, .. } = claim;
+        let granted = self.ingest.streams.publish(&path, (self.live.id, right), now, silence);
         let (stream, replaced) = match granted {
             Ok(granted) => granted,
             Err(refusal) => {
@@ -43,6 +93,7 @@ impl Connection {
             }
         };
         if let Some(replaced) = replaced {
+            self.ingest.status.add(Counter::Takeovers, 1);
             self.ingest.end(replaced.0, "another connection has taken the stream over");
         }
         if self.ingest.publishers.takes(now) {
@@ -54,6 +105,37 @@ impl Connection {
         self.session.accept_publish(id, &mut place.out)?;
         self.live.enter(Phase::Publishing, now);
         Ok(())
+    }
+}
+
+impl Ingest {
+    /// What becomes of a claim: a credential takes its stream from an older connection of its own
+    /// at once, an address where nothing is asked for does when that is quiet, and anybody may
+    /// have an open stream that has been silent for long.
+    fn verdict(&self, id: PublisherId, claim: &Claim, now: Instant) -> Verdict {
+        let Some(holder) = self.streams.holder(&claim.path) else { return Verdict::Take };
+        if holder.id == id {
+            return Verdict::Refuse;
+        }
+        let is_silent = now.since(holder.heard) >= self.deadlines.takeover;
+        match (claim.right, holder.right) {
+            (Right::Address(mine), Right::Address(its)) if mine == its && !is_silent => {
+                let live = self.live.borrow();
+                let live = live.iter().find(|live| live.id == holder.id);
+                let heard = live.map_or(holder.heard, |live| live.heard.get());
+                if now.since(heard) >= TAKEOVER_QUIET_TIME {
+                    Verdict::Take
+                } else if heard >= claim.asked.after(TAKEOVER_PROOF_TIME) {
+                    Verdict::Refuse
+                } else {
+                    Verdict::Wait
+                }
+            }
+            (Right::Key, Right::Key) => Verdict::Take,
+            (Right::User(mine), Right::User(its)) if mine == its => Verdict::Take,
+            (Right::Address(_), Right::Address(_)) | (_, Right::Own) if is_silent => Verdict::Take,
+            _ => Verdict::Refuse,
+        }
     }
 }
 

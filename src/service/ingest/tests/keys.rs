@@ -1,7 +1,7 @@
 //! Keys and users of connections that publish and play, without a kernel between.
 
 use super::*;
-use crate::limits::AUTH_ATTEMPTS_MAX;
+use crate::limits::{AUTH_ATTEMPTS_MAX, CROWD_PAUSE};
 use crate::proto::rtmp::auth::Account;
 use crate::proto::rtmp::auth::responder::Responder;
 
@@ -149,5 +149,38 @@ fn encoder_signs_in_over_three_connections_and_publishes_where_its_user_may() {
     let mut player = house.connected("tv");
     assert!(player.say(&house, 20, 1, &play("news")), "players are not asked");
     player.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn address_has_so_many_connections_and_no_more_and_this_device_as_many_as_it_likes() {
+    let mut house = House::new();
+    Rc::get_mut(&mut house.ingest).unwrap().connections_per_address = 2;
+    let addresses = ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "2001:db8::2", "127.0.0.1"];
+    let [four, mapped, six, neighbour, own] =
+        addresses.map(|address| SocketAddr::new(address.parse().unwrap(), 7));
+    let crowded = |peer| house.ingest.is_crowded(peer, house.now);
+    let mut peers = Vec::new();
+    for address in [four, six, own] {
+        for _ in 0..2 {
+            assert!(!crowded(address));
+            peers.push(house.peer_from(address));
+        }
+    }
+    assert!(crowded(four) && crowded(mapped) && crowded(six) && crowded(neighbour));
+    assert!(!crowded(own));
+    assert_eq!(house.status.get(Counter::RtmpCrowded), 4);
+    let said = || house.ingest.crowd_said.get().unwrap();
+    assert_eq!(said(), house.now);
+    let later = house.now.after(CROWD_PAUSE);
+    assert!(house.ingest.is_crowded(four, Instant(later.0 - 1)));
+    assert_eq!(said(), house.now, "once a pause");
+    assert!(house.ingest.is_crowded(four, later));
+    assert_eq!(said(), later);
+    peers.remove(0).leave(&house);
+    assert!(!crowded(four));
+    for peer in &mut peers {
+        peer.leave(&house);
+    }
     house.check_empty();
 }

@@ -21,6 +21,7 @@ use proptest::prelude::*;
 
 mod keys;
 mod players;
+mod takeover;
 
 use proptest::test_runner::RngSeed;
 use std::net::TcpStream;
@@ -80,8 +81,13 @@ impl House {
     }
 
     fn peer(&self) -> Peer {
+        self.peer_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 7)))
+    }
+
+    /// A peer that is said to be at `peer`.
+    fn peer_from(&self, peer: SocketAddr) -> Peer {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
-        let (socket, peer) = self.listener.accept().unwrap();
+        let (socket, _) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let place = self.ingest.places.borrow_mut().pop().unwrap();
         let live = Rc::new(Live {
@@ -90,6 +96,7 @@ impl House {
             peer,
             phase: Cell::new(Phase::Handshake),
             since: Cell::new(self.now),
+            heard: Cell::new(self.now),
             bell: Rc::default(),
             ended: Cell::new(None),
         });
