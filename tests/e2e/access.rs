@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::process::{self, Running, Scratch, wait_for};
-use crate::support::rillcast::Rillcast;
+use crate::support::rillcast::{BINARY, Rillcast};
 use crate::support::{http, media};
 
 /// A user, a key each for publishers and players.
@@ -205,4 +205,54 @@ fn mediamtx_911_second_encoder_does_not_throw_out_one_that_is_well() {
     rillcast.wait_line(&["is being published by another connection"]);
     assert!(first.ended().is_none(), "{}", first.text());
     assert_eq!(rillcast.counter("rtmp_takeovers"), 0.0);
+}
+
+#[test]
+fn push_and_pull_sign_in_at_an_upstream_that_asks() {
+    let upstream = Rillcast::start(SETTINGS);
+    let scratch = Scratch::new("push");
+    let file = media::plain(4);
+    let push = |account: &str, path: &str| {
+        let url = format!("rtmp://{account}{}/{path}", upstream.rtmp);
+        let mut command = Command::new(BINARY);
+        command.args(["push", &file, &url, "--fast"]);
+        process::run("rillcast push", &mut command, Duration::from_secs(20))
+    };
+    for path in ["tv/news", "old/news"] {
+        let pushed = push("bob:secret@", path);
+        assert!(pushed.status.success(), "{path}: {}", pushed.text);
+        for (account, words) in [
+            ("bob:guess@", "does not take the user and password: compare both"),
+            ("", "wants a user and password: put them into the address"),
+        ] {
+            let refused = push(account, path);
+            assert_eq!(refused.status.code(), Some(2), "{}", refused.text);
+            assert!(refused.text.contains(words), "{path}: {}", refused.text);
+            assert!(!refused.text.contains("guess"), "{}", refused.text);
+        }
+    }
+    let url = format!("rtmp://bob:secret@{}/tv/news", upstream.rtmp);
+    let relay = [("push.up.stream", "live/cam"), ("push.up.url", url.as_str())];
+    let rillcast = Rillcast::start(&relay);
+    let _publisher = ffmpeg(&media::plain(12), &rillcast.publish_url("cam"), &scratch, "camera");
+    plays(&upstream, "/hls/tv/news/index.m3u8");
+    assert!(!rillcast.log().contains("secret"), "{}", rillcast.log());
+}
+
+#[test]
+fn ffmpeg_that_listens_takes_what_is_pushed_with_an_account() {
+    let scratch = Scratch::new("listen");
+    let port = process::free_port();
+    let output = scratch.join("out.flv");
+    let mut command = Command::new("ffmpeg");
+    let url = format!("rtmp://127.0.0.1:{port}/live/cam");
+    command.args(["-v", "error", "-nostdin", "-listen", "1", "-i", &url, "-c", "copy", &output]);
+    let mut ffmpeg = Running::start("ffmpeg -listen", &mut command, &scratch.join("log"));
+    std::thread::sleep(Duration::from_millis(700));
+    let mut command = Command::new(BINARY);
+    let url = url.replace("rtmp://", "rtmp://bob:secret@");
+    command.args(["push", &media::plain(4), &url, "--fast"]);
+    let pushed = process::run("rillcast push", &mut command, Duration::from_secs(20));
+    assert!(pushed.status.success(), "an account that nobody asks for: {}", pushed.text);
+    ffmpeg.finish(Duration::from_secs(10));
 }

@@ -157,6 +157,14 @@ impl Door {
         judged.inspect_err(|denial| self.count(*denial))
     }
 
+    /// Whether an application is one of those that the settings name, or the usual one: then it is
+    /// no key that stands in an application's place.
+    #[must_use]
+    pub fn knows(&self, app: &str) -> bool {
+        let streams = &self.access.rights.streams;
+        app == DEFAULT_APP || streams.iter().any(|stream| stream.app() == app)
+    }
+
     /// Judges who wants to watch the stream at `path` over HTTP, with what followed the address's
     /// `?`; gives the key that it has shown, if one is asked for. From where it comes counts only
     /// against who is wrong too often.

@@ -385,6 +385,7 @@ impl Connection {
                 let verdict = self.ingest.door.connect(&connect, now);
                 if verdict.is_ok() && self.ingest.strangers.takes(now) {
                     let (agent, peer) = (shown(agent), self.live.peer);
+                    let app = Masked { app, is_known: self.ingest.door.knows(app) };
                     log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
                 }
                 Act::Connect(verdict)
@@ -513,6 +514,25 @@ impl<'a> Guards<'a> {
             .each_mut()
             .map(|guard| guard.as_mut().map(|(id, stream)| (*id, &mut stream.ring)));
         Rings { scratch, media }
+    }
+}
+
+/// An application for a log: what may be a key is hidden but for two characters of each segment.
+pub(super) struct Masked<'a> {
+    pub(super) app: &'a str,
+    pub(super) is_known: bool,
+}
+
+impl core::fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.is_known {
+            return f.write_str(self.app);
+        }
+        for (n, segment) in self.app.split('/').enumerate() {
+            let joint = if n == 0 { "" } else { "/" };
+            write!(f, "{joint}{}…", segment.get(..2).unwrap_or(segment))?;
+        }
+        Ok(())
     }
 }
 

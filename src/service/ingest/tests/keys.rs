@@ -1,5 +1,6 @@
 //! Keys and users of connections that publish and play, without a kernel between.
 
+use super::super::connection::Masked;
 use super::*;
 use crate::limits::{AUTH_ATTEMPTS_MAX, CROWD_PAUSE};
 use crate::proto::rtmp::auth::Account;
@@ -53,6 +54,21 @@ fn key_lets_publish_from_the_query_the_application_or_the_path_and_nothing_else_
     assert!(other.publish(&house, 1, "cam"), "an application without keys is open as before");
     other.leave(&house);
     house.check_empty();
+}
+
+#[test]
+fn application_that_may_be_a_key_is_hidden_in_the_log() {
+    let house = House::new();
+    let shown = |app| Masked { app, is_known: house.ingest.door.knows(app) }.to_string();
+    assert_eq!(shown("live"), "live");
+    assert_eq!(shown("secret-key"), "se…");
+    assert_eq!(shown("live/secret-key"), "li…/se…");
+    let mut house = House::new();
+    house.allow(KEYS);
+    assert_eq!(
+        Masked { app: "live/cam", is_known: house.ingest.door.knows("live/cam") }.to_string(),
+        "li…/ca…"
+    );
 }
 
 #[test]
