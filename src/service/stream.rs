@@ -6,6 +6,7 @@
 use crate::config::settings::Config;
 use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
 use crate::service::relay::Relays;
@@ -86,9 +87,6 @@ pub struct Publisher {
     /// When its last audio or video message was complete.
     pub heard: Instant,
 }
-
-/// What stands before a stream's description in the message that carries it.
-const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// Why a publisher is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

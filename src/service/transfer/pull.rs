@@ -4,10 +4,10 @@
 //! written as it came.
 //! Source: RTMP 1.0 §7.2.2.1; Adobe Video File Format 10.1 §E.
 
-use super::source::ON_META_DATA;
 use super::{Frame, Moved, TransferFault};
 use crate::limits::{PULL_FILE_RING_BYTES, SILENCE_TIME_MAX};
 use crate::proto::rtmp::client::ClientEvent;
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::dechunk::{Arrival, Bin};
 use crate::service::clock;
 use crate::service::intake::{Place, tag_kind};

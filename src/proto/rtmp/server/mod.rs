@@ -16,6 +16,7 @@ mod method;
 mod play;
 mod streams;
 
+use crate::proto::rtmp::data::Data;
 use crate::proto::rtmp::enchunk::{Outbox, OutboxFull};
 use crate::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
 use crate::proto::rtmp::flow::Flow;
@@ -23,7 +24,6 @@ use crate::proto::rtmp::name::{Name, NameError, Query, Target};
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
 use crate::status::{Counter, Status};
 use crate::time::Millis;
-use crate::wire::amf0::{Value, Values};
 use crate::wire::reader::Short;
 use crate::wire::rtmp::command::{self, Command, CommandError};
 use crate::wire::rtmp::message::{
@@ -476,31 +476,11 @@ impl Link {
 
 /// A data message as an event; none if it does not parse.
 fn read_data(stream: u32, timestamp: Millis, body: &[u8]) -> Option<Event<'_>> {
-    let mut values = Values::new(body);
-    let mut rest = body;
-    let mut name = values.next()?.ok()?.string()?;
-    if name == b"@clearDataFrame" {
-        return Some(Event::MetadataCleared { stream });
-    }
-    if name == b"@setDataFrame" {
-        rest = values.rest();
-        name = values.next()?.ok()?.string()?;
-    }
-    if name != b"onMetaData" {
-        // The remaining values are checked, so that nobody after us meets a broken one.
-        if values.any(|value| value.is_err()) {
-            return None;
-        }
-        let body = rest;
-        return Some(Event::Data { stream, timestamp, body });
-    }
-    let from = values.rest();
-    let value = values.next()?.ok()?;
-    if matches!(value, Value::Null | Value::Undefined) {
-        return None;
-    }
-    let body = from.get(..from.len() - values.rest().len())?;
-    Some(Event::Metadata { stream, body })
+    Some(match Data::parse(body)? {
+        Data::Cleared => Event::MetadataCleared { stream },
+        Data::Metadata(body) => Event::Metadata { stream, body },
+        Data::Other { body, .. } => Event::Data { stream, timestamp, body },
+    })
 }
 
 fn user_control(payload: &[u8], out: &mut Outbox, status: &Status) -> Result<(), SessionError> {
