@@ -30,22 +30,28 @@ mod flv;
 mod rtmp;
 
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::{RX_BYTES, SCRATCH_BYTES};
+use rillcast::limits::{RTMPE_BLOCK_BYTES, RX_BYTES, SCRATCH_BYTES};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
 use rillcast::proto::rtmp::enchunk::Outbox;
+use rillcast::proto::rtmp::encryption::Ciphers;
 use rillcast::proto::rtmp::gather::Towards;
+use rillcast::proto::rtmp::handshake::{Client, Encryption, Hello, Server};
+use rillcast::proto::rtmp::seal::Seal;
 use rillcast::service::feed::{Feed, Sent};
+use rillcast::service::link::Link;
+use rillcast::service::reactor::Reactor;
 use rillcast::service::store::Store;
 use rillcast::service::stream::{PublisherId, Right, Streams};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::{ByteRing, FrameRing, Label};
+use rillcast::sys::random;
 use rillcast::time::{Instant, Millis, Ticks};
 use rillcast::wire::flv::TagKind;
 use rillcast::wire::rtmp::message::MessageType;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -335,6 +341,62 @@ fn allocations_are_counted() {
     assert_eq!(own() - before, 1);
     drop(bytes);
     assert_eq!(own() - before, 1);
+}
+
+/// The ciphers of both ends of one handshake.
+fn ciphers() -> (Ciphers, Ciphers) {
+    let (mut up, mut down) = (Outbox::new(), Outbox::new());
+    let fill = &mut random::fill;
+    let mut client = Client::start(Hello::Encrypted, Millis(0), fill, &mut up).unwrap();
+    let mut server = Server::new(Encryption::Allowed);
+    for _ in 0..2 {
+        let used = server.advance(up.pending(), Millis(0), fill, &mut down).unwrap();
+        up.sent(used);
+        let used = client.advance(down.pending(), fill, &mut up).unwrap();
+        down.sent(used);
+    }
+    (client.take_ciphers().unwrap(), server.take_ciphers().unwrap())
+}
+
+/// Allocations for 1900 messages over a link, each waited for.
+fn taken_by_link(is_encrypted: bool) -> u64 {
+    let reactor = Reactor::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let near = Link::new(&reactor, near).unwrap();
+    let far = Link::new(&reactor, listener.accept().unwrap().0).unwrap();
+    if is_encrypted {
+        let (client, server) = ciphers();
+        for (link, ciphers) in [(&near, client), (&far, server)] {
+            link.encrypt(Seal::new(ciphers, vec![0; RTMPE_BLOCK_BYTES].into(), 0));
+        }
+    }
+    let taken = reactor.run(async move {
+        let (header, payload, mut room) = ([1; 12], vec![7; 3000], vec![0; 8000]);
+        let (mut before, mut came) = (0, 0);
+        for message in 0..2000 {
+            if message == 100 {
+                before = own();
+            }
+            let slices = [IoSlice::new(&header), IoSlice::new(&payload)];
+            assert_eq!((&near).write_vectored(&slices).unwrap(), 3012);
+            near.writable().await.unwrap();
+            far.readable().await.unwrap();
+            came += (&far).read(&mut room).unwrap();
+        }
+        assert_eq!(came, 2000 * 3012);
+        own() - before
+    });
+    taken.unwrap()
+}
+
+#[test]
+fn rtmpe_takes_no_memory_once_it_is_open() {
+    count_apart();
+    let (plain, encrypted) = (taken_by_link(false), taken_by_link(true));
+    println!("memory link plain={plain} encrypted={encrypted}");
+    // The executor takes a block of its queue for every 31 wake-ups.
+    assert!(encrypted <= plain + 1, "{encrypted} allocations, {plain} without RTMPE");
 }
 
 /// Times that a thread gave the processor up: one for each wake-up.

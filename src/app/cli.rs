@@ -356,7 +356,8 @@ impl Given {
                 Arg::Long("fast") if page == Page::Push => given.fast = true,
                 Arg::Long(name) if page.way().is_some() && ClientOption::find(name).is_some() => {
                     let name = name.to_owned();
-                    given.options.push((name, parser.value()?.string()?));
+                    let value = option_value(parser, &name)?;
+                    given.options.push((name, value));
                 }
                 Arg::Value(operand) => given.operands.push(operand),
                 Arg::Short(_) | Arg::Long(_) => return Err(CliError::Usage(arg.unexpected())),
@@ -416,6 +417,18 @@ impl Given {
         }
         Ok(draft.check()?)
     }
+}
+
+/// The text of a client's option. A bare `--listen` is 1, as nobody means anything else.
+fn option_value(parser: &mut Parser, name: &str) -> Result<String, lexopt::Error> {
+    if !matches!(name, "listen" | "rtmp_listen") {
+        return parser.value()?.string();
+    }
+    let given = match parser.optional_value() {
+        Some(value) => Some(value),
+        None => parser.raw_args()?.next_if(|next| next == "0" || next == "1"),
+    };
+    given.map_or_else(|| Ok("1".to_owned()), OsString::string)
 }
 
 /// The file's text, read no further than one byte past what a settings file may have.

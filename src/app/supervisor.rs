@@ -241,7 +241,7 @@ fn relay(config: &RelayConfig) -> Result<(RelayConfig, Target, Box<Place>), Serv
     };
     let target = Target { url: config.url.clone(), options: config.options.clone(), role };
     let (way, name) = (config.way.name(), config.name.clone());
-    target.check().map_err(|cause| ServeError::Relay { way, name, cause })?;
+    target.check_service().map_err(|cause| ServeError::Relay { way, name, cause })?;
     Ok((config.clone(), target, Box::new(Place::new())))
 }
 

@@ -253,7 +253,8 @@ fn toml(value: &Value) -> Toml {
         | Value::Folder(_)
         | Value::Bytes(_)
         | Value::Level(_)
-        | Value::Networks(_) => value.to_string().into(),
+        | Value::Networks(_)
+        | Value::Track(_) => value.to_string().into(),
     }
 }
 

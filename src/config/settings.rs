@@ -81,6 +81,12 @@ settings! {
     /// Whether RTMP may also come in HTTP requests (RTMPT), on the port of `http.listen`.
     rtmpt_enabled: bool = "rtmpt.enabled", Flag,
         true, Restart;
+    /// Video track that HLS takes of an encoder that sends several.
+    media_video_track: Option<u8> = "media.video_track", Track,
+        None, Restart;
+    /// Audio track that HLS takes of an encoder that sends several.
+    media_audio_track: Option<u8> = "media.audio_track", Track,
+        None, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;
@@ -556,6 +562,7 @@ mod tests {
                 Kind::Level => "trace".to_owned(),
                 Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
                 Kind::Networks => "any".to_owned(),
+                Kind::Track => "2".to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();

@@ -137,9 +137,14 @@ impl Streams {
     pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {
         let ring_bytes = narrow(config.limits_ring_bytes);
         let target = Ticks::from_millis(config.hls_segment_ms.into());
+        let pipeline = || {
+            let mut pipeline = Pipeline::new(target);
+            pipeline.choose(config.media_video_track, config.media_audio_track);
+            pipeline
+        };
         let stream = || Stream {
             ring: FrameRing::new(ring_bytes, RING_MESSAGES),
-            pipeline: Pipeline::new(target),
+            pipeline: pipeline(),
             publisher: None,
             epoch: 0,
             bells: Vec::new(),

@@ -117,6 +117,25 @@ fn push_and_pull_go_on_when_a_proxy_ends_their_connections() {
 }
 
 #[test]
+fn flush_interval_decides_how_many_requests_a_stream_takes() {
+    let rillcast = Rillcast::start(&[]);
+    let file = media::plain(4);
+    let sends = |interval: &str| {
+        let scratch = Scratch::new("proxy");
+        let (_running, proxy) = proxy(&scratch, rillcast.http, 100_000);
+        let url = format!("rtmpt://{proxy}/live/flush{interval}");
+        let pushed = relay::rillcast(&["push", &file, &url, "--rtmp_flush_interval", interval]);
+        assert!(pushed.status.success(), "{}", pushed.text);
+        let log = std::fs::read_to_string(scratch.join("access.log")).unwrap();
+        log.lines().filter(|line| line.contains("POST /send/")).count()
+    };
+    let (often, seldom) = (sends("1"), sends("100"));
+    println!("requests: {often} with an interval of 1 packet, {seldom} with 100");
+    assert!(seldom <= 100, "{seldom} in 4 s: one for each pause of 50 ms at most");
+    assert!(often >= 150, "{often}");
+}
+
+#[test]
 fn wrong_requests_are_refused_by_their_status() {
     let rillcast = Rillcast::start(&[("limits.tunnels", "2")]);
     let ask = |method: &str, path: &str, body: &[u8]| ask(rillcast.http, method, path, body);

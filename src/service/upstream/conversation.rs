@@ -293,7 +293,8 @@ impl<'p> Conversation<'p> {
     }
 }
 
-fn rings<'r>(
+/// Where messages go: media of `stream` to `ring`.
+pub(super) fn rings<'r>(
     scratch: &'r mut FrameRing,
     stream: Option<u32>,
     ring: Option<&'r mut FrameRing>,

@@ -10,6 +10,7 @@
 pub mod attempt;
 pub mod conversation;
 pub mod dial;
+pub mod guest;
 pub mod keeper;
 pub mod lookup;
 pub mod pause;
@@ -67,7 +68,21 @@ impl Target {
     /// # Errors
     /// What is wrong with them.
     pub fn check(&self) -> Result<(), Reason> {
+        if self.role == plan::Role::Publish && self.typed()?.listen {
+            return Err(Reason::Listens);
+        }
         Said::new(self, None).map(drop)
+    }
+
+    /// The same for one that runs beside a server.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_service(&self) -> Result<(), Reason> {
+        if self.typed()?.listen {
+            return Err(Reason::Listens);
+        }
+        self.check()
     }
 
     /// The typed options.
@@ -249,6 +264,14 @@ impl Said {
                 }),
             },
         }
+    }
+
+    /// Whether a publisher of `name` in `app` is the one that is meant; any, if no name is said.
+    #[must_use]
+    pub fn names(&self, app: &str, name: &str) -> bool {
+        let bare = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+        let (own_app, own_name) = (bare(&self.app), bare(&self.name));
+        own_name.is_empty() || (own_app.trim_matches('/') == app && own_name == name)
     }
 
     /// The upstream's own words, to stand behind ours: escaped, and without our stream's name.
@@ -486,6 +509,23 @@ mod tests {
         assert_eq!(said.words("", ""), "");
         assert_eq!(said.words("Code", ""), "; it says \"Code\"");
         assert!(!format!("{said:?} {:?}", target("rtmp://a/live/secret", &[])).contains("secret"));
+    }
+
+    #[test]
+    fn one_publisher_is_named_by_application_and_key() {
+        let said = Said::new(&target("rtmp://0.0.0.0/live/key?tok=1", &[]), None).unwrap();
+        assert!(said.names("live", "key"));
+        assert!(!said.names("live", "other") && !said.names("other", "key"));
+        assert!(Said::new(&target("rtmp://0.0.0.0/live", &[]), None).unwrap().names("a", "b"));
+    }
+
+    #[test]
+    fn listening_is_for_one_who_fetches_alone() {
+        let listens = target("rtmp://0.0.0.0/live/key", &[("timeout", "5")]);
+        assert!(matches!(listens.check(), Err(Reason::Listens)));
+        let listens = Target { role: Way::Play, ..listens };
+        listens.check().unwrap();
+        assert!(matches!(listens.check_service(), Err(Reason::Listens)));
     }
 
     #[test]

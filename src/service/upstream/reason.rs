@@ -1,5 +1,6 @@
 //! Why an upstream is not there, in words for the person on the phone.
 
+use super::guest::GuestFault;
 use crate::limits;
 use crate::proto::rtmp::auth::responder::ResponderError;
 use crate::proto::rtmp::client::{ClientError, Refusal};
@@ -110,6 +111,12 @@ pub enum Reason {
         limits::SILENCE_TIME_MAX.as_secs()
     )]
     Silent,
+    /// Unsupported: listening where something is sent, or beside a server.
+    #[error("listen is for `rillcast pull`; a server's publishers come to rtmp.listen")]
+    Listens,
+    /// A publisher who was to come to us.
+    #[error(transparent)]
+    Guest(#[from] GuestFault),
     /// The stream here cannot be had.
     #[error("{0}")]
     Publish(#[from] PublishRefusal),

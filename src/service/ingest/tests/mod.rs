@@ -19,6 +19,7 @@ use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
 
+mod encrypted;
 mod keys;
 mod players;
 mod takeover;
