@@ -57,7 +57,7 @@ fn is_refused(mut publisher: Running, rillcast: &Rillcast, words: &str) {
 fn publisher_and_viewers_bring_their_keys_or_are_refused() {
     let rillcast = Rillcast::start(SETTINGS);
     let scratch = Scratch::new("keys");
-    let file = media::plain(8);
+    let file = media::plain(20);
     let wrong = ffmpeg(&file, &rillcast.publish_url("cam?key=guess"), &scratch, "wrong");
     is_refused(wrong, &rillcast, "key, or user and password, is wrong");
     let none = ffmpeg(&file, &rillcast.publish_url("cam"), &scratch, "none");
@@ -84,6 +84,19 @@ fn publisher_and_viewers_bring_their_keys_or_are_refused() {
         done.status.success()
     };
     assert!(player(&rillcast.publish_url("cam?key=play-key")));
+    process::need("rtmpdump");
+    for (name, plays) in [("cam?key=play-key", true), ("play-key", true), ("cam?key=x", false)] {
+        let mut command = Command::new("rtmpdump");
+        command.args(["-q", "-v", "-r", &rillcast.publish_url(name), "-B", "1", "-o"]);
+        let file = scratch.join(if plays { name } else { "refused" });
+        let log = scratch.join("rtmpdump.log");
+        let mut dump = Running::start("rtmpdump", command.arg(&file), &log);
+        let bytes = wait_for("rtmpdump", Duration::from_secs(10), || {
+            let bytes = std::fs::metadata(&file).map_or(0, |meta| meta.len());
+            (bytes > 10_000 || dump.ended().is_some()).then_some(bytes)
+        });
+        assert_eq!(bytes > 10_000, plays, "{name}: {bytes} bytes, {}", dump.text());
+    }
     assert!(player(&format!("http://{}{path}", rillcast.http)));
     assert!(!player(&rillcast.publish_url("cam")));
     assert!(rillcast.counter("keys_refused") >= 7.0);
@@ -242,6 +255,17 @@ fn push_and_pull_sign_in_at_an_upstream_that_asks() {
     let rillcast = Rillcast::start(&relay);
     let _publisher = ffmpeg(&media::plain(12), &rillcast.publish_url("cam"), &scratch, "camera");
     plays(&upstream, "/hls/tv/news/index.m3u8");
+    // Players are asked only if they offer to sign in.
+    let output = scratch.join("out.flv");
+    let url = format!("rtmp://bob:secret@{}/tv?authmod=adobe&user=bob/news", upstream.rtmp);
+    for (url, bytes_min) in [(url.replace(":secret", ":guess"), 0), (url, 10_000)] {
+        let mut command = Command::new(BINARY);
+        command.args(["pull", &url, &output, "--seconds", "1"]);
+        let pulled = process::run("rillcast pull", &mut command, Duration::from_secs(20));
+        assert_eq!(pulled.status.success(), bytes_min > 0, "{}", pulled.text);
+        let bytes = std::fs::metadata(&output).map_or(0, |meta| meta.len());
+        assert!(bytes >= bytes_min, "{bytes}");
+    }
     assert!(!rillcast.log().contains("secret"), "{}", rillcast.log());
 }
 

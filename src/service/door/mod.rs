@@ -206,20 +206,20 @@ impl Door {
         let siblings = streams.filter(|stream| !stream.is_pattern() && stream.app() == app);
         let siblings = siblings.map(|stream| (stream.path.as_str(), stream));
         let parent = self.section(app).map(|stream| (app, stream));
-        let mut is_guarded = false;
+        // Whether it may try: none of them has a key, or where it comes from is let in by one.
+        let mut may_try = None;
         let mut found = None;
         // All are compared, whichever it is.
         for (path, stream) in siblings.chain(parent) {
-            if let Some(key) = key_of(stream, ask.purpose) {
-                is_guarded = true;
-                if matches(key, ask.name) {
-                    found = Some((path, stream));
-                }
+            let Some(key) = key_of(stream, ask.purpose) else { continue };
+            let here = self.check_address(ask, Some(stream));
+            if here.is_ok() && matches(key, ask.name) {
+                found = Some((path, stream));
             }
+            may_try = Some(may_try.unwrap_or(here).or(here));
         }
-        if !is_guarded {
-            return Ok(Meant { path, rights, proven: false });
-        }
+        let Some(may_try) = may_try else { return Ok(Meant { path, rights, proven: false }) };
+        may_try?;
         let wrong = self.compare(ask.peer, now, || found.is_some());
         wrong.map_err(|denial| if denial == Denial::Wrong { Denial::Unknown } else { denial })?;
         let (path, stream) = found.ok_or(Denial::Unknown)?;

@@ -122,6 +122,9 @@ fn addresses_are_those_of_the_section_or_of_all() {
     let from = |app, name, peer| enter(&Ask { peer, ..ask(app, name) }).is_ok();
     assert!(from("live", "open", AWAY));
     assert!(!from("live", "cam-key", AWAY));
+    let guess = |name| enter(&Ask { peer: AWAY, ..ask("live", name) });
+    assert_eq!(guess("guess"), guess("cam-key"), "nobody outside learns which key is right");
+    assert!(matches!(guess("guess"), Err(Denial::Address { .. })));
     let denial = enter(&Ask { peer: AWAY, ..ask("live", "cam?key=cam-key") }).unwrap_err();
     let words = "publishers may not come from this address: widen rtmp.publish_from";
     assert_eq!(denial.to_string(), words);
