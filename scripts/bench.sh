@@ -3,8 +3,8 @@
 #
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
-#   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play allocations
-#                                        memory get playlist latency binary instructions
+#   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play join
+#                                        allocations memory get playlist latency binary instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
 # not reached. Peers are nginx with its RTMP module and ffmpeg, from Debian. All traffic stays in a

@@ -126,6 +126,11 @@ counters! {
     TunnelsRefused = "tunnels_refused",
     /// Publishers and players refused for the address that they come from.
     RtmpAddressRefused = "rtmp_address_refused",
+    // RTMPE
+    /// Connections that are encrypted by RTMPE.
+    RtmpeOpened = "rtmpe_opened",
+    /// Connections that wanted RTMPE and were refused: it is off, or too many came at once.
+    RtmpeRefused = "rtmpe_refused",
 }
 
 /// All counters of the process, zero at start.

@@ -1,7 +1,8 @@
 //! Memory that the media path takes while it runs: none.
 //!
-//! An allocator that counts. Two measures: every call between `recv` and the published segment
-//! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; the whole server
+//! An allocator that counts. Three measures: every call between `recv` and the published segment
+//! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; nor does any
+//! between a message's ring and the sockets of three players; the whole server
 //! with its executor and reactor stays within a small constant per hundred wake-ups.
 
 #![allow(
@@ -32,13 +33,18 @@ use rillcast::config::settings::{Config, Draft};
 use rillcast::limits::{RX_BYTES, SCRATCH_BYTES};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
+use rillcast::proto::rtmp::enchunk::Outbox;
+use rillcast::proto::rtmp::gather::Towards;
+use rillcast::service::feed::{Feed, Sent};
 use rillcast::service::store::Store;
+use rillcast::service::stream::{PublisherId, Streams};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::{ByteRing, FrameRing, Label};
 use rillcast::time::{Instant, Millis, Ticks};
+use rillcast::wire::flv::TagKind;
 use rillcast::wire::rtmp::message::MessageType;
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -231,6 +237,93 @@ fn media_path_takes_no_memory_from_recv_to_published_segment() {
     let last = text.lines().last().unwrap();
     assert!(std::fs::metadata(cam.join(last)).unwrap().len() > 100_000, "{last}");
     println!("memory path segments={} allocations=0", after.1 - before.1);
+}
+
+/// A stream with players, without the executor: what a message takes on its way from the ring to
+/// the players' sockets.
+struct Relay {
+    streams: Streams,
+    stream: usize,
+    publisher: PublisherId,
+    status: Rc<Status>,
+    players: Vec<(Feed, Outbox, TcpStream)>,
+}
+
+impl Relay {
+    /// One message comes, and every player is sent what there is.
+    fn turn(&mut self, message: &rtmp::Message) {
+        let place = {
+            let mut stream = self.streams.get(self.stream).unwrap().borrow_mut();
+            let place = stream.ring.reserve(message.body.len()).unwrap();
+            stream.ring.window(place).copy_from_slice(&message.body);
+            stream.ring.close(place);
+            place
+        };
+        let kind = if message.kind == 9 { TagKind::Video } else { TagKind::Audio };
+        let now = Instant(u64::from(message.ms) * 1000);
+        assert!(self.streams.media(
+            self.stream,
+            self.publisher,
+            kind,
+            Millis(message.ms),
+            place,
+            now
+        ));
+        self.streams.settle(self.stream);
+        for (feed, out, socket) in &mut self.players {
+            let sent =
+                feed.pump(&self.streams, out, &self.status, |slices| socket.write_vectored(slices));
+            assert_eq!(sent.unwrap(), Sent::All);
+        }
+    }
+}
+
+#[test]
+fn relayed_message_takes_no_memory_from_the_ring_to_the_players() {
+    count_apart();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pairs = ["limits.streams=1", "limits.slot_bytes=1048576", "hls.segment_ms=1000"];
+    let config = config(folder.path(), &pairs);
+    let status = Rc::new(Status::new());
+    let store = Rc::new(RefCell::new(Store::open(&config, 7, Rc::clone(&status)).unwrap()));
+    let streams = Streams::new(&config, store, Rc::clone(&status));
+    let publisher = streams.new_publisher();
+    let (stream, _) = streams.publish("live/cam", publisher, Instant(0), Duration::ZERO).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut readers = Vec::new();
+    let players = (1..=3).map(|id| {
+        let socket = TcpStream::connect(address).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        readers.push(std::thread::spawn(move || {
+            count_apart();
+            std::io::copy(&mut other, &mut std::io::sink()).unwrap()
+        }));
+        let mut feed = Feed::new(Towards::Player);
+        assert!(feed.follow(id, stream, &streams));
+        (feed, Outbox::new(), socket)
+    });
+    let players = players.collect();
+    let mut relay = Relay { streams, stream, publisher, status: Rc::clone(&status), players };
+    let all = messages(40);
+    let (warm, rest) = all.split_at(all.len() / 4);
+    for message in warm {
+        relay.turn(message);
+    }
+    let before = own();
+    for message in rest {
+        relay.turn(message);
+    }
+    let taken = own() - before;
+    assert_eq!(taken, 0, "allocations for {} messages to 3 players", rest.len());
+    drop(relay);
+    let payload: usize = all.iter().map(|message| message.body.len()).sum();
+    for reader in readers {
+        let read = reader.join().unwrap();
+        assert!(read > payload as u64, "{read} bytes of {payload} and their headers");
+    }
+    assert_eq!(status.get(Counter::RtmpOverruns), 0);
+    println!("memory relay messages={} players=3 allocations=0", rest.len());
 }
 
 #[test]

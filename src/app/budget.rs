@@ -6,14 +6,18 @@
 
 use core::fmt;
 
+use crate::config::relay::RelayConfig;
 use crate::config::settings::Config;
+use crate::limits::RTMPE_BLOCK_BYTES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
 use crate::service::tunnel::Tunnels;
+use crate::service::upstream::dial::bytes;
 use crate::storage::{narrow, widen};
+use crate::wire::rtmp::url::Url;
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 11;
+const LINES: usize = 13;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -61,7 +65,10 @@ impl Budget {
         let streams = u64::from(config.limits_streams);
         let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let players = u64::from(config.limits_players);
+        let sealed = if config.rtmp_encryption { places + players } else { 0 };
         let relays = widen(config.relays.len());
+        let way = |relay: &RelayConfig| Url::parse(&relay.url).map_or(0, |url| bytes(url.scheme));
+        let ways: usize = config.relays.iter().map(way).sum();
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
         let slots = streams * u64::from(config.slots_per_stream());
@@ -77,7 +84,9 @@ impl Budget {
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
+                line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
                 line("upstream: place", relays, widen(Place::BYTES)),
+                line("upstreams: tunnels, rtmpe", 1, widen(ways)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),
@@ -137,6 +146,7 @@ impl fmt::Display for Kib {
 mod tests {
     use super::*;
     use crate::config::settings::Draft;
+    use crate::limits::{TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES};
 
     fn budget(pairs: &[&str]) -> Budget {
         let mut draft = Draft::new();
@@ -159,7 +169,21 @@ mod tests {
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
         assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
+        assert_eq!(grown("rtmp.encryption=true"), (8 + 2 + 64) * widen(RTMPE_BLOCK_BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
+    }
+
+    #[test]
+    fn upstream_costs_its_place_and_what_its_scheme_takes() {
+        let of = |scheme: &str| {
+            let url = format!("push.a.url={scheme}://host/live/key");
+            budget(&["push.a.stream=live/cam", &url]).sum(Kind::Private)
+        };
+        let place = of("rtmp") - budget(&[]).sum(Kind::Private);
+        assert_eq!(place, widen(Place::BYTES));
+        assert_eq!(of("rtmpe") - of("rtmp"), widen(RTMPE_BLOCK_BYTES));
+        assert_eq!(of("rtmpte") - of("rtmpt"), widen(RTMPE_BLOCK_BYTES));
+        assert_eq!(of("rtmpt") - of("rtmp"), widen(TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES));
     }
 
     #[test]

@@ -19,6 +19,18 @@ pub const HANDSHAKE_BYTES: usize = 1536;
 /// exponentiations at the worst.
 pub const RTMPE_KEY_TRIES_MAX: usize = 4;
 
+/// Bytes that one RTMPE connection encrypts at a time, since media in a ring is for others too: as
+/// much as a socket takes in one go.
+pub const RTMPE_BLOCK_BYTES: usize = 16 << 10;
+
+/// RTMPE handshakes that a server takes part in at once. Programs that are asked who they are
+/// connect three times.
+pub const RTMPE_HANDSHAKES_BURST: u64 = 8;
+
+/// RTMPE handshakes of each second after that: some 12 ms each on an ARM core of 1 GHz, so that
+/// whoever knocks on and on costs the others 5 % of it.
+pub const RTMPE_HANDSHAKES_PER_S: u64 = 4;
+
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
@@ -224,8 +236,16 @@ pub const READS_PER_TURN: u32 = 8;
 /// read: two pictures of 30 a second, and the audio with them. Not near the end of a segment.
 pub const GATHER_TIME: Duration = Duration::from_millis(45);
 
+/// The same while `GATHER_CROWD` players follow the stream, each of whom costs a write whenever
+/// something has come: three pictures of 30 a second.
+pub const GATHER_TIME_CROWD: Duration = Duration::from_millis(78);
+const _: () = assert!(GATHER_TIME_CROWD.as_millis() < GATHER_PAUSE_MAX.as_millis());
+
+/// Players of one stream that are a crowd.
+pub const GATHER_CROWD: usize = 16;
+
 /// Bytes that may gather at most; far below what the kernel holds.
-pub const GATHER_BYTES_MAX: u32 = 32 << 10;
+pub const GATHER_BYTES_MAX: u32 = 48 << 10;
 
 /// Silence after which a publisher's bytes are no longer gathered: what waits may be a command.
 pub const GATHER_PAUSE_MAX: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::compare::Recorded;
-use crate::publishers::{GSTREAMER_TWO, NO_RTMPE, Publisher};
+use crate::publishers::{GSTREAMER_TWO, NO_RTMPE, PLAIN, PYAV_NO_RTMPE, Publisher};
 use crate::schemes::Scheme;
 use crate::support::peers;
 use crate::support::process::{self, Running, Scratch};
@@ -45,7 +45,7 @@ pub const PLAYERS: &[Player] = &[
     Player {
         name: "ffmpeg",
         can: |scheme, publisher| {
-            scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE)?;
+            scheme.only(&PLAIN, NO_RTMPE)?;
             h264(publisher, OLD_FFMPEG)
         },
         play: |seat| {
@@ -55,7 +55,7 @@ pub const PLAYERS: &[Player] = &[
     },
     Player {
         name: "PyAV",
-        can: |_, _| Ok(()),
+        can: |scheme, _| scheme.only(&PLAIN, PYAV_NO_RTMPE),
         play: |seat| {
             let log = seat.file("log");
             seat.records("flv", |file| peers::pyav(&["play", seat.url, file, LIVE], &log))
@@ -89,7 +89,7 @@ pub const PLAYERS: &[Player] = &[
     },
     Player {
         name: "rillcast pull",
-        can: |scheme, _| scheme.only(&["rtmp"], "pull does not know the tunnel yet"),
+        can: |_, _| Ok(()),
         play: |seat| {
             let log = seat.file("log");
             seat.records("flv", |file| {
@@ -102,7 +102,7 @@ pub const PLAYERS: &[Player] = &[
     Player {
         name: "VLC",
         can: |scheme, publisher| {
-            scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE)?;
+            scheme.only(&PLAIN, NO_RTMPE)?;
             h264(publisher, "VLC 3 reads RTMP by Debian's ffmpeg 5.1, without Enhanced RTMP")
         },
         play: |seat| {

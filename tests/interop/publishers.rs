@@ -35,14 +35,17 @@ impl From<Running> for Sender {
     }
 }
 
+/// The schemes without RTMPE.
+pub const PLAIN: [&str; 4] = ["rtmp", "rtmpt", "rtmps", "rtmpts"];
 pub const NO_RTMPE: &str = "Debian's ffmpeg is built without RTMPE";
+pub const PYAV_NO_RTMPE: &str = "the ffmpeg in PyAV is built without RTMPE";
 pub const GSTREAMER_TWO: &str = "GStreamer's rtmp2 elements know rtmp and rtmps alone";
 
 pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "ffmpeg",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE),
+        can: |scheme| scheme.only(&PLAIN, NO_RTMPE),
         start: |url, truth, scratch| {
             peers::ffmpeg(&media::plain(SECONDS), url, truth, &log(scratch)).into()
         },
@@ -79,7 +82,7 @@ pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "rillcast push",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp"], "push does not know the tunnel yet"),
+        can: |_| Ok(()),
         start: |url, truth, scratch| {
             let file = media::plain(SECONDS);
             std::fs::copy(&file, truth).unwrap();
@@ -91,7 +94,7 @@ pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "PyAV, HEVC",
         enhanced: true,
-        can: |_| Ok(()),
+        can: |scheme| scheme.only(&PLAIN, PYAV_NO_RTMPE),
         start: |url, truth, scratch| {
             let arguments = ["publish", &media::hevc(SECONDS), url, truth];
             peers::pyav(&arguments, &log(scratch)).into()

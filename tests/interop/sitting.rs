@@ -27,10 +27,9 @@ fn panicked(words: &(dyn std::any::Any + Send)) -> Cell {
 }
 
 fn sit(scheme: &Scheme, publisher: &Publisher) -> Vec<Cell> {
-    let rillcast = Rillcast::start(scheme.settings);
     let scratch = Scratch::new("sitting");
+    let (rillcast, url) = scheme.open(&scratch);
     let truth = scratch.join("truth.flv");
-    let url = scheme.address(&rillcast);
     let mut sender = (publisher.start)(&url, &truth, &scratch);
     let running = &mut sender.running;
     process::wait_for("the first segment", Duration::from_secs(9), || {

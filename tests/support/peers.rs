@@ -27,25 +27,12 @@ impl Nginx {
 
     /// Starts with application `live` and the given directives in it.
     pub fn start(scratch: &Scratch, directives: &str) -> Self {
-        process::need("nginx");
-        let port = process::free_port();
-        let work = scratch.path().display();
+        let rtmp = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         let configuration = format!(
-            "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
-             user root;\ndaemon off;\nmaster_process off;\n\
-             error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
-             events {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096; access_log off;\n\
+            "rtmp {{ server {{ listen {rtmp}; chunk_size 4096; access_log off;\n\
              application live {{ live on; {directives} }} }} }}\n"
         );
-        std::fs::write(scratch.join("nginx.conf"), configuration).expect("nginx.conf");
-        let mut command = Command::new("/usr/sbin/nginx");
-        command.args(["-c", &scratch.join("nginx.conf"), "-p", &work.to_string()]);
-        let running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
-        let rtmp = SocketAddr::from(([127, 0, 0, 1], port));
-        process::wait_for("nginx", Duration::from_secs(8), || {
-            (scratch.path().join("nginx.pid").exists() && process::accepts(rtmp)).then_some(())
-        });
+        let running = process::nginx(scratch, &configuration, rtmp);
         Self { rtmp, _running: running }
     }
 }
@@ -61,9 +48,11 @@ pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
 }
 
 /// GStreamer does the same with one of its two sinks: `rtmp2sink` (its own) or `rtmpsink`
-/// (librtmp).
+/// (librtmp); properties may stand behind.
 pub fn gstreamer(sink: &str, input: &str, url: &str, truth: &str, log: &str) -> Running {
-    gstreamer_to(&[sink, &format!("location={url}")], input, truth, log)
+    let location = format!("location={url}");
+    let sink: Vec<&str> = sink.split(' ').chain([location.as_str()]).collect();
+    gstreamer_to(&sink, input, truth, log)
 }
 
 /// As [`gstreamer`], with a sink and its properties as they stand.
@@ -145,7 +134,7 @@ pub fn vlc(url: &str, file: &str, scratch: &Scratch, log: &str) -> Running {
     Running::start("cvlc", &mut command, log)
 }
 
-/// PyAV (an ffmpeg newer than Debian's, which knows Enhanced RTMP and RTMPE), run by its script:
+/// PyAV (an ffmpeg newer than Debian's, which knows Enhanced RTMP), run by its script:
 /// `publish INPUT URL TRUTH` or `play URL FILE`.
 pub fn pyav(arguments: &[&str], log: &str) -> Running {
     let mut command = Command::new(pyav_folder().join("bin/python"));

@@ -55,6 +55,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("burst", ingest::burst),
     ("live", ingest::live),
     ("play", play::players),
+    ("join", play::join),
     ("allocations", offline::allocations),
     ("memory", ingest::memory),
     ("get", serve::segments),
