@@ -37,7 +37,7 @@ use rillcast::proto::rtmp::enchunk::Outbox;
 use rillcast::proto::rtmp::gather::Towards;
 use rillcast::service::feed::{Feed, Sent};
 use rillcast::service::store::Store;
-use rillcast::service::stream::{PublisherId, Streams};
+use rillcast::service::stream::{PublisherId, Right, Streams};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::{ByteRing, FrameRing, Label};
 use rillcast::time::{Instant, Millis, Ticks};
@@ -288,7 +288,8 @@ fn relayed_message_takes_no_memory_from_the_ring_to_the_players() {
     let store = Rc::new(RefCell::new(Store::open(&config, 7, Rc::clone(&status)).unwrap()));
     let streams = Streams::new(&config, store, Rc::clone(&status));
     let publisher = streams.new_publisher();
-    let (stream, _) = streams.publish("live/cam", publisher, Instant(0), Duration::ZERO).unwrap();
+    let (stream, _) =
+        streams.publish("live/cam", (publisher, Right::Own), Instant(0), Duration::ZERO).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut readers = Vec::new();

@@ -14,6 +14,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::config::document::{self, DocumentError};
 use crate::config::relay;
+use crate::config::rights;
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
 use crate::limits::{PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
@@ -232,7 +233,7 @@ impl fmt::Display for Page {
                 writeln!(f, "  {key} = {default}  ({kind}; {applies})")?;
                 writeln!(f, "      {}", setting.help())?;
             }
-            for [key, allowed, default, help] in relay::TABLE {
+            for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
                 writeln!(f, "  {key} = {default}  ({allowed}; at restart)")?;
                 writeln!(f, "      {help}")?;
             }

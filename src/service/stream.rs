@@ -16,12 +16,26 @@ use crate::storage::{FrameRing, Label, Place, narrow};
 use crate::time::{Instant, Millis, Ticks};
 use crate::wire::flv::{self, TagKind};
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::rc::Rc;
 
 /// Who publishes: a number that is never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublisherId(pub u64);
+
+/// By what right somebody publishes or plays. Two that are equal are the same sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing is asked for: the address counts.
+    Address(IpAddr),
+    /// The stream's key.
+    Key,
+    /// A user, by number.
+    User(usize),
+    /// It is this program.
+    Own,
+}
 
 /// One stream's memory and state.
 #[derive(Debug)]
@@ -62,10 +76,15 @@ impl Stream {
     }
 }
 
+/// Who publishes a stream.
 #[derive(Clone, Copy, Debug)]
-struct Publisher {
-    id: PublisherId,
-    heard: Instant,
+pub struct Publisher {
+    /// Who.
+    pub id: PublisherId,
+    /// By what right.
+    pub right: Right,
+    /// When its last audio or video message was complete.
+    pub heard: Instant,
 }
 
 /// What stands before a stream's description in the message that carries it.
@@ -155,20 +174,20 @@ impl Streams {
         PublisherId(self.next_id.get())
     }
 
-    /// Lets `id` publish the stream at `path` if nobody does, or if the one who does has been
-    /// silent for `silence`. Gives the stream's number, and who had to give way.
+    /// Lets `id` publish the stream at `path`, by that right, if nobody does, or if the one who
+    /// does has been silent for `silence`. Gives the stream's number, and who had to give way.
     ///
     /// # Errors
     /// `PublishRefusal`.
     pub fn publish(
         &self,
         path: &str,
-        id: PublisherId,
+        (id, right): (PublisherId, Right),
         now: Instant,
         silence: Duration,
     ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
         let present = self.store.borrow().stream(path);
-        let holder = present.and_then(|index| self.places.get(index)?.borrow().publisher);
+        let holder = self.holder(path);
         let mut replaced = None;
         if let (Some(index), Some(holder)) = (present, holder) {
             if holder.id == id || now.since(holder.heard) < silence {
@@ -180,7 +199,7 @@ impl Streams {
         let index = self.store.borrow_mut().publish(path, now)?;
         if let Some(stream) = self.places.get(index) {
             let mut stream = stream.borrow_mut();
-            stream.publisher = Some(Publisher { id, heard: now });
+            stream.publisher = Some(Publisher { id, right, heard: now });
             stream.ring.restart();
             if present.is_none() {
                 stream.epoch = stream.epoch.wrapping_add(1);
@@ -218,6 +237,13 @@ impl Streams {
                 self.leave(index, publisher.id, now);
             }
         }
+    }
+
+    /// Who publishes the stream at `path`, if somebody does.
+    #[must_use]
+    pub fn holder(&self, path: &str) -> Option<Publisher> {
+        let stream = self.store.borrow().stream(path)?;
+        self.places.get(stream)?.borrow().publisher
     }
 
     /// The number of the stream at `path`, if it has a place.

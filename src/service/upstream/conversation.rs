@@ -321,7 +321,10 @@ pub fn verdict(event: &ClientEvent<'_>, said: &Said) -> Result<Option<u32>, Stop
         ClientEvent::Reconnect { tc_url } => {
             return Err(Stop::Elsewhere(Elsewhere::Asked { tc_url: tc_url.map(str::to_owned) }));
         }
-        ClientEvent::NeedsAuth { .. } => Reason::NeedsAuth,
+        ClientEvent::NeedsAuth { description } => {
+            let words = description.to_owned();
+            return Err(Stop::Elsewhere(Elsewhere::SignIn { words }));
+        }
         ClientEvent::Ended => Reason::Ended,
         ClientEvent::Closed => Reason::Goodbye,
         ClientEvent::Refused { refusal, code, description } => {

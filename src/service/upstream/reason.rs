@@ -1,6 +1,7 @@
 //! Why an upstream is not there, in words for the person on the phone.
 
 use crate::limits;
+use crate::proto::rtmp::auth::responder::ResponderError;
 use crate::proto::rtmp::client::{ClientError, Refusal};
 use crate::proto::rtmp::dechunk::ChunkError;
 use crate::proto::rtmp::handshake::HandshakeError;
@@ -79,9 +80,9 @@ pub enum Reason {
         /// The upstream's own words, behind a colon; may be empty.
         words: String,
     },
-    /// Unsupported: signing in.
-    #[error("upstream asks for user and password in a way that is not supported: use a stream key")]
-    NeedsAuth,
+    /// Misbehaved or unsupported: signing in.
+    #[error("upstream: {0}")]
+    SignIn(#[from] ResponderError),
     /// Misbehaved: sent on and on.
     #[error("upstream sends us elsewhere more than {} times", limits::UPSTREAM_REDIRECTS_MAX)]
     Redirects,
