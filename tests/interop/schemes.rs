@@ -35,12 +35,26 @@ const fn plain(
     Scheme { name: url, url, port, sign_in: None, settings }
 }
 
+/// By RTMP, where publishers sign in; players are not asked.
+const fn signed(
+    name: &'static str,
+    way: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+) -> Scheme {
+    Scheme { name, url: "rtmp", port: Port::Rtmp, sign_in: Some(way), settings }
+}
+
 pub const SCHEMES: &[Scheme] = &[
     plain("rtmp", Port::Rtmp, &[]),
     plain("rtmpt", Port::Http, &[("limits.tunnels", "12")]),
     plain("rtmpe", Port::Rtmp, &[("rtmp.encryption", "true")]),
     plain("rtmpte", Port::Http, &[("rtmp.encryption", "true"), ("limits.tunnels", "12")]),
+    signed("rtmp, adobe", "adobe", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "adobe")]),
+    signed("rtmp, llnw", "llnw", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "llnw")]),
 ];
+
+const USERS: (&str, &str) = ("stream.live/cam.publish_users", ACCOUNT.0);
+const PASSWORD: (&str, &str) = ("user.bob.password", ACCOUNT.1);
 
 /// User and password where publishers sign in.
 pub const ACCOUNT: (&str, &str) = ("bob", "secret");
