@@ -8,6 +8,9 @@
     reason = "a test says so when it fails"
 )]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use proptest::prelude::*;
 use rillcast::limits::{
     CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, CONTROL_BYTES_MAX, DIRECT_BYTES_MIN,
@@ -18,6 +21,7 @@ use rillcast::storage::{FrameRing, RingError};
 use rillcast::wire::rtmp::chunk::BasicHeader;
 use rillcast::wire::writer::Writer;
 use std::collections::BTreeMap;
+use vectors::hex;
 
 /// Message stream id under which the tests publish.
 const STREAM: u32 = 1;
@@ -86,15 +90,6 @@ impl Receiver {
     fn times(&self) -> Vec<u32> {
         self.got.iter().map(|m| m.at).collect()
     }
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap())
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn basic(fmt: u8, csid: u32) -> Vec<u8> {

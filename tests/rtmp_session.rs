@@ -11,6 +11,9 @@
     reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use core::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -20,23 +23,15 @@ use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, R
 use rillcast::proto::rtmp::server::{Session, SessionError};
 use rillcast::status::{Counter, Status};
 use rillcast::time::Millis;
-use rillcast::wire::amf0::{Emitter, Value, Values};
+use rillcast::wire::amf0::{Value, Values};
 use rillcast::wire::reader::Reader;
 use rillcast::wire::rtmp::chunk::{BasicHeader, MessageHeader};
 use rillcast::wire::rtmp::command::Command;
 use rillcast::wire::rtmp::message::{MessageType, SetChunkSize};
-use rillcast::wire::writer::Writer;
+use vectors::{amf, hex};
 
 const COMMAND: MessageType = MessageType::CommandAmf0;
 const DATA: MessageType = MessageType::DataAmf0;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
 
 /// An argument of a call.
 #[derive(Clone, Copy)]
@@ -44,13 +39,6 @@ enum Arg<'a> {
     B(bool),
     N(f64),
     S(&'a str),
-}
-
-fn amf(write: impl FnOnce(&mut Emitter<'_, '_>)) -> Vec<u8> {
-    let mut buffer = vec![0; 8192];
-    let mut w = Writer::new(&mut buffer);
-    write(&mut Emitter::new(&mut w));
-    w.written().to_vec()
 }
 
 fn call(name: &str, transaction: f64, arguments: &[Arg<'_>]) -> Vec<u8> {

@@ -14,3 +14,5 @@ mod hls;
 mod rtmp;
 #[path = "golden/ts.rs"]
 mod ts;
+#[path = "support/vectors.rs"]
+mod vectors;

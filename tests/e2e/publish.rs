@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use crate::support::flv::{self, Sent};
-pub use crate::support::peers::{Nginx, PUBLISHERS, Publisher, ffmpeg};
+#[allow(unused_imports, reason = "the other files find publishers here")]
+pub use crate::support::peers::{Nginx, PUBLISHERS, Publisher, ffmpeg, gstreamer};
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::Rillcast;
 use crate::support::session::{self, Expect};

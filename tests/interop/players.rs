@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::compare::Recorded;
-use crate::publishers::{GSTREAMER_TWO, NO_RTMPE, Publisher};
-use crate::schemes::Scheme;
+use crate::publishers::{GSTREAMER_TWO, NO_RTMPE, PLAIN, PYAV_NO_RTMPE, Publisher};
+use crate::schemes::{Route, Scheme};
 use crate::support::peers;
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::{BINARY, Rillcast};
@@ -29,8 +29,8 @@ pub struct Player {
 
 /// What a player is told.
 pub struct Seat<'a> {
-    /// Of the stream, by the scheme.
-    pub url: &'a str,
+    /// Of the stream.
+    pub route: &'a Route,
     /// Of the playlist.
     pub playlist: &'a str,
     pub http: SocketAddr,
@@ -39,26 +39,27 @@ pub struct Seat<'a> {
     pub name: String,
 }
 
+const AS_BY_RTMP: &str = "as by rtmp: HLS does not know how the stream came";
 const OLD_FFMPEG: &str = "Debian's ffmpeg 5.1 does not read Enhanced RTMP";
 
 pub const PLAYERS: &[Player] = &[
     Player {
         name: "ffmpeg",
         can: |scheme, publisher| {
-            scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE)?;
+            scheme.only(&PLAIN, NO_RTMPE)?;
             h264(publisher, OLD_FFMPEG)
         },
         play: |seat| {
             let log = seat.file("log");
-            seat.records("flv", |file| peers::ffmpeg_player(seat.url, file, 3, &log))
+            seat.records("flv", |file| peers::ffmpeg_player(&seat.route.url(), file, 3, &log))
         },
     },
     Player {
         name: "PyAV",
-        can: |_, _| Ok(()),
+        can: |scheme, _| scheme.only(&PLAIN, PYAV_NO_RTMPE),
         play: |seat| {
             let log = seat.file("log");
-            seat.records("flv", |file| peers::pyav(&["play", seat.url, file, LIVE], &log))
+            seat.records("flv", |file| peers::pyav(&["play", &seat.route.url(), file, LIVE], &log))
         },
     },
     Player {
@@ -66,35 +67,27 @@ pub const PLAYERS: &[Player] = &[
         can: |_, _| Ok(()),
         play: |seat| {
             let log = seat.file("log");
-            seat.records("flv", |file| peers::rtmpdump(seat.url, file, 30, &log))
+            seat.records("flv", |file| peers::rtmpdump(&seat.route.url(), file, 30, &log))
         },
     },
     Player {
         name: "rtmp2src",
         can: |scheme, _| scheme.only(&["rtmp", "rtmps"], GSTREAMER_TWO),
-        play: |seat| {
-            let location = format!("location={}", seat.url);
-            let log = seat.file("log");
-            seat.records("flv", |file| peers::gstreamer_from(&["rtmp2src", &location], file, &log))
-        },
+        play: |seat| gstreamer(seat, &seat.route.rtmp2("rtmp2src", false)),
     },
     Player {
         name: "rtmpsrc",
         can: |_, _| Ok(()),
-        play: |seat| {
-            let location = format!("location={} live=1", seat.url);
-            let log = seat.file("log");
-            seat.records("flv", |file| peers::gstreamer_from(&["rtmpsrc", &location], file, &log))
-        },
+        play: |seat| gstreamer(seat, &seat.route.librtmp("rtmpsrc", false)),
     },
     Player {
         name: "rillcast pull",
-        can: |scheme, _| scheme.only(&["rtmp"], "pull does not know the tunnel yet"),
+        can: |_, _| Ok(()),
         play: |seat| {
             let log = seat.file("log");
             seat.records("flv", |file| {
                 let mut command = Command::new(BINARY);
-                command.args(["pull", seat.url, file]);
+                command.args(["pull", &seat.route.url(), file]);
                 Running::start("rillcast pull", &mut command, &log)
             })
         },
@@ -102,12 +95,12 @@ pub const PLAYERS: &[Player] = &[
     Player {
         name: "VLC",
         can: |scheme, publisher| {
-            scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE)?;
+            scheme.only(&PLAIN, NO_RTMPE)?;
             h264(publisher, "VLC 3 reads RTMP by Debian's ffmpeg 5.1, without Enhanced RTMP")
         },
         play: |seat| {
             let log = seat.file("log");
-            seat.records("ts", |file| peers::vlc(seat.url, file, seat.scratch, &log))
+            seat.records("ts", |file| peers::vlc(&seat.route.url(), file, seat.scratch, &log))
         },
     },
     Player {
@@ -127,7 +120,7 @@ pub const PLAYERS: &[Player] = &[
         name: "HLS: Chromium",
         can: |scheme, publisher| {
             h264(publisher, "Debian's Chromium has no decoder for HEVC")?;
-            scheme.only(&["rtmp"], "as by rtmp: HLS does not know how the stream came")
+            if scheme.name == "rtmp" { Ok(()) } else { Err(AS_BY_RTMP) }
         },
         play: |seat| {
             // Chromium begins three segments before the end, and fails where there are fewer.
@@ -140,6 +133,11 @@ pub const PLAYERS: &[Player] = &[
         },
     },
 ];
+
+fn gstreamer(seat: &Seat<'_>, source: &[String]) -> Result<Recorded, String> {
+    let (log, source) = (seat.file("log"), source.iter().map(String::as_str).collect::<Vec<_>>());
+    seat.records("flv", |file| peers::gstreamer_from(&source, file, &log))
+}
 
 const LIVE: &str = "rtmp_live=live";
 

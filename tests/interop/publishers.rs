@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::schemes::Scheme;
+use crate::schemes::{Route, Scheme};
 use crate::support::peers::{self, Nginx};
 use crate::support::process::{Running, Scratch};
 use crate::support::rillcast::BINARY;
@@ -19,8 +19,8 @@ pub struct Publisher {
     pub enhanced: bool,
     /// `Err` says why it cannot publish by a scheme.
     pub can: fn(&Scheme) -> Result<(), &'static str>,
-    /// Publishes to a URL and writes the truth to a file.
-    pub start: fn(&str, &str, &Scratch) -> Sender,
+    /// Publishes and writes the truth to a file.
+    pub start: fn(&Route, &str, &Scratch) -> Sender,
 }
 
 /// A publisher that runs, with what it needs beside itself.
@@ -35,42 +35,49 @@ impl From<Running> for Sender {
     }
 }
 
+/// The schemes without RTMPE.
+pub const PLAIN: [&str; 4] = ["rtmp", "rtmpt", "rtmps", "rtmpts"];
 pub const NO_RTMPE: &str = "Debian's ffmpeg is built without RTMPE";
+pub const PYAV_NO_RTMPE: &str = "the ffmpeg in PyAV is built without RTMPE";
 pub const GSTREAMER_TWO: &str = "GStreamer's rtmp2 elements know rtmp and rtmps alone";
 
 pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "ffmpeg",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp", "rtmpt", "rtmps", "rtmpts"], NO_RTMPE),
-        start: |url, truth, scratch| {
-            peers::ffmpeg(&media::plain(SECONDS), url, truth, &log(scratch)).into()
+        can: |scheme| scheme.only(&PLAIN, NO_RTMPE),
+        start: |route, truth, scratch| {
+            let url = route.signed_url();
+            peers::ffmpeg(&media::plain(SECONDS), &url, truth, &log(scratch)).into()
         },
     },
     Publisher {
         name: "GStreamer rtmp2sink",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp", "rtmps"], GSTREAMER_TWO),
-        start: |url, truth, scratch| {
-            let sink = ["rtmp2sink", &format!("location={url}")];
-            peers::gstreamer_to(&sink, &media::plain(SECONDS), truth, &log(scratch)).into()
+        can: |scheme| {
+            scheme.only(&["rtmp", "rtmps"], GSTREAMER_TWO)?;
+            scheme.signs_in(&["adobe"], "GStreamer's rtmp2sink signs in by Adobe's way alone")
         },
+        start: |route, truth, scratch| gstreamer(&route.rtmp2("rtmp2sink", true), truth, scratch),
     },
     Publisher {
         name: "librtmp (rtmpsink)",
         enhanced: false,
-        can: |_| Ok(()),
-        start: |url, truth, scratch| {
-            let sink = ["rtmpsink", &format!("location={url}")];
-            peers::gstreamer_to(&sink, &media::plain(SECONDS), truth, &log(scratch)).into()
+        can: |scheme| {
+            let reason = "Debian's librtmp breaks its own memory when it signs in by Adobe's way";
+            scheme.signs_in(&["llnw"], reason)
         },
+        start: |route, truth, scratch| gstreamer(&route.librtmp("rtmpsink", true), truth, scratch),
     },
     Publisher {
         name: "nginx-rtmp push",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp"], "nginx-rtmp pushes by rtmp alone"),
-        start: |url, truth, scratch| {
-            let nginx = Nginx::start(scratch, &format!("push {url};"));
+        can: |scheme| {
+            scheme.only(&["rtmp"], "nginx-rtmp pushes by rtmp alone")?;
+            scheme.signs_in(&[], "nginx-rtmp does not sign in where it pushes")
+        },
+        start: |route, truth, scratch| {
+            let nginx = Nginx::start(scratch, &format!("push {};", route.url()));
             let own = format!("rtmp://{}/live/cam", nginx.rtmp);
             let running = peers::ffmpeg(&media::plain(SECONDS), &own, truth, &log(scratch));
             Sender { running, _nginx: Some(nginx) }
@@ -79,25 +86,30 @@ pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "rillcast push",
         enhanced: false,
-        can: |scheme| scheme.only(&["rtmp"], "push does not know the tunnel yet"),
-        start: |url, truth, scratch| {
+        can: |_| Ok(()),
+        start: |route, truth, scratch| {
             let file = media::plain(SECONDS);
             std::fs::copy(&file, truth).unwrap();
             let mut command = Command::new(BINARY);
-            command.args(["push", &file, url]);
+            command.args(["push", &file, &route.signed_url()]);
             Running::start("rillcast push", &mut command, &log(scratch)).into()
         },
     },
     Publisher {
         name: "PyAV, HEVC",
         enhanced: true,
-        can: |_| Ok(()),
-        start: |url, truth, scratch| {
-            let arguments = ["publish", &media::hevc(SECONDS), url, truth];
+        can: |scheme| scheme.only(&PLAIN, PYAV_NO_RTMPE),
+        start: |route, truth, scratch| {
+            let arguments = ["publish", &media::hevc(SECONDS), &route.signed_url(), truth];
             peers::pyav(&arguments, &log(scratch)).into()
         },
     },
 ];
+
+fn gstreamer(sink: &[String], truth: &str, scratch: &Scratch) -> Sender {
+    let sink: Vec<&str> = sink.iter().map(String::as_str).collect();
+    peers::gstreamer_to(&sink, &media::plain(SECONDS), truth, &log(scratch)).into()
+}
 
 fn log(scratch: &Scratch) -> String {
     scratch.join("publisher.log")

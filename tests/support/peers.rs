@@ -48,9 +48,11 @@ pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
 }
 
 /// GStreamer does the same with one of its two sinks: `rtmp2sink` (its own) or `rtmpsink`
-/// (librtmp).
+/// (librtmp); properties may stand behind.
 pub fn gstreamer(sink: &str, input: &str, url: &str, truth: &str, log: &str) -> Running {
-    gstreamer_to(&[sink, &format!("location={url}")], input, truth, log)
+    let location = format!("location={url}");
+    let sink: Vec<&str> = sink.split(' ').chain([location.as_str()]).collect();
+    gstreamer_to(&sink, input, truth, log)
 }
 
 /// As [`gstreamer`], with a sink and its properties as they stand.
@@ -132,7 +134,7 @@ pub fn vlc(url: &str, file: &str, scratch: &Scratch, log: &str) -> Running {
     Running::start("cvlc", &mut command, log)
 }
 
-/// PyAV (an ffmpeg newer than Debian's, which knows Enhanced RTMP and RTMPE), run by its script:
+/// PyAV (an ffmpeg newer than Debian's, which knows Enhanced RTMP), run by its script:
 /// `publish INPUT URL TRUTH` or `play URL FILE`.
 pub fn pyav(arguments: &[&str], log: &str) -> Running {
     let mut command = Command::new(pyav_folder().join("bin/python"));
