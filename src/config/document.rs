@@ -247,7 +247,9 @@ fn toml(value: &Value) -> Toml {
         | Value::Folder(_)
         | Value::Bytes(_)
         | Value::Level(_)
-        | Value::Networks(_) => value.to_string().into(),
+        | Value::Networks(_)
+        | Value::Port(_)
+        | Value::File(_) => value.to_string().into(),
     }
 }
 

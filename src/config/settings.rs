@@ -69,6 +69,18 @@ settings! {
     rtmp_play_wait_s: u32 = "rtmp.play_wait_s",
         Number { min: 0, max: limits::PLAY_WAIT_S_MAX, unit: "s" },
         10, Restart;
+    /// Address and port on which cameras publish by RTMP within TLS, such as 0.0.0.0:443, or off.
+    rtmps_listen: Option<SocketAddr> = "rtmps.listen", Port,
+        None, Restart;
+    /// Certificates in PEM, the box's own first; none shows one that the box makes for itself.
+    tls_certificate: Option<PathBuf> = "tls.certificate", File,
+        None, Restart;
+    /// Key of the certificate, in PEM.
+    tls_key: Option<PathBuf> = "tls.key", File,
+        None, Restart;
+    /// Folder in which the box keeps the certificate that it makes for itself.
+    tls_dir: PathBuf = "tls.dir", Folder,
+        PathBuf::from("/var/lib/rillcast"), Restart;
     /// Address and port on which players and browsers are answered.
     http_listen: SocketAddr = "http.listen", Address,
         any_address(8080), Restart;
@@ -534,6 +546,8 @@ mod tests {
         for setting in TABLE {
             let other = match setting.kind {
                 Kind::Address => "127.0.0.1:7".to_owned(),
+                Kind::Port => "127.0.0.1:8".to_owned(),
+                Kind::File => "/run/other.pem".to_owned(),
                 Kind::Folder => "/run/other".to_owned(),
                 Kind::Number { max, .. } | Kind::Bytes { max, .. } => max.to_string(),
                 Kind::Level => "trace".to_owned(),

@@ -33,6 +33,7 @@ mod play;
 mod publish;
 mod refusals;
 mod relay;
+mod rtmps;
 mod soak;
 mod streams;
 mod tunnel;

@@ -213,7 +213,8 @@ impl Connection {
                 }
                 return;
             }
-            (Err(Fault::Io(error)), None) => {
+            // What TLS refuses is told like every other refusal.
+            (Err(Fault::Io(error)), None) if error.kind() != io::ErrorKind::InvalidData => {
                 if told {
                     log::info!("ingest lost peer={peer} byte={byte} cause=\"{error}\"");
                 }

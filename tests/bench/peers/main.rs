@@ -29,6 +29,7 @@ mod offline;
 mod play;
 mod process;
 mod rtmp;
+mod rtmps;
 mod serve;
 mod servers;
 mod table;
@@ -55,6 +56,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("burst", ingest::burst),
     ("live", ingest::live),
     ("play", play::players),
+    ("rtmps", rtmps::burst),
     ("allocations", offline::allocations),
     ("memory", ingest::memory),
     ("get", serve::segments),
