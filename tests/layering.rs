@@ -39,7 +39,6 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("smol", &["service", "app"]),
     ("rustls", &["src/service/tls/mod.rs", "src/service/tls/stream.rs"]),
-    ("rcgen", &["src/service/tls/own.rs"]),
     ("webpki_roots", &["src/service/tls/mod.rs"]),
     ("nix", &["sys", "service", "app"]),
     ("memmap2", &["sys"]),

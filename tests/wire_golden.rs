@@ -14,3 +14,5 @@ mod hls;
 mod rtmp;
 #[path = "golden/ts.rs"]
 mod ts;
+#[path = "golden/x509.rs"]
+mod x509;

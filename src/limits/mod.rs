@@ -414,3 +414,6 @@ pub const TLS_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes of the pin of a key: SHA-256.
 pub const TLS_PIN_BYTES: usize = 32;
+
+/// Bytes of a certificate that the box makes for itself; it takes about 460.
+pub const TLS_OWN_BYTES_MAX: usize = 1 << 10;

@@ -192,9 +192,8 @@ impl Link {
     /// record is here: nobody knows what is in it.
     pub fn gather(&self, bytes: u32) {
         let (socket, bytes) = match &self.carrier {
-            Carrier::Tcp(socket) => (socket, bytes),
             Carrier::Tls(socket, tls) if tls.borrow().holds_part() => (socket, 1),
-            Carrier::Tls(socket, _) => (socket, bytes),
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => (socket, bytes),
             Carrier::Tunnel(_) | Carrier::Asker(_) => return,
         };
         if self.gather.replace(bytes) != bytes {

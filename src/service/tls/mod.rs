@@ -357,7 +357,7 @@ impl ServerCertVerifier for PinVerifier {
 
 /// Years in which the own certificate is valid: those in which the box may live. Whoever pins it
 /// looks at its key, and a box whose clock is in 1970 makes the same.
-const YEARS: [i32; 2] = [2020, 2120];
+const YEARS: [u16; 2] = [2020, 2120];
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
@@ -389,7 +389,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::net::UnixStream;
 
-    fn server(years: [i32; 2]) -> TlsServer {
+    fn server(years: [u16; 2]) -> TlsServer {
         let (certificate, key) = own::make(years).unwrap();
         TlsServer::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
     }
