@@ -6,14 +6,17 @@
 
 use core::fmt;
 
+use crate::config::relay::RelayConfig;
 use crate::config::settings::Config;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
+use crate::service::tls;
 use crate::service::tunnel::Tunnels;
 use crate::storage::{narrow, widen};
+use crate::wire::rtmp::url::Url;
 
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 11;
+const LINES: usize = 12;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ impl Budget {
         let relays = widen(config.relays.len());
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
+        let tls = u64::from(config.tls_places())
+            + widen(config.relays.iter().filter(|relay| in_tls(relay)).count());
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
         let slot = u64::from(config.limits_slot_bytes);
@@ -80,6 +85,7 @@ impl Budget {
                 line("upstream: place", relays, widen(Place::BYTES)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
+                line("TLS: buffers and state", tls, widen(tls::PLACE_BYTES)),
                 line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
@@ -98,6 +104,11 @@ impl Budget {
         let lines = self.lines.iter().filter(|line| line.kind == kind);
         lines.map(Line::bytes).sum()
     }
+}
+
+/// Whether a stream goes or comes within TLS.
+fn in_tls(relay: &RelayConfig) -> bool {
+    Url::parse(&relay.url).is_ok_and(|url| url.scheme.is_tls())
 }
 
 /// The table that a person reads: sizes in KiB, so that columns can be compared and added.
@@ -137,6 +148,7 @@ impl fmt::Display for Kib {
 mod tests {
     use super::*;
     use crate::config::settings::Draft;
+    use crate::limits::TLS_PLACES_MAX;
 
     fn budget(pairs: &[&str]) -> Budget {
         let mut draft = Draft::new();
@@ -160,6 +172,21 @@ mod tests {
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
         assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
+    }
+
+    #[test]
+    fn tls_has_places_where_it_is_spoken() {
+        let on = &["rtmps.listen=0.0.0.0:443", "limits.tls=3"];
+        let relay = &["push.a.stream=live/a", "push.a.url=rtmps://host/live/key"];
+        let place = widen(tls::PLACE_BYTES);
+        let base = budget(&[]).sum(Kind::Private);
+        assert_eq!(budget(&["limits.tls=3"]).sum(Kind::Private), base);
+        assert_eq!(budget(on).sum(Kind::Private), base + 3 * place);
+        let most = format!("limits.tls={TLS_PLACES_MAX}");
+        let most = budget(&[on[0], &most]).sum(Kind::Private);
+        assert_eq!(most, base + u64::from(TLS_PLACES_MAX) * place);
+        assert!(Draft::new().set_pair(&format!("limits.tls={}", TLS_PLACES_MAX + 1)).is_err());
+        assert_eq!(budget(relay).sum(Kind::Private), base + place + widen(Place::BYTES));
     }
 
     #[test]

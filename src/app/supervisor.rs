@@ -279,9 +279,10 @@ fn start(
 
 /// Opens the port for RTMP within TLS, with the certificate that the settings name.
 fn secure(config: &Config, address: SocketAddr) -> Result<(TcpListener, TlsServer), ServeError> {
+    let places = narrow(config.tls_places());
     let tls = match (&config.tls_certificate, &config.tls_key) {
-        (Some(certificate), Some(key)) => TlsServer::from_files(certificate, key)?,
-        (None, None) => TlsServer::own(&config.tls_dir)?,
+        (Some(certificate), Some(key)) => TlsServer::from_files(certificate, key, places)?,
+        (None, None) => TlsServer::own(&config.tls_dir, places)?,
         (Some(_), None) | (None, Some(_)) => return Err(ServeError::HalfCertificate),
     };
     let listener = TcpListener::bind(address).map_err(|cause| ServeError::Port {

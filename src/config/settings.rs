@@ -118,6 +118,10 @@ settings! {
     limits_tunnels: u32 = "limits.tunnels",
         Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
         4, Restart;
+    /// RTMP connections within TLS at once, where `rtmps.listen` is a port.
+    limits_tls: u32 = "limits.tls",
+        Number { min: 1, max: limits::TLS_PLACES_MAX, unit: "" },
+        16, Restart;
     /// HTTP connections at once.
     limits_viewers: u32 = "limits.viewers",
         Number { min: 1, max: limits::VIEWERS_MAX, unit: "" },
@@ -276,6 +280,12 @@ impl Config {
     #[must_use]
     pub const fn tunnels(&self) -> u32 {
         if self.rtmpt_enabled { self.limits_tunnels } else { 0 }
+    }
+
+    /// Connections within TLS that have a place.
+    #[must_use]
+    pub const fn tls_places(&self) -> u32 {
+        if self.rtmps_listen.is_some() { self.limits_tls } else { 0 }
     }
 
     /// Bytes of all rings, in private memory.

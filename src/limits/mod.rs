@@ -406,6 +406,13 @@ pub const TLS_PLAIN_BYTES: usize = 16 << 10;
 /// Bytes of ciphertext that wait to be sent: one record with what encryption adds.
 pub const TLS_TX_BYTES: usize = TLS_PLAIN_BYTES + 512;
 
+/// Bytes that rustls holds for a connection, at most: the state of its handshake, a message of it
+/// in parts, and the keys.
+pub const TLS_STATE_BYTES: usize = 24 << 10;
+
+/// Most that `limits.tls` may be: every publisher, and a few hundred players.
+pub const TLS_PLACES_MAX: u32 = 512;
+
 /// Sessions that can be resumed without a whole handshake: each camera and player of a box once.
 pub const TLS_SESSIONS_MAX: usize = 64;
 

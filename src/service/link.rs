@@ -120,6 +120,12 @@ impl Link {
         }
     }
 
+    /// Whether a handshake of TLS is not done.
+    #[must_use]
+    pub fn is_shaking(&self) -> bool {
+        matches!(&self.carrier, Carrier::Tls(_, tls) if !tls.borrow().is_open())
+    }
+
     /// Waits until there is something to read, or the end.
     ///
     /// # Errors
@@ -320,7 +326,7 @@ mod tests {
     fn link_within_tls_shakes_carries_bytes_and_says_the_end() {
         use crate::service::tls::{TlsClient, TlsServer, Trust};
         let folder = tempfile::tempdir().unwrap();
-        let server = TlsServer::own(folder.path()).unwrap();
+        let server = TlsServer::own(folder.path(), 1).unwrap();
         let client = TlsClient::new(Trust::Key(server.pin())).unwrap();
         let reactor = Reactor::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

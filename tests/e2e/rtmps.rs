@@ -86,21 +86,23 @@ fn gstreamer_publishes_over_tls() {
     assert!(rillcast.counter("segments") >= 3.0);
 }
 
+/// What openssl says of a handshake.
+fn shake(rtmps: SocketAddr, version: &str) -> String {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &rtmps.to_string(), version]);
+    command.stdin(Stdio::null());
+    process::run("openssl", &mut command, Duration::from_secs(10)).text
+}
+
 #[test]
 fn openssl_agrees_on_tls_1_2_and_1_3_and_on_nothing_older() {
     let (_rillcast, rtmps) = start();
-    let shake = |version: &str| {
-        let mut command = Command::new("openssl");
-        command.args(["s_client", "-connect", &rtmps.to_string(), version]);
-        command.stdin(Stdio::null());
-        process::run("openssl", &mut command, Duration::from_secs(10)).text
-    };
     for (option, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
-        let text = shake(option);
+        let text = shake(rtmps, option);
         assert!(text.contains(&format!("New, {version}, Cipher is")), "{text}");
         assert!(text.contains("CN = rillcast"), "{text}");
     }
-    assert!(shake("-tls1_1").contains("Cipher is (NONE)"));
+    assert!(shake(rtmps, "-tls1_1").contains("Cipher is (NONE)"));
 }
 
 #[test]
@@ -116,6 +118,7 @@ fn peer_on_the_wrong_port_gets_one_clear_line() {
     let _closed = secure.read_to_end(&mut end);
     rillcast.wait_line(&["ingest refused", "tls"]);
     assert_eq!(rillcast.lines_with(&["ingest refused"]).len(), 2, "{}", rillcast.log());
+    assert_eq!(rillcast.counter("tls_unfinished"), 1.0);
 }
 
 #[test]
@@ -131,6 +134,24 @@ fn half_a_handshake_ends_at_the_deadline_and_garbage_at_once() {
     half.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let _closed = half.read_to_end(&mut end);
     rillcast.wait_line(&["no handshake in time"]);
+    assert_eq!(rillcast.counter("tls_unfinished"), 2.0);
+}
+
+#[test]
+fn connections_beyond_the_places_for_tls_are_refused_and_places_come_back() {
+    let rtmps = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+    let scratch = process::Scratch::new("places");
+    let (listen, dir) = (rtmps.to_string(), scratch.join("data"));
+    let rillcast =
+        Rillcast::start(&[("rtmps.listen", &listen), ("tls.dir", &dir), ("limits.tls", "1")]);
+    let first = TcpStream::connect(rtmps).unwrap();
+    let mut second = TcpStream::connect(rtmps).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_or(0), 0);
+    rillcast.wait_line(&["ingest refused", "every place for TLS is taken: raise limits.tls"]);
+    assert_eq!(rillcast.counter("rtmp_refused"), 1.0);
+    drop(first);
+    rillcast.wait_line(&["ingest closed"]);
+    assert!(shake(rtmps, "-tls1_3").contains("Cipher is TLS_"));
 }
 
 #[test]

@@ -198,6 +198,14 @@ impl Ingest {
         }
     }
 
+    /// Counts and tells that a connection cannot be taken.
+    fn turn_away(&self, peer: SocketAddr, cause: &io::Error) {
+        self.status.add(Counter::RtmpRefused, 1);
+        if self.strangers.takes(clock::now()) {
+            log::warn!("ingest refused peer={peer} cause=\"{cause}\"");
+        }
+    }
+
     /// Ends the connection of a publisher whose stream another has taken over.
     fn end(&self, id: PublisherId, why: &'static str) {
         if let Some(live) = self.live.borrow().iter().find(|live| live.id == id) {
@@ -240,7 +248,7 @@ pub async fn serve(
             Ok((socket, peer)) => {
                 match link(&reactor, socket, tls.as_ref()) {
                     Ok(link) => admit(link, peer, &ingest, &reactor),
-                    Err(error) => log::warn!("ingest lost peer={peer} cause=\"{error}\""),
+                    Err(error) => ingest.turn_away(peer, &error),
                 }
                 turn = (turn + 1) % ACCEPTS_PER_TURN;
                 if turn == 0 {

@@ -6,176 +6,55 @@
 //! Source: RFC 5246, RFC 8446; pins are of what RFC 7469 §2.4 pins.
 
 mod own;
+mod pin;
+mod places;
+mod reason;
 mod room;
 mod stream;
 
+pub use pin::Pin;
+pub use reason::TlsError;
 pub use stream::TlsStream;
 
-use crate::limits::{TLS_PIN_BYTES, TLS_PLAIN_BYTES, TLS_SESSIONS_MAX};
+use crate::limits::{
+    TLS_PLAIN_BYTES, TLS_RX_BYTES, TLS_SESSIONS_MAX, TLS_STATE_BYTES, TLS_TX_BYTES,
+};
 use core::cell::RefCell;
 use core::fmt;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use pin::PinVerifier;
+use places::Places;
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ParsedCertificate, ServerSessionMemoryCache, UnbufferedServerConnection};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ServerSessionMemoryCache, UnbufferedServerConnection};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use stream::Side;
 
-/// Why there is no TLS, or no more of it.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// Malformed: a peer that speaks something else.
-    #[error(
-        "peer does not speak TLS, its first byte is {first:#04x}: use rtmps:// here, and rtmp:// \
-         on the port of rtmp.listen"
-    )]
-    NotTls {
-        /// What came instead of a record.
-        first: u8,
-    },
-    /// Misbehaved: the certificate is for somebody else.
-    #[error("the server's certificate is for another name: use a name it holds, or pin its key")]
-    WrongName,
-    /// Misbehaved: nobody whom we trust has signed it.
-    #[error("nobody trusted signed the server's certificate: give its CA file, or pin its key")]
-    UnknownIssuer,
-    /// Misbehaved: its time is over.
-    #[error("the server's certificate has expired: renew it there, or mend the clock here")]
-    Expired,
-    /// Misbehaved: its time has not come.
-    #[error("the server's certificate is not valid yet: the clock here is likely wrong")]
-    NotYetValid,
-    /// Misbehaved: another key than the pinned one.
-    #[error("the server's key is {seen}, another one is pinned: pin this one if it is right")]
-    WrongKey {
-        /// Its key.
-        seen: Pin,
-    },
-    /// Misbehaved: the peer does not take our certificate, or found nothing in common.
-    #[error("peer ended the handshake with alert {alert}")]
-    Refused {
-        /// The peer's word.
-        alert: String,
-    },
-    /// Malformed or misbehaved in one of the ways that rustls knows.
-    #[error("TLS: {0}")]
-    Broken(rustls::Error),
-    /// Exhausted: handshake messages that fill the buffer.
-    #[error("a handshake message is longer than {max} bytes")]
-    TooLong {
-        /// The buffer.
-        max: usize,
-    },
-    /// Malformed: a file of certificates or keys.
-    #[error("{what} {file}: {cause}; it must be PEM")]
-    File {
-        /// What should be in it.
-        what: &'static str,
-        /// Where it is.
-        file: String,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// Malformed: the text of a pin.
-    #[error("a pin is 64 hexadecimal digits: the SHA-256 of the key (SPKI)")]
-    Pin,
-    /// Malformed: a host that is neither name nor address.
-    #[error("{host} is neither a name nor an address")]
-    Host {
-        /// As it was given.
-        host: String,
-    },
-}
-
-impl From<rustls::Error> for TlsError {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add errors")]
-    fn from(error: rustls::Error) -> Self {
-        use rustls::Error as E;
-        match error {
-            E::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => Self::WrongName,
-            E::InvalidCertificate(CertificateError::UnknownIssuer) => Self::UnknownIssuer,
-            E::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            ) => Self::Expired,
-            E::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            ) => Self::NotYetValid,
-            E::AlertReceived(alert) => Self::Refused { alert: format!("{alert:?}") },
-            _ => Self::Broken(error),
-        }
-    }
-}
-
-impl From<TlsError> for io::Error {
-    fn from(error: TlsError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
-    }
-}
-
-/// The SHA-256 of a public key, as it stands in a certificate (SPKI).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pin([u8; TLS_PIN_BYTES]);
-
-impl Pin {
-    /// Reads 64 hexadecimal digits; colons between them do not count.
-    ///
-    /// # Errors
-    /// `TlsError::Pin`.
-    pub fn parse(text: &str) -> Result<Self, TlsError> {
-        let mut pin = [0; TLS_PIN_BYTES];
-        let mut digits = text.trim().chars().filter(|c| *c != ':').map(|c| c.to_digit(16));
-        for byte in &mut pin {
-            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
-                return Err(TlsError::Pin);
-            };
-            *byte = u8::try_from(high << 4 | low).map_err(|_| TlsError::Pin)?;
-        }
-        if digits.next().is_some() { Err(TlsError::Pin) } else { Ok(Self(pin)) }
-    }
-
-    fn of(certificate: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
-        let parsed = ParsedCertificate::try_from(certificate)?;
-        let key = parsed.subject_public_key_info();
-        let digest = ring::digest::digest(&ring::digest::SHA256, &key);
-        let mut pin = [0; TLS_PIN_BYTES];
-        pin.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        Ok(Self(pin))
-    }
-}
-
-impl fmt::Display for Pin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+/// Private memory of one connection within TLS, in bytes: its buffers, and what rustls holds.
+pub const PLACE_BYTES: usize = TLS_RX_BYTES + TLS_PLAIN_BYTES + TLS_TX_BYTES + TLS_STATE_BYTES;
 
 /// What the TLS ports of this box show; shared by all of them.
 #[derive(Clone, Debug)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
+    places: Places,
     staging: Staging,
     pin: Pin,
 }
 
 impl TlsServer {
-    /// Shows the certificates of one PEM file, the box's own first, with the key of another.
+    /// Shows the certificates of one PEM file, the box's own first, with the key of another; to
+    /// so many connections at once.
     ///
     /// # Errors
     /// `TlsError::File`, or what rustls says against them.
-    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        Self::from_pem(&pem(certificate, "certificate")?, &pem(key, "key")?)
+    pub fn from_files(certificate: &Path, key: &Path, places: usize) -> Result<Self, TlsError> {
+        Self::new(&Pem::read("certificate", certificate)?, &Pem::read("key", key)?, places)
     }
 
     /// Shows the box's own certificate, kept in `folder`; made there when it is not there yet.
@@ -183,10 +62,10 @@ impl TlsServer {
     ///
     /// # Errors
     /// What rustls says, which it should not.
-    pub fn own(folder: &Path) -> Result<Self, TlsError> {
+    pub fn own(folder: &Path, places: usize) -> Result<Self, TlsError> {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         if certificate.exists() || key.exists() {
-            match Self::from_files(&certificate, &key) {
+            match Self::from_files(&certificate, &key, places) {
                 Ok(server) => return Ok(server),
                 Err(error) => log::warn!("tls certificate unusable cause=\"{error}\" cure=new"),
             }
@@ -199,7 +78,9 @@ impl TlsServer {
         let kept = fs::create_dir_all(folder)
             .and_then(|()| own::keep(&key, key_pem.as_bytes(), 0o600))
             .and_then(|()| own::keep(&certificate, certificate_pem.as_bytes(), 0o644));
-        let server = Self::from_pem(certificate_pem.as_bytes(), key_pem.as_bytes())?;
+        let made = Pem { what: "certificate", file: &certificate, text: certificate_pem.into() };
+        let made_key = Pem { what: "key", file: &key, text: key_pem.into() };
+        let server = Self::new(&made, &made_key, places)?;
         let (folder, pin) = (folder.display(), server.pin);
         match kept {
             Ok(()) => log::info!("tls certificate made folder={folder} pin={pin}"),
@@ -220,26 +101,23 @@ impl TlsServer {
     /// The server's end of a connection, before its first byte.
     ///
     /// # Errors
-    /// What rustls says, which it should not.
+    /// `TlsError::Places`.
     pub fn stream(&self) -> Result<TlsStream, TlsError> {
         let side = UnbufferedServerConnection::new(Arc::clone(&self.config))?;
-        Ok(TlsStream::new(Side::Server(side), &self.staging))
+        TlsStream::new(Side::Server(Box::new(side)), &self.places, &self.staging)
     }
 
-    fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = certificates(certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::File {
-            what: "key",
-            file: String::new(),
-            cause: error.to_string(),
-        })?;
+    fn new(certificate: &Pem<'_>, key: &Pem<'_>, places: usize) -> Result<Self, TlsError> {
+        let chain = certificate.certificates()?;
+        let key = PrivateKeyDer::from_pem_slice(&key.text).map_err(|error| key.fault(&error))?;
         let pin = chain.first().map(Pin::of).transpose()?.ok_or(TlsError::Pin)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
-        Ok(Self { config: Arc::new(config), staging: staging(), pin })
+        let (config, places) = (Arc::new(config), Places::new(places));
+        Ok(Self { config, places, staging: staging(), pin })
     }
 }
 
@@ -258,11 +136,12 @@ pub enum Trust<'a> {
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
+    places: Places,
     staging: Staging,
 }
 
 impl TlsClient {
-    /// A client that believes as `trust` says.
+    /// A client that believes as `trust` says, with the place of one connection.
     ///
     /// # Errors
     /// `TlsError::File`.
@@ -277,7 +156,7 @@ impl TlsClient {
                 .with_custom_certificate_verifier(Arc::new(PinVerifier { pin, provider }))
                 .with_no_client_auth(),
             Trust::File(file) => {
-                for certificate in certificates(&pem(file, "CA file")?)? {
+                for certificate in Pem::read("CA file", file)?.certificates()? {
                     roots.add(certificate)?;
                 }
                 builder.with_root_certificates(roots).with_no_client_auth()
@@ -288,72 +167,23 @@ impl TlsClient {
             }
         };
         config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS_MAX);
-        Ok(Self { config: Arc::new(config), staging: staging() })
+        Ok(Self { config: Arc::new(config), places: Places::new(1), staging: staging() })
     }
 
     /// The client's end of a connection to `host`, before its first byte.
     ///
     /// # Errors
-    /// `TlsError::Host`.
+    /// `TlsError::Host`; `TlsError::Places` while another connection lives.
     pub fn stream(&self, host: &str) -> Result<TlsStream, TlsError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsError::Host { host: host.to_owned() })?;
         let side = UnbufferedClientConnection::new(Arc::clone(&self.config), name)?;
-        Ok(TlsStream::new(Side::Client(side), &self.staging))
+        TlsStream::new(Side::Client(Box::new(side)), &self.places, &self.staging)
     }
 }
 
 /// Plaintext of one record on its way to be encrypted; used within one call only.
 type Staging = Rc<RefCell<Box<[u8]>>>;
-
-/// Believes one key.
-#[derive(Debug)]
-struct PinVerifier {
-    pin: Pin,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for PinVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let seen = Pin::of(end_entity)?;
-        if seen == self.pin {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(rustls::Error::General(seen.to_string()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, cert, dss, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, cert, dss, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
 
 /// Years in which the own certificate is valid: those in which the box may live. Whoever pins it
 /// looks at its key, and a box whose clock is in 1970 makes the same.
@@ -367,31 +197,46 @@ fn staging() -> Staging {
     Rc::new(RefCell::new(vec![0; TLS_PLAIN_BYTES].into()))
 }
 
-fn pem(file: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
-    own::read(file).map_err(|error| TlsError::File {
-        what,
-        file: file.display().to_string(),
-        cause: error.to_string(),
-    })
+/// A file of certificates or of a key.
+struct Pem<'a> {
+    what: &'static str,
+    file: &'a Path,
+    text: Vec<u8>,
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let refuse = |cause: String| TlsError::File { what: "certificate", file: String::new(), cause };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|error| refuse(error.to_string()))?;
-    if chain.is_empty() { Err(refuse("no certificate in it".to_owned())) } else { Ok(chain) }
+impl<'a> Pem<'a> {
+    fn read(what: &'static str, file: &'a Path) -> Result<Self, TlsError> {
+        let mut pem = Self { what, file, text: Vec::new() };
+        pem.text = own::read(file).map_err(|error| pem.fault(&error))?;
+        Ok(pem)
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.text).collect();
+        let chain = chain.map_err(|error| self.fault(&error))?;
+        if chain.is_empty() { Err(self.fault(&"there is none in it")) } else { Ok(chain) }
+    }
+
+    fn fault(&self, cause: &impl fmt::Display) -> TlsError {
+        let (what, file) = (self.what, self.file.display().to_string());
+        TlsError::File { what, file, cause: cause.to_string() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{IoSlice, IoSliceMut};
+    use std::io::{self, IoSlice, IoSliceMut};
     use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::net::UnixStream;
 
+    fn pem(text: String) -> Pem<'static> {
+        Pem { what: "", file: Path::new(""), text: text.into() }
+    }
+
     fn server(years: [u16; 2]) -> TlsServer {
         let (certificate, key) = own::make(years).unwrap();
-        TlsServer::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
+        TlsServer::new(&pem(certificate), &pem(key), 2).unwrap()
     }
 
     fn sockets() -> (UnixStream, UnixStream) {
@@ -462,7 +307,7 @@ mod tests {
         let with = |years| {
             let (certificate, key) = own::make(years).unwrap();
             fs::write(&file, &certificate).unwrap();
-            let server = TlsServer::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+            let server = TlsServer::new(&pem(certificate), &pem(key), 1).unwrap();
             (server, TlsClient::new(Trust::File(&file)).unwrap())
         };
         let why = |server: &_, client: &_, host: &_| shake(server, client, host).err().unwrap();
@@ -479,6 +324,38 @@ mod tests {
         assert!(why(&old, &client, "localhost").contains("expired"));
         let (new, client) = with([2200, 2201]);
         assert!(why(&new, &client, "localhost").contains("not valid yet"));
+    }
+
+    #[test]
+    fn client_names_a_server_that_speaks_no_tls_or_goes_away() {
+        let client = TlsClient::new(Trust::Roots).unwrap();
+        let (near, mut far) = sockets();
+        io::Write::write_all(&mut far, &[3; 9]).unwrap();
+        let error = client.stream("a").unwrap().shake(&near).unwrap_err().to_string();
+        assert!(error.contains("use rtmp://"), "{error}");
+        let (near, far) = sockets();
+        drop(far);
+        let error = client.stream("a").unwrap().shake(&near).unwrap_err().to_string();
+        assert!(error.contains("does it speak TLS") || error.contains("roken"), "{error}");
+    }
+
+    #[test]
+    fn places_are_lent_up_to_their_number_and_come_back() {
+        let server = server(YEARS);
+        let streams = [server.stream().unwrap(), server.stream().unwrap()];
+        assert!(matches!(server.stream(), Err(TlsError::Places)));
+        drop(streams);
+        assert_eq!(server.places.free(), 2);
+        // What rustls takes beside itself was measured: with messages in parts under 20 KiB.
+        assert!(size_of::<UnbufferedServerConnection>() < TLS_STATE_BYTES / 4);
+        server.stream().unwrap();
+    }
+
+    #[test]
+    fn key_of_another_certificate_is_refused() {
+        let (one, two) = (own::make(YEARS).unwrap(), own::make(YEARS).unwrap());
+        let error = TlsServer::new(&pem(one.0), &pem(two.1), 1).unwrap_err();
+        assert!(matches!(error, TlsError::OtherKey), "{error}");
     }
 
     #[test]
@@ -504,28 +381,18 @@ mod tests {
     }
 
     #[test]
-    fn pin_is_64_digits_with_or_without_colons() {
-        let text = "00:ff".to_owned() + &"a5".repeat(TLS_PIN_BYTES - 2);
-        let pin = Pin::parse(&text).unwrap();
-        assert_eq!(Pin::parse(&pin.to_string()).unwrap(), pin);
-        for wrong in ["", "0", &text[1..], &(text.clone() + "0"), &text.replace('f', "g")] {
-            assert!(Pin::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn own_certificate_is_kept_with_a_private_key_and_made_again_when_broken() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("data");
-        let first = TlsServer::own(&dir).unwrap().pin();
+        let first = TlsServer::own(&dir, 1).unwrap().pin();
         let mode = fs::metadata(dir.join("key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(TlsServer::own(&dir).unwrap().pin(), first);
+        assert_eq!(TlsServer::own(&dir, 1).unwrap().pin(), first);
         fs::write(dir.join("certificate.pem"), "no certificate").unwrap();
-        assert_ne!(TlsServer::own(&dir).unwrap().pin(), first);
+        assert_ne!(TlsServer::own(&dir, 1).unwrap().pin(), first);
         // Below a file nobody can make a folder.
         let nowhere = dir.join("key.pem/below");
-        assert!(TlsServer::own(&nowhere).is_ok());
+        assert!(TlsServer::own(&nowhere, 1).is_ok());
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! many records, and a record is copied once after it was decrypted. Waits for nothing.
 //! Source: RFC 5246 §6.2, RFC 8446 §5.
 
+use super::places::{Place, Places};
 use super::room::{Room, encode};
 use super::{Pin, Staging, TlsError};
-use crate::limits::{TLS_RX_BYTES, TLS_TX_BYTES};
+use crate::limits::TLS_RX_BYTES;
 use core::fmt;
 use core::ops::Range;
 use rustls::InvalidMessage;
@@ -18,8 +19,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::rc::Rc;
 
 pub(super) enum Side {
-    Server(UnbufferedServerConnection),
-    Client(UnbufferedClientConnection),
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
 }
 
 impl fmt::Debug for Side {
@@ -45,6 +46,8 @@ pub struct TlsStream {
     outgoing: Vec<u8>,
     sent: usize,
     staging: Staging,
+    /// Where the buffers came from.
+    places: Places,
     is_open: bool,
     /// The first record came.
     is_tls: bool,
@@ -73,21 +76,23 @@ enum Turn {
 }
 
 impl TlsStream {
-    pub(super) fn new(side: Side, staging: &Staging) -> Self {
-        Self {
+    pub(super) fn new(side: Side, places: &Places, staging: &Staging) -> Result<Self, TlsError> {
+        let Place { incoming, plain, outgoing } = places.lend().ok_or(TlsError::Places)?;
+        Ok(Self {
             side,
-            incoming: vec![0; TLS_RX_BYTES].into(),
+            incoming,
             held: 0..0,
-            plain: Vec::new(),
+            plain,
             plain_from: 0,
-            outgoing: Vec::with_capacity(TLS_TX_BYTES),
+            outgoing,
             sent: 0,
             staging: Rc::clone(staging),
+            places: places.clone(),
             is_open: false,
             is_tls: false,
             ended: false,
             fault: None,
-        }
+        })
     }
 
     /// Whether the handshake is done.
@@ -170,7 +175,7 @@ impl TlsStream {
     pub fn shake(&mut self, socket: impl io::Read + io::Write) -> io::Result<bool> {
         match self.read(socket, &mut []) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            Ok(_) if !self.is_open => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) if !self.is_open => return Err(TlsError::Closed.into()),
             Ok(_) | Err(_) => {}
         }
         Ok(self.is_open)
@@ -307,7 +312,7 @@ impl TlsStream {
         match error {
             rustls::Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) if !self.is_tls => TlsError::NotTls { first },
+            ) if !self.is_tls => self.not_tls(first),
             rustls::Error::General(words) => match Pin::parse(&words) {
                 Ok(seen) => TlsError::WrongKey { seen },
                 Err(_) => rustls::Error::General(words).into(),
@@ -316,12 +321,19 @@ impl TlsStream {
         }
     }
 
+    const fn not_tls(&self, first: u8) -> TlsError {
+        match self.side {
+            Side::Server(_) => TlsError::NotTls { first },
+            Side::Client(_) => TlsError::NoTlsServer,
+        }
+    }
+
     /// Refuses a peer whose first byte begins no TLS record, before it says more.
     fn check_first(&mut self) -> Result<(), TlsError> {
         if !self.is_tls && self.held.start == 0 {
             let first = self.incoming.first().copied().unwrap_or(0);
             if first != HANDSHAKE && first != ALERT {
-                return Err(TlsError::NotTls { first });
+                return Err(self.not_tls(first));
             }
             self.is_tls = true;
         }
@@ -338,6 +350,16 @@ impl TlsStream {
             return Err(TlsError::TooLong { max: TLS_RX_BYTES });
         }
         Ok(self.incoming.get_mut(self.held.end..).unwrap_or_default())
+    }
+}
+
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        self.places.give_back(Place {
+            incoming: core::mem::take(&mut self.incoming),
+            plain: core::mem::take(&mut self.plain),
+            outgoing: core::mem::take(&mut self.outgoing),
+        });
     }
 }
 
