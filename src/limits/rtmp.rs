@@ -224,8 +224,16 @@ pub const READS_PER_TURN: u32 = 8;
 /// read: two pictures of 30 a second, and the audio with them. Not near the end of a segment.
 pub const GATHER_TIME: Duration = Duration::from_millis(45);
 
+/// The same while `GATHER_CROWD` players follow the stream, each of whom costs a write whenever
+/// something has come: three pictures of 30 a second.
+pub const GATHER_TIME_CROWD: Duration = Duration::from_millis(78);
+const _: () = assert!(GATHER_TIME_CROWD.as_millis() < GATHER_PAUSE_MAX.as_millis());
+
+/// Players of one stream that are a crowd.
+pub const GATHER_CROWD: usize = 16;
+
 /// Bytes that may gather at most; far below what the kernel holds.
-pub const GATHER_BYTES_MAX: u32 = 32 << 10;
+pub const GATHER_BYTES_MAX: u32 = 48 << 10;
 
 /// Silence after which a publisher's bytes are no longer gathered: what waits may be a command.
 pub const GATHER_PAUSE_MAX: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@
 //! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
 
 use crate::config::settings::Config;
-use crate::limits::{GATHER_TIME, RING_MESSAGES};
+use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
@@ -16,6 +16,7 @@ use crate::storage::{FrameRing, Label, Place, narrow};
 use crate::time::{Instant, Millis, Ticks};
 use crate::wire::flv::{self, TagKind};
 use core::cell::RefCell;
+use core::time::Duration;
 use std::rc::Rc;
 
 /// Who publishes: a number that is never used twice.
@@ -164,7 +165,7 @@ impl Streams {
         path: &str,
         id: PublisherId,
         now: Instant,
-        silence: core::time::Duration,
+        silence: Duration,
     ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
         let present = self.store.borrow().stream(path);
         let holder = present.and_then(|index| self.places.get(index)?.borrow().publisher);
@@ -343,12 +344,17 @@ impl Streams {
         }
     }
 
-    /// Whether the stream's bytes are wanted at once: a segment may end or begin within
-    /// `GATHER_TIME`.
+    /// How long bytes of the stream may gather before they are read: not at all when a segment may
+    /// end or begin meanwhile, and longer when each wake-up costs a write to each of a crowd.
     #[must_use]
-    pub fn is_pressing(&self, stream: usize) -> bool {
-        let time = Ticks::from_millis(i64::try_from(GATHER_TIME.as_millis()).unwrap_or(0));
-        self.places.get(stream).is_some_and(|place| place.borrow().pipeline.may_cut_within(time))
+    pub fn gather_time(&self, stream: usize) -> Duration {
+        let Some(place) = self.places.get(stream).map(RefCell::borrow) else {
+            return Duration::ZERO;
+        };
+        let crowded = place.listeners() >= GATHER_CROWD;
+        let time = if crowded { GATHER_TIME_CROWD } else { GATHER_TIME };
+        let ticks = Ticks::from_millis(i64::try_from(time.as_millis()).unwrap_or(0));
+        if place.pipeline.may_cut_within(ticks) { Duration::ZERO } else { time }
     }
 
     /// Asserts what must always hold.

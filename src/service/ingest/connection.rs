@@ -27,6 +27,7 @@ use crate::wire::rtmp::aggregate::AggregateError;
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
+use core::time::Duration;
 use std::io::{self, Write as _};
 use std::rc::Rc;
 
@@ -171,17 +172,21 @@ impl Connection {
                 self.ingest.streams.settle(published.stream);
             }
         }
-        let gathers = outcome.is_ok() && self.may_gather();
-        self.live.link.gather(if gathers { self.pace.gather() } else { 1 });
+        let time = if outcome.is_ok() { self.gather_time() } else { Duration::ZERO };
+        self.live.link.gather(self.pace.gather(time));
         outcome
     }
 
-    /// Whether nobody waits for the next byte.
-    fn may_gather(&self) -> bool {
+    /// How long the next bytes may gather: not at all where somebody waits for them.
+    fn gather_time(&self) -> Duration {
         let streams = &self.ingest.streams;
-        self.live.phase.get() == Phase::Publishing
-            && self.intake.dechunker.is_between_messages()
-            && !self.published.iter().any(|published| streams.is_pressing(published.stream))
+        if self.live.phase.get() != Phase::Publishing
+            || !self.intake.dechunker.is_between_messages()
+        {
+            return Duration::ZERO;
+        }
+        let times = self.published.iter().map(|published| streams.gather_time(published.stream));
+        times.min().unwrap_or(Duration::ZERO)
     }
 
     pub(super) fn pending(&self) -> &[u8] {

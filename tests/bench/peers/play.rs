@@ -20,7 +20,8 @@ pub(crate) fn players(bench: &Bench, _: &Tools) -> Vec<Row> {
             let server = Server::start(bench, kind);
             let publisher = Publisher::connect(server.rtmp, "s0", 4096);
             let mut paced = [Paced::new(publisher, &stream, Duration::ZERO)];
-            let publishing = Duration::from_secs(seconds + 15);
+            // Ten seconds alone, two of joining, and what fifty connects take: the peer wants 4 s.
+            let publishing = Duration::from_secs(seconds + 20);
             std::thread::scope(|scope| {
                 scope.spawn(|| pace(&mut paced, publishing));
                 // Until the ring has been filled once: that memory is the stream's.

@@ -1,7 +1,12 @@
 //! Players' places, waits and deadlines, without a kernel between.
 
 use super::*;
-use crate::limits::{PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES};
+use crate::limits::{
+    GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES,
+    PLAYER_SCRATCH_BYTES,
+};
+use crate::service::reactor::Bell;
+use core::time::Duration;
 
 /// Players that the house has places for.
 const PLAYERS: usize = 2;
@@ -69,6 +74,29 @@ fn players_move_to_small_places_and_give_them_back() {
     let stream = house.streams.get(0).unwrap().borrow();
     assert_eq!(stream.listeners(), 0, "nobody is rung who is gone");
     drop(stream);
+    camera.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn crowd_makes_its_stream_gather_longer_and_never_where_a_segment_may_end() {
+    let house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    assert_eq!(house.streams.gather_time(0), Duration::ZERO, "its first picture is awaited");
+    let half_a_second = Act::Run { n: 0, count: 30, stream: 1, shift: 0 };
+    camera.act(&house, &half_a_second, usize::MAX);
+    assert_eq!(house.streams.gather_time(0), GATHER_TIME);
+    let bells: Vec<Rc<Bell>> = (0..GATHER_CROWD).map(|_| Rc::default()).collect();
+    for (n, bell) in bells.iter().enumerate() {
+        assert_eq!(house.streams.gather_time(0), GATHER_TIME, "{n} players");
+        house.streams.listen(0, bell);
+    }
+    assert_eq!(house.streams.gather_time(0), GATHER_TIME_CROWD);
+    for bell in &bells {
+        house.streams.hang_up(0, bell);
+    }
+    assert_eq!(house.streams.gather_time(0), GATHER_TIME);
     camera.leave(&house);
     house.check_empty();
 }
