@@ -129,6 +129,11 @@ counters! {
     // TLS
     /// Connections that ended before their TLS handshake: another protocol, garbage, or silence.
     TlsUnfinished = "tls_unfinished",
+    // RTMPE
+    /// Connections that are encrypted by RTMPE.
+    RtmpeOpened = "rtmpe_opened",
+    /// Connections that wanted RTMPE and were refused: it is off, or too many came at once.
+    RtmpeRefused = "rtmpe_refused",
 }
 
 /// All counters of the process, zero at start.

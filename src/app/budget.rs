@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::config::relay::RelayConfig;
 use crate::config::settings::Config;
+use crate::limits::RTMPE_BLOCK_BYTES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
@@ -15,6 +16,7 @@ use crate::service::store::Store;
 use crate::service::stream::Streams;
 use crate::service::tls;
 use crate::service::tunnel::Tunnels;
+use crate::service::upstream::dial::bytes;
 use crate::storage::{narrow, widen};
 use crate::wire::rtmp::url::Url;
 
@@ -49,7 +51,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 12;
+const LINES: usize = 14;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -64,11 +66,13 @@ impl Budget {
         let streams = u64::from(config.limits_streams);
         let places = widen(Ingest::places(narrow(config.limits_publishers)));
         let players = u64::from(config.limits_players);
+        let sealed = if config.rtmp_encryption { places + players } else { 0 };
         let relays = widen(config.relays.len());
+        let way = |relay: &RelayConfig| Url::parse(&relay.url).map_or(0, |url| bytes(url.scheme));
+        let ways: usize = config.relays.iter().map(way).sum();
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
-        let tls = u64::from(config.tls_places())
-            + widen(config.relays.iter().filter(|relay| in_tls(relay)).count());
+        let tls = u64::from(config.tls_places());
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
         let slot = u64::from(config.limits_slot_bytes);
@@ -82,7 +86,9 @@ impl Budget {
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
+                line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
                 line("upstream: place", relays, widen(Place::BYTES)),
+                line("upstreams: tunnels, rtmpe, TLS", 1, widen(ways)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 line("TLS: buffers and state", tls, widen(tls::PLACE_BYTES)),
@@ -104,11 +110,6 @@ impl Budget {
         let lines = self.lines.iter().filter(|line| line.kind == kind);
         lines.map(Line::bytes).sum()
     }
-}
-
-/// Whether a stream goes or comes within TLS.
-fn in_tls(relay: &RelayConfig) -> bool {
-    Url::parse(&relay.url).is_ok_and(|url| url.scheme.is_tls())
 }
 
 /// The table that a person reads: sizes in KiB, so that columns can be compared and added.
@@ -148,7 +149,7 @@ impl fmt::Display for Kib {
 mod tests {
     use super::*;
     use crate::config::settings::Draft;
-    use crate::limits::TLS_PLACES_MAX;
+    use crate::limits::{TLS_PLACES_MAX, TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES};
 
     fn budget(pairs: &[&str]) -> Budget {
         let mut draft = Draft::new();
@@ -171,13 +172,13 @@ mod tests {
         assert_eq!(grown("limits.ring_bytes=8MiB"), 4 * (4 << 20));
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
         assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
+        assert_eq!(grown("rtmp.encryption=true"), (8 + 2 + 64) * widen(RTMPE_BLOCK_BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
     }
 
     #[test]
     fn tls_has_places_where_it_is_spoken() {
         let on = &["rtmps.listen=0.0.0.0:443", "limits.tls=3"];
-        let relay = &["push.a.stream=live/a", "push.a.url=rtmps://host/live/key"];
         let place = widen(tls::PLACE_BYTES);
         let base = budget(&[]).sum(Kind::Private);
         assert_eq!(budget(&["limits.tls=3"]).sum(Kind::Private), base);
@@ -186,7 +187,21 @@ mod tests {
         let most = budget(&[on[0], &most]).sum(Kind::Private);
         assert_eq!(most, base + u64::from(TLS_PLACES_MAX) * place);
         assert!(Draft::new().set_pair(&format!("limits.tls={}", TLS_PLACES_MAX + 1)).is_err());
-        assert_eq!(budget(relay).sum(Kind::Private), base + place + widen(Place::BYTES));
+    }
+
+    #[test]
+    fn upstream_costs_its_place_and_what_its_scheme_takes() {
+        let of = |scheme: &str| {
+            let url = format!("push.a.url={scheme}://host/live/key");
+            budget(&["push.a.stream=live/cam", &url]).sum(Kind::Private)
+        };
+        let place = of("rtmp") - budget(&[]).sum(Kind::Private);
+        assert_eq!(place, widen(Place::BYTES));
+        assert_eq!(of("rtmpe") - of("rtmp"), widen(RTMPE_BLOCK_BYTES));
+        assert_eq!(of("rtmpte") - of("rtmpt"), widen(RTMPE_BLOCK_BYTES));
+        assert_eq!(of("rtmpt") - of("rtmp"), widen(TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES));
+        assert_eq!(of("rtmps") - of("rtmp"), widen(tls::PLACE_BYTES));
+        assert_eq!(of("rtmpts") - of("rtmpt"), widen(tls::PLACE_BYTES));
     }
 
     #[test]

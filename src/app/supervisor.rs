@@ -27,7 +27,7 @@ use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::service::tls::{TlsError, TlsServer};
 use crate::service::tunnel::Tunnels;
-use crate::service::upstream::{Reason, Target, Watches};
+use crate::service::upstream::{Keeper, Reason, Target, Watches};
 use crate::status::Status;
 use crate::storage::{narrow, widen};
 use crate::sys::descriptors;
@@ -164,6 +164,7 @@ impl Server {
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
                 .with_access(access);
+        let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, rtmps, web, store, streams, ingest, http, tunnels, status, relays })
     }
@@ -263,16 +264,12 @@ fn start(
     let bell = Rc::clone(&watch.bell);
     let relay = streams.relays().add(Relay::new(*way, name, stream, bell, clock::now()));
     let (streams, status) = (Rc::clone(streams), Rc::clone(status));
-    let tasks = Rc::clone(reactor);
+    let keeper = Keeper { relay, target, watch, streams, status, reactor: Rc::clone(reactor) };
     match way {
-        Way::Push => {
-            let push = Push { relay, target, watch, streams, status, reactor: tasks };
-            reactor.spawn(push.run(place));
-        }
+        Way::Push => reactor.spawn(Push { keeper }.run(place)),
         Way::Pull => {
             let idle = (*when == When::Watched).then(|| Duration::from_secs((*idle_s).into()));
-            let pull = Pull { relay, target, idle, watch, streams, status, reactor: tasks };
-            reactor.spawn(pull.run(place));
+            reactor.spawn(Pull { keeper, idle }.run(place));
         }
     }
 }

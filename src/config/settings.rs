@@ -69,6 +69,9 @@ settings! {
     rtmp_play_wait_s: u32 = "rtmp.play_wait_s",
         Number { min: 0, max: limits::PLAY_WAIT_S_MAX, unit: "s" },
         10, Restart;
+    /// Whether RTMPE is answered: obscurity, no security, for old players; use RTMPS.
+    rtmp_encryption: bool = "rtmp.encryption", Flag,
+        false, Restart;
     /// Address and port on which cameras publish by RTMP within TLS, such as 0.0.0.0:443, or off.
     rtmps_listen: Option<SocketAddr> = "rtmps.listen", Port,
         None, Restart;

@@ -19,6 +19,18 @@ pub const HANDSHAKE_BYTES: usize = 1536;
 /// exponentiations at the worst.
 pub const RTMPE_KEY_TRIES_MAX: usize = 4;
 
+/// Bytes that one RTMPE connection encrypts at a time, since media in a ring is for others too: as
+/// much as a socket takes in one go.
+pub const RTMPE_BLOCK_BYTES: usize = 16 << 10;
+
+/// RTMPE handshakes that a server takes part in at once. Programs that are asked who they are
+/// connect three times.
+pub const RTMPE_HANDSHAKES_BURST: u64 = 8;
+
+/// RTMPE handshakes of each second after that: some 12 ms each on an ARM core of 1 GHz, so that
+/// whoever knocks on and on costs the others 5 % of it.
+pub const RTMPE_HANDSHAKES_PER_S: u64 = 4;
+
 /// Payload bytes of an audio or video message. 4K keyframes pass 1 MiB; 8 MiB is far beyond any
 /// that fits the boards this runs on. The wire allows 16 MiB less one (u24).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;

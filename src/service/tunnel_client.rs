@@ -2,7 +2,8 @@
 //!
 //! `Link` reads and writes here as over TCP. All work is done in `turn`: write the request that is
 //! under way, begin the next one, take in what has come. The link below may be of any kind that
-//! carries bytes. Its connection must stay: a server that ends it ends the session.
+//! carries bytes. Where its connection ends, as proxies end one after so many requests, `Redial`
+//! makes another and the session goes on; what was sent without an answer is kept for that.
 //! Source: `proto::rtmp::tunnel`.
 
 use crate::limits::{
@@ -17,6 +18,10 @@ use crate::storage::ByteRing;
 use crate::sys::poll::Interest;
 use crate::wire::writer::Writer;
 use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
 use smol::future;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::rc::Rc;
@@ -24,10 +29,26 @@ use std::rc::Rc;
 /// Host and port, as a request names them.
 pub type Host = heapless::String<{ HOST_BYTES_MAX + 8 }>;
 
+/// A connection that is being made.
+pub type Dialled = Pin<Box<dyn Future<Output = io::Result<Link>>>>;
+
+/// How another connection to the server is made.
+pub struct Redial(Box<dyn Fn() -> Dialled>);
+
+impl Redial {
+    /// By a future that `begin` gives.
+    #[must_use]
+    pub fn new(begin: impl Fn() -> Dialled + 'static) -> Self {
+        Self(Box::new(begin))
+    }
+}
+
 /// The client's end of a session.
-#[derive(Debug)]
 pub(super) struct Asker {
-    link: Box<Link>,
+    /// None while there is no connection.
+    link: RefCell<Option<Rc<Link>>>,
+    redial: Redial,
+    dialled: RefCell<Option<Dialled>>,
     reactor: Rc<Reactor>,
     inner: RefCell<Inner>,
     /// Whether the session is over: nothing more will be written.
@@ -41,8 +62,9 @@ struct Inner {
     /// The head of the request under way, and what of it is written.
     head: heapless::Vec<u8, TUNNEL_HEAD_BYTES_MAX>,
     head_sent: usize,
-    /// Bytes of its body that are still in `waiting`.
-    body_left: usize,
+    /// Bytes of its body, which are the first of `waiting` until it is answered.
+    body: usize,
+    body_sent: usize,
     waiting: ByteRing,
     /// What has come: payload first, then what was not looked at.
     came: ByteRing,
@@ -53,14 +75,27 @@ struct Inner {
     fault: Option<TunnelError>,
 }
 
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asker").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
 impl Asker {
-    pub(super) fn new(reactor: &Rc<Reactor>, link: Link, host: Host, flush_packets: u32) -> Self {
+    pub(super) fn new(
+        reactor: &Rc<Reactor>,
+        link: Link,
+        host: Host,
+        flush_packets: u32,
+        redial: Redial,
+    ) -> Self {
         let inner = Inner {
             client: Client::new(flush_packets, clock::now()),
             host,
             head: heapless::Vec::new(),
             head_sent: 0,
-            body_left: 0,
+            body: 0,
+            body_sent: 0,
             waiting: ByteRing::new(TUNNEL_OUT_BYTES),
             came: ByteRing::new(TUNNEL_IN_BYTES),
             payload: 0,
@@ -68,7 +103,9 @@ impl Asker {
             fault: None,
         };
         Self {
-            link: Box::new(link),
+            link: RefCell::new(Some(Rc::new(link))),
+            redial,
+            dialled: RefCell::new(None),
             reactor: Rc::clone(reactor),
             inner: RefCell::new(inner),
             is_over: Cell::new(false),
@@ -85,10 +122,17 @@ impl Asker {
             if there != Interest::None {
                 return Ok(there);
             }
+            let link = self.link.borrow().clone();
+            let Some(link) = link else {
+                if self.dial(bell).await? {
+                    continue;
+                }
+                return Ok(self.there(wanted));
+            };
             let below =
                 if self.inner.borrow().is_blocked { Interest::Both } else { Interest::Read };
             // In a box, since a link waits in a link here.
-            let news = Box::pin(self.link.news(below, bell));
+            let news = Box::pin(link.news(below, bell));
             let due = self.inner.borrow().client.due();
             let heard = match due {
                 None => news.await? == Interest::None,
@@ -166,7 +210,27 @@ impl Asker {
     /// Ends both directions.
     pub(super) fn end(&self) {
         self.is_over.set(true);
-        self.link.end();
+        if let Some(link) = &*self.link.borrow() {
+            link.end();
+        }
+    }
+
+    /// Makes another connection, or goes on with that; false if `bell` rings before there is one.
+    async fn dial(&self, bell: &Bell) -> io::Result<bool> {
+        poll_fn(|cx| {
+            let mut dialled = self.dialled.borrow_mut();
+            let dialling = dialled.get_or_insert_with(|| (self.redial.0)());
+            let Poll::Ready(made) = dialling.as_mut().poll(cx) else {
+                return if bell.heard(cx) { Poll::Ready(Ok(false)) } else { Poll::Pending };
+            };
+            *dialled = None;
+            Poll::Ready(made.map(|link| {
+                self.link.replace(Some(Rc::new(link)));
+                self.inner.borrow_mut().client.connected();
+                true
+            }))
+        })
+        .await
     }
 
     /// Goes on as far as the link below lets it.
@@ -176,8 +240,13 @@ impl Asker {
             return Err(io::Error::other(fault));
         }
         while !self.is_over.get() {
-            let wrote = inner.write_request(&self.link)?;
-            let came = inner.payload == 0 && inner.take_in(&self.link, &self.is_over)?;
+            if inner.client.needs_connection() {
+                inner.begin_again();
+                self.link.take();
+            }
+            let Some(link) = &*self.link.borrow() else { break };
+            let wrote = inner.write_request(link)?;
+            let came = inner.payload == 0 && inner.take_in(link, &self.is_over)?;
             if !wrote && !came {
                 break;
             }
@@ -211,17 +280,16 @@ impl Inner {
             self.head_sent += n;
             return Ok(true);
         }
-        let body = self.waiting.look().get(..self.body_left).unwrap_or_default();
+        let body = self.waiting.look().get(self.body_sent..self.body).unwrap_or_default();
         if !body.is_empty() {
             let Some(n) = self.taken(link.write(body))? else { return Ok(false) };
-            self.waiting.consume(n);
-            self.body_left -= n;
+            self.body_sent += n;
             return Ok(true);
         }
         let Some(ask) = self.client.request(self.waiting.len(), clock::now()) else {
             return Ok(false);
         };
-        self.body_left = if let Ask::Send { bytes } = ask { bytes } else { 0 };
+        self.body = if let Ask::Send { bytes } = ask { bytes } else { 0 };
         let mut room = [0; TUNNEL_HEAD_BYTES_MAX];
         let mut w = Writer::new(&mut room);
         self.client.write_request(&self.host, &mut w).map_err(io::Error::other)?;
@@ -232,11 +300,22 @@ impl Inner {
         Ok(true)
     }
 
+    /// What is under way will be written anew.
+    fn begin_again(&mut self) {
+        self.head.clear();
+        self.head_sent = 0;
+        (self.body, self.body_sent) = (0, 0);
+    }
+
     fn taken(&mut self, written: io::Result<usize>) -> io::Result<Option<usize>> {
         match written {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_blocked = true;
+                Ok(None)
+            }
+            Err(error) if is_end(&error) => {
+                // What the server said before that is still to be read.
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -249,6 +328,10 @@ impl Inner {
             self.client.advance(self.came.look(), clock::now()).map_err(io::Error::other)?;
         self.came.consume(progress.consumed);
         self.payload = progress.payload;
+        if !self.client.is_unanswered() && self.body_sent == self.body {
+            self.waiting.consume(self.body);
+            (self.body, self.body_sent) = (0, 0);
+        }
         if self.client.is_over() {
             is_over.set(true);
             return Ok(true);
@@ -257,17 +340,22 @@ impl Inner {
             return Ok(true);
         }
         match link.read(self.came.window()) {
-            Ok(0) => {
-                is_over.set(true);
-                Ok(true)
-            }
+            Ok(0) => self.lost(is_over),
             Ok(n) => {
                 self.came.filled(n);
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if is_end(&error) => self.lost(is_over),
             Err(error) => Err(error),
         }
+    }
+
+    /// The connection has ended.
+    fn lost(&mut self, is_over: &Cell<bool>) -> io::Result<bool> {
+        self.client.lost().map_err(io::Error::other)?;
+        is_over.set(self.client.is_over());
+        Ok(true)
     }
 
     fn took(&mut self, bytes: usize) {
@@ -275,6 +363,11 @@ impl Inner {
             self.fault = self.client.took(bytes, clock::now()).err();
         }
     }
+}
+
+/// Whether an error says that the other side has ended the connection.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -312,7 +405,63 @@ mod tests {
 
     async fn open(reactor: &Rc<Reactor>, address: SocketAddr) -> Link {
         let link = Link::connect(reactor, address).await.unwrap();
-        Link::tunnel(reactor, link, "box".try_into().unwrap(), 3)
+        let tasks = Rc::clone(reactor);
+        let redial = Redial::new(move || {
+            let tasks = Rc::clone(&tasks);
+            Box::pin(async move { Link::connect(&tasks, address).await })
+        });
+        Link::tunnel(reactor, link, "box".try_into().unwrap(), 3, redial)
+    }
+
+    /// A proxy before `port`: says after every fifth answer that it ends the connection, and drops
+    /// every eighth with its connection.
+    #[expect(clippy::disallowed_methods, reason = "a peer of its own")]
+    fn proxy(port: SocketAddr) -> SocketAddr {
+        use std::io::{BufRead as _, BufReader};
+        use std::net::{TcpListener, TcpStream};
+        fn message(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().ok()?;
+                }
+                if line == "\r\n" {
+                    break;
+                }
+                head += &line;
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            Some((head, body))
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut server = BufReader::new(TcpStream::connect(port).unwrap());
+            let mut count = 0;
+            for client in listener.incoming() {
+                let mut client = BufReader::new(client.unwrap());
+                while let Some((head, body)) = message(&mut client) {
+                    let to = server.get_mut();
+                    to.write_all(&[head.as_bytes(), b"\r\n", &body].concat()).unwrap();
+                    let (head, body) = message(&mut server).unwrap();
+                    count += 1;
+                    if count % 8 == 0 {
+                        break;
+                    }
+                    let last = if count % 5 == 0 { "Connection: close\r\n" } else { "" };
+                    let head = head.replace("Connection: keep-alive\r\n", "");
+                    let all = [head.as_bytes(), last.as_bytes(), b"\r\n", &body].concat();
+                    client.get_mut().write_all(&all).unwrap();
+                    if count % 5 == 0 {
+                        break;
+                    }
+                }
+            }
+        });
+        address
     }
 
     /// Sends `bytes` back once so many have come, and waits for the end. Who wrote before he read
@@ -339,8 +488,18 @@ mod tests {
 
     #[test]
     fn client_and_server_carry_bytes_both_ways_through_full_queues() {
+        bytes_pass(|port| port);
+    }
+
+    #[test]
+    fn session_goes_on_over_another_connection_when_one_is_ended() {
+        bytes_pass(proxy);
+    }
+
+    fn bytes_pass(way: impl Fn(SocketAddr) -> SocketAddr) {
         let reactor = Reactor::new().unwrap();
         let (address, tunnels, _folder) = port(&reactor, true);
+        let address = way(address);
         let (tasks, places) = (Rc::clone(&reactor), Rc::clone(&tunnels));
         let bytes: Vec<u8> = (0u8..=250).cycle().take(4 * TUNNEL_OUT_BYTES + 77).collect();
         let all = bytes.len();

@@ -24,6 +24,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod encrypted;
 mod enhanced;
 mod field;
 mod files;
@@ -34,6 +35,7 @@ mod publish;
 mod refusals;
 mod relay;
 mod rtmps;
+mod rtmps_client;
 mod soak;
 mod streams;
 mod tunnel;

@@ -58,7 +58,7 @@ fn bodies(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
 }
 
 /// What `got` has of one kind stands in `sent`, in one piece; says how many messages.
-fn one_piece(what: &str, sent: &[Tag], got: &[Tag], kind: u8) -> usize {
+pub fn one_piece(what: &str, sent: &[Tag], got: &[Tag], kind: u8) -> usize {
     let (sent, got) = (bodies(sent, kind), bodies(got, kind));
     let at: HashMap<&[u8], usize> = sent.iter().enumerate().map(|(i, b)| (*b, i)).collect();
     let first = got.first().unwrap_or_else(|| panic!("{what}: nothing of kind {kind}"));
@@ -72,17 +72,21 @@ fn one_piece(what: &str, sent: &[Tag], got: &[Tag], kind: u8) -> usize {
 /// Plays for three seconds while `publisher` sends, and compares.
 fn plays(publisher: usize, player: usize) {
     let rillcast = Rillcast::start(&[]);
+    plays_at(&rillcast, &rillcast.publish_url("cam"), publisher, player);
+}
+
+/// The same by this address of stream `cam`.
+pub fn plays_at(rillcast: &Rillcast, url: &str, publisher: usize, player: usize) {
     let scratch = Scratch::new("play");
     let (truth, file) = (scratch.join("truth.flv"), scratch.join("got.flv"));
     let (publisher_name, publish) = PUBLISHERS[publisher];
     let (player_name, play) = PLAYERS[player];
-    let what = format!("{publisher_name} to {player_name}");
-    let url = rillcast.publish_url("cam");
-    let mut sender = publish(&media::plain(9), &url, &truth, &scratch.join("publisher.log"));
+    let what = format!("{publisher_name} to {player_name} by {url}");
+    let mut sender = publish(&media::plain(9), url, &truth, &scratch.join("publisher.log"));
     process::wait_for("the stream", Duration::from_secs(8), || {
         http::get(rillcast.http, &Rillcast::playlist_path("cam")).ok().filter(|a| a.status == 200)
     });
-    let mut receiver = play(&url, &file, 3, &scratch.join("player.log"));
+    let mut receiver = play(url, &file, 3, &scratch.join("player.log"));
     process::wait_for("three seconds of media", Duration::from_secs(10), || {
         let bytes = std::fs::read(&file).unwrap_or_default();
         let tags = flv::read(&bytes[..whole(&bytes)]).unwrap_or_default();
@@ -105,7 +109,7 @@ fn plays(publisher: usize, player: usize) {
 }
 
 /// Bytes up to the end of the last whole tag.
-fn whole(bytes: &[u8]) -> usize {
+pub fn whole(bytes: &[u8]) -> usize {
     let mut at = 13;
     while let Some(head) = bytes.get(at..at + 4) {
         let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;

@@ -30,25 +30,12 @@ impl Nginx {
 
     /// Starts with application `live` and the given directives in it.
     pub fn start(scratch: &Scratch, directives: &str) -> Self {
-        process::need("nginx");
-        let port = process::free_port();
-        let work = scratch.path().display();
+        let rtmp = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         let configuration = format!(
-            "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
-             user root;\ndaemon off;\nmaster_process off;\n\
-             error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
-             events {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096; access_log off;\n\
+            "rtmp {{ server {{ listen {rtmp}; chunk_size 4096; access_log off;\n\
              application live {{ live on; {directives} }} }} }}\n"
         );
-        std::fs::write(scratch.join("nginx.conf"), configuration).expect("nginx.conf");
-        let mut command = Command::new("/usr/sbin/nginx");
-        command.args(["-c", &scratch.join("nginx.conf"), "-p", &work.to_string()]);
-        let running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
-        let rtmp = SocketAddr::from(([127, 0, 0, 1], port));
-        process::wait_for("nginx", Duration::from_secs(8), || {
-            (scratch.path().join("nginx.pid").exists() && process::accepts(rtmp)).then_some(())
-        });
+        let running = process::nginx(scratch, &configuration, rtmp);
         Self { rtmp, _running: running }
     }
 }

@@ -12,14 +12,19 @@ use crate::support::process::{self, Outcome, Running, Scratch, wait_for};
 use crate::support::rillcast::{BINARY, Rillcast};
 use crate::support::{http, media};
 
-fn rillcast(args: &[&str]) -> Outcome {
+pub fn rillcast(args: &[&str]) -> Outcome {
     process::run("rillcast", Command::new(BINARY).args(args), Duration::from_secs(30))
 }
 
 /// `rillcast pull` of so many seconds, running.
-fn puller(url: &str, output: &str, scratch: &Scratch) -> Running {
+pub fn puller(url: &str, output: &str, scratch: &Scratch) -> Running {
+    puller_with(&[url, output], scratch)
+}
+
+/// The same with options.
+pub fn puller_with(args: &[&str], scratch: &Scratch) -> Running {
     let mut command = Command::new(BINARY);
-    command.args(["pull", url, output]);
+    command.arg("pull").args(args);
     Running::start("rillcast pull", &mut command, &scratch.join("pull.log"))
 }
 
@@ -30,7 +35,7 @@ fn frames(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
 }
 
 /// Every frame that came was sent, in that order and with none left out between; gives how many.
-fn arrived(sent: &[Tag], came: &[Tag]) -> usize {
+pub fn arrived(sent: &[Tag], came: &[Tag]) -> usize {
     let mut count = 0;
     for kind in [flv::VIDEO, flv::AUDIO] {
         let (sent, came) = (frames(sent, kind), frames(came, kind));
@@ -53,25 +58,13 @@ fn wait_status(rillcast: &Rillcast, part: &str) {
     wait_for(&what, Duration::from_secs(20), || status(rillcast).contains(part).then_some(()));
 }
 
-fn nginx(scratch: &Scratch) -> (Running, SocketAddr) {
-    process::need("nginx");
-    let port = process::free_port();
-    let folder = scratch.path().display();
-    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-    let conf = format!(
-        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n{user}\nworker_processes 1;\n\
-         error_log {folder}/error.log warn;\npid {folder}/nginx.pid;\nevents {{ }}\n\
-         rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;\n\
+pub fn nginx(scratch: &Scratch) -> (Running, SocketAddr) {
+    let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+    let rtmp = format!(
+        "rtmp {{ access_log off; server {{ listen {address}; chunk_size 4096;\n\
          application live {{ live on; }} }} }}\n"
     );
-    std::fs::write(scratch.join("nginx.conf"), conf).unwrap();
-    let mut command = Command::new("nginx");
-    command.args(["-c", &scratch.join("nginx.conf"), "-p", &scratch.join("")]);
-    command.args(["-g", "daemon off;"]);
-    let running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    wait_for("nginx", Duration::from_secs(10), || process::accepts(address).then_some(()));
-    (running, address)
+    (process::nginx(scratch, &rtmp, address), address)
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::publish;
 use crate::support::process::{self, Running, Scratch};
-use crate::support::rillcast::Rillcast;
+use crate::support::rillcast::{BINARY, Rillcast};
 use crate::support::session;
 use crate::support::{flv, http, media};
+use crate::{publish, relay};
 
 const NOBODY: &str = "0123456789abcdef";
 
@@ -84,33 +84,58 @@ fn ffmpeg_publishes_and_players_play_in_http_requests() {
 
 #[test]
 fn ffmpeg_publishes_and_players_play_through_a_proxy() {
-    process::need("nginx");
     let rillcast = Rillcast::start(&[]);
     let scratch = Scratch::new("proxy");
-    let (work, port) = (scratch.path().display(), process::free_port());
-    let configuration = format!(
-        "user root;\ndaemon off;\nmaster_process off;\n\
-         error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
-         events {{ worker_connections 64; }}\n\
-         http {{ access_log off; client_body_temp_path {work}/body; proxy_temp_path {work}/proxy;\n\
-         server {{ listen 127.0.0.1:{port}; keepalive_requests 100000;\n\
-         location / {{ proxy_pass http://{}; }} }} }}\n",
-        rillcast.http
-    );
-    std::fs::write(scratch.join("nginx.conf"), configuration).expect("nginx.conf");
-    let mut command = Command::new("/usr/sbin/nginx");
-    command.args(["-c", &scratch.join("nginx.conf"), "-p", &work.to_string()]);
-    let _running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
-    let proxy = SocketAddr::from(([127, 0, 0, 1], port));
-    process::wait_for("nginx", Duration::from_secs(8), || process::accepts(proxy).then_some(()));
+    let (_running, proxy) = proxy(&scratch, rillcast.http, 100_000);
     publish_and_play(&rillcast, proxy);
+}
+
+/// A proxy that ends a connection after so many requests.
+fn proxy(scratch: &Scratch, http: SocketAddr, requests: u32) -> (Running, SocketAddr) {
+    let proxy = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+    let work = scratch.path().display();
+    let configuration = format!(
+        "http {{ access_log {work}/access.log; client_body_temp_path {work}/body;\n\
+         proxy_temp_path {work}/proxy;\n\
+         server {{ listen {proxy}; keepalive_requests {requests};\n\
+         location / {{ proxy_pass http://{http}; }} }} }}\n"
+    );
+    (process::nginx(scratch, &configuration, proxy), proxy)
+}
+
+#[test]
+fn push_and_pull_go_on_when_a_proxy_ends_their_connections() {
+    let rillcast = Rillcast::start(&[("rtmp.encryption", "true")]);
+    let scratch = Scratch::new("proxy");
+    let (_running, proxy) = proxy(&scratch, rillcast.http, 10);
+    let file = media::plain(6);
+    for scheme in ["rtmpt", "rtmpte"] {
+        let url = format!("{scheme}://{proxy}/live/{scheme}");
+        let output = scratch.join(&format!("{scheme}.flv"));
+        let mut command = Command::new(BINARY);
+        command.args(["pull", &url, &output]);
+        let mut pull = Running::start("rillcast pull", &mut command, &scratch.join("pull.log"));
+        std::thread::sleep(Duration::from_millis(500));
+        let pushed = relay::rillcast(&["push", &file, &url]);
+        assert!(pushed.status.success(), "{scheme}: {}", pushed.text);
+        std::thread::sleep(Duration::from_millis(1000));
+        pull.signal("INT");
+        assert!(pull.finish(Duration::from_secs(5)).success(), "{scheme}: {}", pull.text());
+        let (sent, came) = (flv::read_file(&file), flv::read_file(&output));
+        let count = relay::arrived(&sent, &came);
+        assert!(count > 350, "{scheme}: {count} frames");
+    }
+    assert_eq!(rillcast.counter("tunnels_opened"), 4.0, "sessions go on");
+    let asked = std::fs::read_to_string(scratch.join("access.log")).unwrap().lines().count();
+    assert!(asked > 200, "{asked} requests over connections of 10");
 }
 
 #[test]
 fn wrong_requests_are_refused_by_their_status() {
     let rillcast = Rillcast::start(&[("limits.tunnels", "2")]);
     let ask = |method: &str, path: &str, body: &[u8]| ask(rillcast.http, method, path, body);
-    assert_eq!(ask("POST", "/fcs/ident2", &[0]).status, 405);
+    assert_eq!(ask("POST", "/fcs/ident2", &[0]).status, 404);
+    assert_eq!(ask("POST", "/fcs/other", &[0]).status, 405);
     assert_eq!(ask("GET", "/open/1", &[]).status, 400);
     for path in ["send", "idle", "close"] {
         assert_eq!(ask("POST", &format!("/{path}/{NOBODY}/0"), &[0]).status, 404);

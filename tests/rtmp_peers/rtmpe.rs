@@ -3,11 +3,13 @@
 //! A wrong key, a wrong layout or a cipher that starts one byte off leaves no chunk stream: what
 //! follows `connect` and, for publishers, a hundred messages of media say that it is right.
 
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::process::{Child, Command, Stdio};
 
+use rillcast::limits::OUTBOX_BYTES;
 use rillcast::proto::rtmp::enchunk::Outbox;
 use rillcast::proto::rtmp::handshake::{Client, Hello};
+use rillcast::proto::rtmp::seal::Seal;
 use rillcast::sys::random;
 use rillcast::time::Millis;
 use rillcast::wire::amf0::Emitter;
@@ -160,18 +162,19 @@ fn librtmp_answers() -> Result<Vec<u8>, String> {
         let used = client.advance(receiver.rx.look(), fill, &mut out);
         receiver.rx.consume(used.map_err(|error| error.to_string())?);
     }
-    let mut ciphers = client.take_ciphers().unwrap();
-    receiver.decrypt(receiver.rx.len(), &mut ciphers);
+    let (ciphers, block) = (client.take_ciphers().unwrap(), vec![0; OUTBOX_BYTES].into());
+    let mut seal = Seal::new(ciphers, block, out.pending().len());
+    receiver.decrypt(receiver.rx.len(), &mut seal);
     connect_call(&mut out);
-    out.seal(|bytes| ciphers.encrypt(bytes));
-    to.write_all(out.pending()).map_err(lost)?;
+    seal.take(&[IoSlice::new(out.pending())]);
+    to.write_all(seal.pending()).map_err(lost)?;
     // rtmpsrv begins with a type 1 chunk, which nobody should: its bytes are read as they stand.
     while receiver.rx.len() < 18 {
         let n = receiver.read(&mut from);
         if n == 0 {
             return Err("rtmpsrv closed after connect".into());
         }
-        receiver.decrypt(n, &mut ciphers);
+        receiver.decrypt(n, &mut seal);
     }
     Ok(receiver.rx.look()[..18].to_vec())
 }

@@ -3,17 +3,17 @@
 //! What came out of a connection is noted for the test to judge. Not here: more than one stream,
 //! deadlines other than patience.
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rillcast::limits::{REPLY_BYTES_MAX, RX_BYTES, SCRATCH_BYTES};
+use rillcast::limits::{OUTBOX_BYTES, REPLY_BYTES_MAX, RX_BYTES, SCRATCH_BYTES};
 use rillcast::proto::rtmp::dechunk::{Arrival, Bin, Dechunker, Rings};
 use rillcast::proto::rtmp::enchunk::Outbox;
-use rillcast::proto::rtmp::encryption::Ciphers;
 use rillcast::proto::rtmp::event::{Admission, Event};
 use rillcast::proto::rtmp::handshake::{Encryption, Server};
+use rillcast::proto::rtmp::seal::Seal;
 use rillcast::proto::rtmp::server::Session;
 use rillcast::status::Status;
 use rillcast::storage::{ByteRing, FrameRing};
@@ -73,9 +73,9 @@ impl Receiver {
     }
 
     /// Decrypts the last `n` bytes.
-    pub fn decrypt(&mut self, n: usize, ciphers: &mut Ciphers) {
+    pub fn decrypt(&mut self, n: usize, seal: &mut Seal) {
         let held = self.rx.len();
-        ciphers.decrypt(&mut self.rx.look_mut()[held - n..]);
+        seal.decrypt(&mut self.rx.look_mut()[held - n..]);
     }
 
     fn next(&mut self) -> Option<Arrival> {
@@ -147,7 +147,7 @@ pub fn serve(mut socket: TcpStream, door: Door<'_>, enough: impl Fn(&Heard) -> b
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut receiver = Receiver::new();
     let mut server = Server::new(Encryption::Allowed);
-    let mut ciphers: Option<Ciphers> = None;
+    let mut seal: Option<Seal> = None;
     let (session, out) = (Session::new(Admission::Open), Outbox::new());
     let mut serving = Serving { session, out, heard: Heard::default(), door };
     let end = Instant::now() + PATIENCE;
@@ -156,19 +156,20 @@ pub fn serve(mut socket: TcpStream, door: Door<'_>, enough: impl Fn(&Heard) -> b
         if n == 0 {
             break;
         }
-        if let Some(ciphers) = &mut ciphers {
-            receiver.decrypt(n, ciphers);
+        if let Some(seal) = &mut seal {
+            receiver.decrypt(n, seal);
         }
         if !server.is_open() {
             let fill = &mut random::fill;
             let out = &mut serving.out;
             let used = server.advance(receiver.rx.look(), Millis(0), fill, out).unwrap();
             receiver.rx.consume(used);
-            ciphers = server.take_ciphers();
-            if let Some(ciphers) = &mut ciphers {
+            if let Some(ciphers) = server.take_ciphers() {
                 serving.heard.encrypted = true;
                 serving.session.encrypted();
-                receiver.decrypt(receiver.rx.len(), ciphers);
+                let block = vec![0; OUTBOX_BYTES].into();
+                let fresh = Seal::new(ciphers, block, serving.out.pending().len());
+                receiver.decrypt(receiver.rx.len(), seal.insert(fresh));
             }
         }
         while server.is_open()
@@ -176,13 +177,17 @@ pub fn serve(mut socket: TcpStream, door: Door<'_>, enough: impl Fn(&Heard) -> b
         {
             serving.message(&arrival, &receiver);
         }
-        if let Some(ciphers) = &mut ciphers {
-            serving.out.seal(|bytes| ciphers.encrypt(bytes));
-        }
-        if socket.write_all(serving.out.pending()).is_err() {
+        let out = &mut serving.out;
+        let wire = seal.as_mut().map(|seal| {
+            assert_eq!(seal.take(&[IoSlice::new(out.pending())]), out.pending().len());
+            let wire = seal.pending().to_vec();
+            seal.sent(wire.len());
+            wire
+        });
+        if socket.write_all(wire.as_deref().unwrap_or(out.pending())).is_err() {
             break;
         }
-        serving.out.sent(serving.out.pending().len());
+        out.sent(out.pending().len());
     }
     serving.heard
 }

@@ -4,7 +4,8 @@
 //! `process` starts and ends programs; `rillcast` is the program under test; `media` makes inputs;
 //! `flv`, `ts`, `es` and `m3u8` read what was sent and what came out; `enhanced` builds the bodies
 //! that Debian's ffmpeg cannot write; `http` and `follow` fetch it; `judge_ts` and `judge_media`
-//! compare and list `faults`; `rtmp` is a publisher that can misbehave; `outside` asks ffmpeg,
+//! compare and list `faults`; `rtmp` is a publisher that can misbehave; `secure` makes
+//! certificates and runs stunnel; `outside` asks ffmpeg,
 //! hls-parser, tshark and Chromium. Each judge has a test that shows it finding a fault.
 //!
 //! Does NOT decide what a test means: the files beside this folder do.
@@ -24,6 +25,7 @@ pub mod outside;
 pub mod process;
 pub mod rillcast;
 pub mod rtmp;
+pub mod secure;
 pub mod serve;
 pub mod session;
 pub mod ts;

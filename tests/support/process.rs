@@ -154,6 +154,34 @@ impl Drop for Running {
     }
 }
 
+/// nginx as `configuration` says, behind the main directives, once it answers at `address`. One
+/// process without workers, which ends with the test however that ends.
+pub fn nginx(scratch: &Scratch, configuration: &str, address: SocketAddr) -> Running {
+    need("nginx");
+    need("setpriv");
+    let work = scratch.path().display();
+    let module = if configuration.starts_with("rtmp") {
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n"
+    } else {
+        ""
+    };
+    let user = if nix::unistd::geteuid().is_root() { "user root;\n" } else { "" };
+    let text = format!(
+        "{module}{user}daemon off;\nmaster_process off;\n\
+         error_log {work}/error.log info;\npid {work}/nginx.pid;\n\
+         events {{ worker_connections 64; }}\n{configuration}"
+    );
+    fs::write(scratch.join("nginx.conf"), text).expect("nginx.conf");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "/usr/sbin/nginx"]);
+    command.args(["-c", &scratch.join("nginx.conf"), "-p", &work.to_string()]);
+    let running = Running::start("nginx", &mut command, &scratch.join("nginx.log"));
+    wait_for("nginx", Duration::from_secs(10), || {
+        (scratch.path().join("nginx.pid").exists() && accepts(address)).then_some(())
+    });
+    running
+}
+
 /// What a program that has ended left behind.
 pub struct Outcome {
     pub status: ExitStatus,

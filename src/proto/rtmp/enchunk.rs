@@ -183,8 +183,6 @@ pub struct Outbox {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// Where bytes begin that `seal` has not yet been given.
-    sealed: usize,
     total: u64,
     enchunker: Enchunker,
 }
@@ -204,7 +202,6 @@ impl Outbox {
             buffer: vec![0; bytes].into_boxed_slice(),
             start: 0,
             end: 0,
-            sealed: 0,
             total: 0,
             enchunker: Enchunker::new(),
         }
@@ -214,7 +211,6 @@ impl Outbox {
     pub fn reset(&mut self) {
         self.start = 0;
         self.end = 0;
-        self.sealed = 0;
         self.total = 0;
         self.enchunker = Enchunker::new();
     }
@@ -285,7 +281,6 @@ impl Outbox {
         self.reset();
         let waiting = other.pending();
         self.raw(waiting.len())?.copy_from_slice(waiting);
-        self.sealed = other.sealed.saturating_sub(other.start);
         self.total = other.total;
         self.enchunker = other.enchunker.clone();
         other.reset();
@@ -297,15 +292,6 @@ impl Outbox {
         self.total = self.total.saturating_add(u64::try_from(n).unwrap_or(0));
     }
 
-    /// Gives `encrypt` what was appended since the last call, once, to be changed in place before
-    /// any of it is sent.
-    pub fn seal(&mut self, encrypt: impl FnOnce(&mut [u8])) {
-        let from = self.sealed.max(self.start);
-        encrypt(self.buffer.get_mut(from..self.end).unwrap_or_default());
-        self.sealed = self.end;
-        self.check_invariants();
-    }
-
     /// Notes that the first `n` pending bytes were sent.
     pub fn sent(&mut self, n: usize) {
         debug_assert!(n <= self.pending().len());
@@ -315,7 +301,6 @@ impl Outbox {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
-            self.sealed = 0;
         }
         self.check_invariants();
     }
@@ -352,7 +337,6 @@ impl Outbox {
         assert!(self.start <= self.end);
         assert!(self.end <= self.buffer.len());
         assert!(self.start < self.end || self.start == 0);
-        assert!(self.sealed <= self.end);
     }
 
     /// Moves what waits to the front if `n` more bytes do not fit behind it.
@@ -360,7 +344,6 @@ impl Outbox {
         if self.buffer.len() - self.end < n {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
-            self.sealed = self.sealed.saturating_sub(self.start);
             self.start = 0;
         }
     }
@@ -468,39 +451,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn outbox_seals_each_byte_once_whatever_is_sent_between(
-            steps in proptest::collection::vec((1..3000usize, 0..4000usize, any::<bool>()), 1..60),
-        ) {
-            let mut out = Outbox::new();
-            out.raw(100).unwrap().fill(0);
-            out.seal(|_| {});
-            let mut sent = Vec::new();
-            let mut fresh = 0;
-            for (append, send, seals) in steps {
-                if let Ok(room) = out.raw(append) {
-                    room.fill(0);
-                    fresh += append;
-                }
-                if seals {
-                    out.seal(|bytes| {
-                        assert_eq!(bytes.len(), fresh);
-                        for byte in bytes {
-                            *byte += 1;
-                        }
-                    });
-                    fresh = 0;
-                }
-                // What is not sealed is not sent.
-                let n = send.min(out.pending().len() - fresh);
-                sent.extend_from_slice(&out.pending()[..n]);
-                out.sent(n);
-                out.check_invariants();
-            }
-            prop_assert!(sent.iter().take(100).all(|&byte| byte == 0));
-            prop_assert!(sent.iter().skip(100).all(|&byte| byte == 1));
-        }
-
         #[test]
         fn outbox_messages_read_back_as_sent(
             bytes in 1..300u32,

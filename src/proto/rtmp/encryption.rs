@@ -45,6 +45,13 @@ impl Ciphers {
         Self { inward: cipher(shared, own), outward: cipher(shared, peer) }
     }
 
+    /// Those of both ends of a connection, without a handshake.
+    #[cfg(test)]
+    pub(crate) fn pair() -> [Self; 2] {
+        let (near, far) = ([1; KEY_BYTES], [2; KEY_BYTES]);
+        [(&near, &far), (&far, &near)].map(|(own, peer)| Self::new(&[7; KEY_BYTES], own, peer))
+    }
+
     /// Decrypts what was received, in place.
     pub fn decrypt(&mut self, received: &mut [u8]) {
         self.inward.apply_keystream(received);

@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod name;
 pub mod options;
 pub mod plan;
+pub mod seal;
 pub mod server;
 pub mod tunnel;
 

@@ -18,6 +18,9 @@ use core::fmt::Write as _;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
+/// What Flash asks first, to be sent to another address of the service; it expects 404.
+const IDENT: &str = "/fcs/ident2";
+
 /// A request that a tunnel has to do with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tunnelled {
@@ -47,6 +50,9 @@ impl Desk {
         request: &Request<'_>,
     ) -> Option<Answer> {
         self.tunnels.as_ref()?;
+        if request.path == IDENT && request.method == Method::Post {
+            return Some(self.not_found(head, request, &"this is the address to go on with"));
+        }
         let call = match Call::parse(request.path) {
             Ok(call) => call?,
             Err(error) => return Some(self.refuse_tunnel(head, request, error)),

@@ -8,12 +8,13 @@ use super::pace::Pace;
 use super::player::{Playing, Want};
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, STRAY_BYTES_MAX,
-    STREAM_PATH_BYTES_MAX,
+    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RTMPE_HANDSHAKES_PER_S,
+    STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
 };
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
 use crate::proto::rtmp::event::{Admission, Event, PlayStart, Reason};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
+use crate::proto::rtmp::seal::Seal;
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
 use crate::service::intake::{self, Intake, Place, Received};
@@ -24,6 +25,7 @@ use crate::storage::{FrameRing, widen};
 use crate::sys::random;
 use crate::time::{Instant, Millis};
 use crate::wire::rtmp::aggregate::AggregateError;
+use crate::wire::rtmp::handshake::ENCRYPTED_VERSION;
 use crate::wire::rtmp::message::MessageType;
 use core::cell::RefMut;
 use core::fmt::Write as _;
@@ -46,6 +48,8 @@ pub(super) enum Fault {
     Stray { bytes: u64, max: u64 },
     #[error("another connection has taken the stream over")]
     Replaced,
+    #[error("more rtmpe handshakes than {max} in a second: each takes long; use rtmps")]
+    Agreements { max: u64 },
     #[error("more than {max} publishes on one connection")]
     Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
@@ -110,11 +114,12 @@ impl Connection {
         ingest: Rc<Ingest>,
         admission: Admission,
     ) -> Box<Self> {
+        let stage = Stage::Handshake(handshake::Server::new(ingest.encryption));
         Box::new(Self {
             place: Some(place),
             live,
             ingest,
-            stage: Stage::Handshake(handshake::Server::new(Encryption::Refused)),
+            stage,
             intake: Intake::new(),
             session: Session::new(admission),
             published: heapless::Vec::new(),
@@ -149,12 +154,8 @@ impl Connection {
         let more = widen(bytes);
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.intake.received();
-        if let Stage::Handshake(handshake) = &mut self.stage {
-            let Some(place) = &mut self.place else { return Ok(()) };
-            let fill = &mut random::fill;
-            let used = handshake.advance(place.rx.look(), Millis(0), fill, &mut place.out)?;
-            place.rx.consume(used);
-            if !handshake.is_open() {
+        if let Stage::Handshake(_) = &self.stage {
+            if !self.handshake(now)? {
                 return Ok(());
             }
             self.stage = Stage::Chunks;
@@ -175,6 +176,36 @@ impl Connection {
         let time = if outcome.is_ok() { self.gather_time() } else { Duration::ZERO };
         self.live.link.gather(self.pace.gather(time));
         outcome
+    }
+
+    /// Goes on with the handshake; whether it is over.
+    fn handshake(&mut self, now: Instant) -> Result<bool, Fault> {
+        let Stage::Handshake(handshake) = &mut self.stage else { return Ok(true) };
+        let Some(place) = &mut self.place else { return Ok(false) };
+        let Ingest { encryption, agreements, blocks, status, .. } = &*self.ingest;
+        let encrypts = place.rx.look().first() == Some(&ENCRYPTED_VERSION);
+        if handshake.is_fresh() && encrypts {
+            let is_allowed = *encryption == Encryption::Allowed;
+            let is_too_much = is_allowed && !agreements.takes(now);
+            if !is_allowed || is_too_much {
+                status.add(Counter::RtmpeRefused, 1);
+            }
+            if is_too_much {
+                return Err(Fault::Agreements { max: RTMPE_HANDSHAKES_PER_S });
+            }
+        }
+        let fill = &mut random::fill;
+        let used = handshake.advance(place.rx.look(), Millis(0), fill, &mut place.out)?;
+        place.rx.consume(used);
+        if let Some(mut ciphers) = handshake.take_ciphers() {
+            let block = blocks.borrow_mut().pop();
+            let block = block.ok_or(HandshakeError::Encrypted)?;
+            ciphers.decrypt(place.rx.look_mut());
+            self.live.link.encrypt(Seal::new(ciphers, block, place.out.pending().len()));
+            self.session.encrypted();
+            status.add(Counter::RtmpeOpened, 1);
+        }
+        Ok(handshake.is_open())
     }
 
     /// How long the next bytes may gather: not at all where somebody waits for them.
@@ -274,6 +305,7 @@ impl Connection {
             let places = if self.is_slim { &self.ingest.players } else { &self.ingest.places };
             places.borrow_mut().push(place);
         }
+        self.ingest.blocks.borrow_mut().extend(self.live.link.take_block());
         while let Some(published) = self.published.pop() {
             self.leave(&published, now);
         }

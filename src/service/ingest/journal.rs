@@ -3,21 +3,15 @@
 //! Whoever can open a connection can cause lines. A few at once are told, then a few each second;
 //! how many were not is told from time to time. Formats nothing and reads no clock.
 
+use super::allowance::Allowance;
 use crate::limits::{LOG_LINES_BURST, LOG_LINES_PER_S, LOG_WITHHELD_PAUSE};
 use crate::time::Instant;
 use core::cell::Cell;
 
-/// Microseconds after which another line is allowed.
-const LINE_MICROS: u64 = 1_000_000 / LOG_LINES_PER_S;
-
-/// Microseconds in which as many lines are allowed as may come at once.
-const BURST_MICROS: u64 = LINE_MICROS * LOG_LINES_BURST;
-
 /// Lines of one kind.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// Up to when lines are paid for; a burst's worth ahead of the clock at most.
-    paid: Cell<u64>,
+    lines: Allowance,
     withheld: Cell<u64>,
     /// When it was last said how many.
     said: Cell<Instant>,
@@ -25,17 +19,16 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) const fn new() -> Self {
-        Self { paid: Cell::new(0), withheld: Cell::new(0), said: Cell::new(Instant(0)) }
+        let lines = Allowance::new(LOG_LINES_BURST, LOG_LINES_PER_S);
+        Self { lines, withheld: Cell::new(0), said: Cell::new(Instant(0)) }
     }
 
     /// Whether a line may be written now. From time to time says how many could not.
     pub(super) fn takes(&self, now: Instant) -> bool {
-        let paid = self.paid.get().max(now.0).saturating_add(LINE_MICROS);
-        if paid > now.0.saturating_add(BURST_MICROS) {
+        if !self.lines.takes(now) {
             self.withheld.set(self.withheld.get() + 1);
             return false;
         }
-        self.paid.set(paid);
         if self.withheld.get() > 0 && now.since(self.said.get()) >= LOG_WITHHELD_PAUSE {
             self.said.set(now);
             let withheld = self.withheld.take();

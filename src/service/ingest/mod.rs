@@ -6,6 +6,7 @@
 //! what is in the media, is decided elsewhere.
 //! Source: RTMP 1.0 §5–7.
 
+mod allowance;
 mod connection;
 mod journal;
 mod pace;
@@ -16,10 +17,12 @@ mod tests;
 use crate::config::networks::Networks;
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
-    PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, SETUP_TIME_MAX, SILENCE_TIME_MAX,
+    PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, RTMPE_BLOCK_BYTES,
+    RTMPE_HANDSHAKES_BURST, RTMPE_HANDSHAKES_PER_S, SETUP_TIME_MAX, SILENCE_TIME_MAX,
     TAKEOVER_TIME_MIN,
 };
 use crate::proto::rtmp::event::Admission;
+use crate::proto::rtmp::handshake::Encryption;
 use crate::service::clock;
 use crate::service::feed::Sent;
 use crate::service::intake::Place;
@@ -31,6 +34,7 @@ use crate::service::tunnel::Tunnels;
 use crate::status::{Counter, Status};
 use crate::sys::poll::Interest;
 use crate::time::Instant;
+use allowance::Allowance;
 use connection::{Connection, Fault};
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
@@ -128,6 +132,10 @@ pub struct Ingest {
     publishers: Journal,
     /// Lines about everybody who connects.
     strangers: Journal,
+    /// For RTMPE, as many as there may be connections; none where it is refused.
+    blocks: RefCell<Vec<Box<[u8]>>>,
+    encryption: Encryption,
+    agreements: Allowance,
 }
 
 impl Ingest {
@@ -163,7 +171,19 @@ impl Ingest {
             live: RefCell::new(Vec::with_capacity(all + players)),
             publishers: Journal::new(),
             strangers: Journal::new(),
+            blocks: RefCell::default(),
+            encryption: Encryption::Refused,
+            agreements: Allowance::new(RTMPE_HANDSHAKES_BURST, RTMPE_HANDSHAKES_PER_S),
         }
+    }
+
+    /// With RTMPE for those who want it; takes its memory.
+    #[must_use]
+    pub fn with_encryption(self) -> Self {
+        let all = self.places.borrow().len() + self.players.borrow().len();
+        let block = |_| vec![0; RTMPE_BLOCK_BYTES].into_boxed_slice();
+        let blocks = RefCell::new((0..all).map(block).collect());
+        Self { blocks, encryption: Encryption::Allowed, ..self }
     }
 
     /// With other ranges of addresses than private ones.

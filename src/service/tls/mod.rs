@@ -30,7 +30,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ServerSessionMemoryCache, UnbufferedServerConnection};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use stream::Side;
@@ -122,14 +122,29 @@ impl TlsServer {
 }
 
 /// Whom a client believes.
-#[derive(Clone, Copy, Debug)]
-pub enum Trust<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
     /// The authorities that browsers know.
     Roots,
     /// The authorities in a PEM file.
-    File(&'a Path),
+    File(PathBuf),
     /// One key, whatever its certificate says: right for boxes with a certificate of their own.
     Key(Pin),
+}
+
+impl Trust {
+    /// As the options `ca_file` and `pin` say.
+    ///
+    /// # Errors
+    /// `TlsError::Pin`, `TlsError::TwoTrusts`.
+    pub fn of(ca_file: Option<&str>, pin: Option<&str>) -> Result<Self, TlsError> {
+        match (ca_file, pin) {
+            (None, None) => Ok(Self::Roots),
+            (Some(file), None) => Ok(Self::File(file.into())),
+            (None, Some(pin)) => Pin::parse(pin).map(Self::Key),
+            (Some(_), Some(_)) => Err(TlsError::TwoTrusts),
+        }
+    }
 }
 
 /// How this box speaks to other servers.
@@ -145,7 +160,7 @@ impl TlsClient {
     ///
     /// # Errors
     /// `TlsError::File`.
-    pub fn new(trust: Trust<'_>) -> Result<Self, TlsError> {
+    pub fn new(trust: &Trust) -> Result<Self, TlsError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
@@ -153,7 +168,7 @@ impl TlsClient {
         let mut config = match trust {
             Trust::Key(pin) => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(PinVerifier { pin, provider }))
+                .with_custom_certificate_verifier(Arc::new(PinVerifier { pin: *pin, provider }))
                 .with_no_client_auth(),
             Trust::File(file) => {
                 for certificate in Pem::read("CA file", file)?.certificates()? {
@@ -166,7 +181,8 @@ impl TlsClient {
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
         };
-        config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS_MAX);
+        // A push or pull lasts; what it would resume is older than servers remember.
+        config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), places: Places::new(1), staging: staging() })
     }
 
@@ -270,7 +286,7 @@ mod tests {
     #[test]
     fn stream_carries_bytes_into_slices_of_any_size() {
         let server = server(YEARS);
-        let client = TlsClient::new(Trust::Key(server.pin())).unwrap();
+        let client = TlsClient::new(&Trust::Key(server.pin())).unwrap();
         let mut ends = shake(&server, &client, "any.name").unwrap();
         let sent: Vec<u8> = (0..100_000_u32).map(|i| i.to_le_bytes()[0]).collect();
         let (mut at, mut got) = (0, Vec::<u8>::new());
@@ -308,16 +324,16 @@ mod tests {
             let (certificate, key) = own::make(years).unwrap();
             fs::write(&file, &certificate).unwrap();
             let server = TlsServer::new(&pem(certificate), &pem(key), 1).unwrap();
-            (server, TlsClient::new(Trust::File(&file)).unwrap())
+            (server, TlsClient::new(&Trust::File(file.clone())).unwrap())
         };
         let why = |server: &_, client: &_, host: &_| shake(server, client, host).err().unwrap();
         let (right, client) = with(YEARS);
         assert!(shake(&right, &client, "rillcast.local").is_ok());
         assert!(why(&right, &client, "other.example").contains("another name"));
         let stranger = server(YEARS);
-        let other = why(&stranger, &TlsClient::new(Trust::Roots).unwrap(), "localhost");
+        let other = why(&stranger, &TlsClient::new(&Trust::Roots).unwrap(), "localhost");
         assert!(other.contains("trusted"), "{other}");
-        let pinned = TlsClient::new(Trust::Key(right.pin())).unwrap();
+        let pinned = TlsClient::new(&Trust::Key(right.pin())).unwrap();
         let key = why(&stranger, &pinned, "localhost");
         assert!(key.contains(&stranger.pin().to_string()), "{key}");
         let (old, client) = with([2000, 2001]);
@@ -328,7 +344,7 @@ mod tests {
 
     #[test]
     fn client_names_a_server_that_speaks_no_tls_or_goes_away() {
-        let client = TlsClient::new(Trust::Roots).unwrap();
+        let client = TlsClient::new(&Trust::Roots).unwrap();
         let (near, mut far) = sockets();
         io::Write::write_all(&mut far, &[3; 9]).unwrap();
         let error = client.stream("a").unwrap().shake(&near).unwrap_err().to_string();
@@ -349,6 +365,18 @@ mod tests {
         // What rustls takes beside itself was measured: with messages in parts under 20 KiB.
         assert!(size_of::<UnbufferedServerConnection>() < TLS_STATE_BYTES / 4);
         server.stream().unwrap();
+    }
+
+    #[test]
+    fn trust_is_one_of_roots_file_and_pin() {
+        let pin = server(YEARS).pin();
+        assert_eq!(Trust::of(None, None).unwrap(), Trust::Roots);
+        assert_eq!(Trust::of(Some("/a"), None).unwrap(), Trust::File("/a".into()));
+        assert_eq!(Trust::of(None, Some(&pin.to_string())).unwrap(), Trust::Key(pin));
+        assert!(matches!(Trust::of(None, Some("sha256/x")), Err(TlsError::Pin)));
+        assert!(matches!(Trust::of(Some("/a"), Some("sha256/x")), Err(TlsError::TwoTrusts)));
+        let gone = TlsClient::new(&Trust::File("/nowhere/ca.pem".into())).unwrap_err();
+        assert!(gone.to_string().starts_with("CA file /nowhere/ca.pem"), "{gone}");
     }
 
     #[test]

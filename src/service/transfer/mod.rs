@@ -10,7 +10,7 @@ pub mod source;
 use crate::limits::{TICK, TICK_EARLY_MAX};
 use crate::service::clock;
 use crate::service::reactor::{Reactor, Source};
-use crate::service::upstream::{Reason, Watch, Watches};
+use crate::service::upstream::{Attempt, Reason, Target, Watch, Watches};
 use crate::status::Status;
 use crate::sys::signals::{Asked, Signals};
 use core::cell::Cell;
@@ -67,6 +67,11 @@ impl Frame {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.get()
+    }
+
+    /// The attempt to reach `target`.
+    fn attempt<'a>(&'a self, target: &'a Target) -> Attempt<'a> {
+        Attempt { target, watch: &self.watch, status: &self.status, reactor: &self.reactor }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::proto::rtmp::client::ClientEvent;
 use crate::proto::rtmp::dechunk::{Arrival, Bin};
 use crate::service::clock;
 use crate::service::intake::{Place, tag_kind};
-use crate::service::upstream::{Conversation, Reason, Route, Stop, Target, verdict};
+use crate::service::upstream::{Conversation, Halt, Reason, Target, verdict};
 use crate::storage::{FrameRing, widen};
 use crate::time::{Instant, Millis};
 use crate::wire::flv::{self, FileHeader, TagHeader, TagKind};
@@ -36,32 +36,21 @@ pub async fn pull(
 ) -> Result<Moved, TransferFault> {
     let mut place = Box::new(Place::new());
     let mut ring = FrameRing::new(PULL_FILE_RING_BYTES, 1);
-    let mut route = Route::new(&target);
     let file = FlvFile::create(&output);
     let file = file.map_err(|cause| TransferFault::Output { path: shown(&output), cause })?;
     let most = seconds.map(|seconds| u64::from(seconds) * 1000);
     let mut pulling = Pulling { file, most, progress, moved: Moved::default(), is_over: false };
-    let outcome = loop {
-        let said = route.said()?;
-        let codecs = said.codecs();
-        let plan = said.plan(&codecs);
-        let begun =
-            Conversation::begin(&frame.reactor, &said, plan, &mut place, &frame.status).await;
-        let mut conversation = begun?;
-        let outcome = pulling.play(&mut conversation, &mut ring, &frame).await;
+    let play = async |conversation: &mut Conversation<'_>| {
+        let outcome = pulling.play(conversation, &mut ring, &frame).await;
         conversation.abandon(Some(&mut ring));
-        conversation.part(&frame.watch).await;
-        match outcome {
-            Err(PullStop::Upstream(Stop::Elsewhere(elsewhere))) => route.turn(&said, elsewhere)?,
-            Err(PullStop::Upstream(Stop::Failed(Reason::Ended))) if pulling.moved.messages > 0 => {
-                break Ok(());
-            }
-            Err(PullStop::Upstream(Stop::Failed(reason))) => break Err(reason.into()),
-            Err(PullStop::Output(cause)) => {
-                break Err(TransferFault::Output { path: shown(&output), cause });
-            }
-            Ok(()) => break Ok(()),
-        }
+        outcome
+    };
+    let outcome = Box::pin(frame.attempt(&target).run(&mut place, || (), play)).await;
+    let outcome = match outcome {
+        Err(Fault::Upstream(Reason::Ended)) if pulling.moved.messages > 0 => Ok(()),
+        Err(Fault::Upstream(reason)) => Err(reason.into()),
+        Err(Fault::Output(cause)) => Err(TransferFault::Output { path: shown(&output), cause }),
+        Ok(()) => Ok(()),
     };
     let ended = pulling.file.end();
     outcome?;
@@ -73,16 +62,20 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-enum PullStop {
-    Upstream(Stop),
+/// Why it ends, before the file has its name in it.
+#[derive(Debug)]
+enum Fault {
+    Upstream(Reason),
     Output(io::Error),
 }
 
-impl<S: Into<Stop>> From<S> for PullStop {
-    fn from(stop: S) -> Self {
-        Self::Upstream(stop.into())
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        Self::Upstream(reason)
     }
 }
+
+type PullStop = Halt<Fault>;
 
 struct Pulling<P> {
     file: FlvFile,
@@ -183,7 +176,8 @@ impl<P: FnMut(&Moved)> Pulling<P> {
             self.is_over = true;
             return Ok(());
         }
-        let bytes = self.file.tag(kind, millis, parts).map_err(PullStop::Output)?;
+        let bytes =
+            self.file.tag(kind, millis, parts).map_err(|cause| Halt::Own(Fault::Output(cause)))?;
         self.moved.messages += 1;
         self.moved.bytes += bytes;
         self.moved.millis = self.moved.millis.max(millis);

@@ -10,7 +10,7 @@ use crate::limits::{PLAYER_STALL_TIME_MAX, PUSH_FILE_GAP_MAX};
 use crate::proto::rtmp::gather::{Gather, Slices, Towards};
 use crate::service::clock;
 use crate::service::intake::Place;
-use crate::service::upstream::{Conversation, Reason, Route, Stop, Target, is_pause};
+use crate::service::upstream::{Conversation, Halt, Reason, Stop, Target, is_pause};
 use crate::storage::{Label, widen};
 use crate::sys::poll::Interest;
 use crate::time::{Instant, Millis};
@@ -34,36 +34,15 @@ pub async fn push(
     progress: impl FnMut(&Moved),
 ) -> Result<Moved, TransferFault> {
     let mut place = Box::new(Place::new());
-    let mut route = Route::new(&target);
     let mut pushing = Pushing::new(source, fast, progress);
-    loop {
-        let said = route.said()?;
-        let codecs = said.codecs();
-        let plan = said.plan(&codecs);
-        let begun =
-            Conversation::begin(&frame.reactor, &said, plan, &mut place, &frame.status).await;
-        let mut conversation = begun?;
-        let outcome = pushing.publish(&mut conversation, &frame).await;
-        conversation.part(&frame.watch).await;
-        match outcome {
-            Ok(()) => return Ok(pushing.moved),
-            Err(PushStop::Source(fault)) => return Err(fault.into()),
-            Err(PushStop::Upstream(Stop::Failed(reason))) => return Err(reason.into()),
-            Err(PushStop::Upstream(Stop::Elsewhere(elsewhere))) => route.turn(&said, elsewhere)?,
-        }
-    }
+    let publish =
+        async |conversation: &mut Conversation<'_>| pushing.publish(conversation, &frame).await;
+    Box::pin(frame.attempt(&target).run(&mut place, || (), publish)).await?;
+    Ok(pushing.moved)
 }
 
-enum PushStop {
-    Upstream(Stop),
-    Source(super::source::SourceFault),
-}
-
-impl<S: Into<Stop>> From<S> for PushStop {
-    fn from(stop: S) -> Self {
-        Self::Upstream(stop.into())
-    }
-}
+/// Why it ends.
+type PushStop = Halt<TransferFault>;
 
 struct Pushing<P> {
     source: TagSource,
@@ -111,7 +90,7 @@ impl<P: FnMut(&Moved)> Pushing<P> {
             send(conversation, frame, stream, (*kind, at), body).await?;
         }
         while !frame.is_stopped() {
-            let next = self.source.next(&mut self.body).map_err(PushStop::Source)?;
+            let next = self.source.next(&mut self.body).map_err(|fault| Halt::Own(fault.into()))?;
             let Some(tag) = next else { return Ok(()) };
             let due = self.due(&tag);
             if !self.fast {

@@ -5,15 +5,17 @@
 //! media and when to try again is the caller's.
 //! Source: RTMP 1.0 §5.2, §5.3, §7.2.
 
-use super::lookup::{self, Peer};
 use super::reason::Reason;
 use super::watch::Watch;
 use super::{Elsewhere, Said, Stop};
-use crate::limits::{LINGER_TIME_MAX, PUBLISHES_MAX, UPSTREAM_LOOK_TIME, UPSTREAM_STEP_TIME_MAX};
+use crate::limits::{
+    LINGER_TIME_MAX, PUBLISHES_MAX, RTMPE_BLOCK_BYTES, UPSTREAM_LOOK_TIME, UPSTREAM_STEP_TIME_MAX,
+};
 use crate::proto::rtmp::client::{ClientEvent, Plan, Session};
 use crate::proto::rtmp::dechunk::{Arrival, Bin, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
 use crate::proto::rtmp::handshake::{self, Hello};
+use crate::proto::rtmp::seal::Seal;
 use crate::service::clock;
 use crate::service::intake::{Intake, Place, Received};
 use crate::service::link::Link;
@@ -60,11 +62,12 @@ impl<'p> Conversation<'p> {
         place: &'p mut Place,
         status: &'p Status,
     ) -> Result<Self, Reason> {
-        let peer: &Peer = &said.peer;
-        let link = lookup::connect(reactor, peer).await?;
+        let link = said.dial(reactor).await?;
         place.reset();
+        let is_encrypted = said.peer.scheme.is_encrypted();
+        let hello = if is_encrypted { Hello::Encrypted } else { Hello::Signed };
         let machine =
-            handshake::Client::start(Hello::Signed, Millis(0), &mut random::fill, &mut place.out)?;
+            handshake::Client::start(hello, Millis(0), &mut random::fill, &mut place.out)?;
         let stage = Stage::Handshake { machine: Box::new(machine), since: clock::now() };
         Ok(Self { link, place, intake: Intake::new(), stage, plan, said, status, total: 0 })
     }
@@ -136,6 +139,11 @@ impl<'p> Conversation<'p> {
             Stage::Handshake { machine, .. } => {
                 let used = machine.advance(rx.look(), &mut random::fill, out)?;
                 rx.consume(used);
+                if let Some(mut ciphers) = machine.take_ciphers() {
+                    ciphers.decrypt(rx.look_mut());
+                    let block = vec![0; RTMPE_BLOCK_BYTES].into();
+                    self.link.encrypt(Seal::new(ciphers, block, out.pending().len()));
+                }
                 if machine.is_open() {
                     let session = Session::start(self.plan, machine, out)?;
                     self.stage = Stage::Session(Box::new(session));

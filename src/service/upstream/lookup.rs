@@ -39,14 +39,11 @@ pub struct Peer {
 
 type Addresses = heapless::Vec<SocketAddr, UPSTREAM_ADDRESSES_MAX>;
 
-/// A link to `peer`, within `UPSTREAM_CONNECT_TIME_MAX`.
+/// A link over TCP to `peer`, within `UPSTREAM_CONNECT_TIME_MAX`.
 ///
 /// # Errors
 /// Which step it came to, and why no further.
 pub async fn connect(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Link, Reason> {
-    if peer.scheme != Scheme::Rtmp {
-        return Err(Reason::Scheme(peer.scheme.name()));
-    }
     let patience = async {
         reactor.sleep(UPSTREAM_CONNECT_TIME_MAX).await;
         Err(Reason::Unreached)
@@ -100,10 +97,10 @@ mod tests {
         assert_eq!(Addresses::new().capacity(), UPSTREAM_ADDRESSES_MAX);
     }
 
-    fn dial(scheme: Scheme, host: Host, port: u16) -> Result<(), Reason> {
+    fn dial(host: Host, port: u16) -> Result<(), Reason> {
         let reactor = Reactor::new().unwrap();
         let tasks = Rc::clone(&reactor);
-        let peer = Peer { scheme, host, port };
+        let peer = Peer { scheme: Scheme::Rtmp, host, port };
         reactor.run(async move { connect(&tasks, &peer).await.map(drop) }).unwrap()
     }
 
@@ -111,8 +108,8 @@ mod tests {
     fn names_are_looked_up_and_addresses_are_not() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        dial(Scheme::Rtmp, Host::Name("localhost".into()), port).unwrap();
-        dial(Scheme::Rtmp, Host::Address([127, 0, 0, 1].into()), port).unwrap();
+        dial(Host::Name("localhost".into()), port).unwrap();
+        dial(Host::Address([127, 0, 0, 1].into()), port).unwrap();
     }
 
     #[test]
@@ -131,7 +128,7 @@ mod tests {
         let _queued: Vec<_> = (0..4).map(|_| crate::sys::net::connect(address).unwrap()).collect();
         let start = crate::service::clock::now();
         let host = Host::Address(address.ip());
-        let silent = dial(Scheme::Rtmp, host, address.port()).unwrap_err();
+        let silent = dial(host, address.port()).unwrap_err();
         assert!(matches!(silent, Reason::Unreached), "{silent}");
         let took = crate::service::clock::now().since(start);
         assert!(took >= UPSTREAM_CONNECT_TIME_MAX, "{took:?}");
@@ -141,12 +138,10 @@ mod tests {
     #[test]
     fn each_way_to_fail_has_its_words() {
         let name = Host::Name("no.such.host.invalid".into());
-        let lost = dial(Scheme::Rtmp, name, 1935).unwrap_err();
+        let lost = dial(name, 1935).unwrap_err();
         assert!(lost.to_string().contains("no.such.host.invalid is not found"), "{lost}");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let refused = dial(Scheme::Rtmp, Host::Address([127, 0, 0, 1].into()), port).unwrap_err();
+        let refused = dial(Host::Address([127, 0, 0, 1].into()), port).unwrap_err();
         assert!(matches!(refused, Reason::Connect(_)), "{refused}");
-        let tunnel = dial(Scheme::Rtmpt, Host::Address([127, 0, 0, 1].into()), 80).unwrap_err();
-        assert!(matches!(tunnel, Reason::Scheme("rtmpt")), "{tunnel}");
     }
 }

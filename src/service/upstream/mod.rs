@@ -5,13 +5,18 @@
 //! the same four parts. What is sent and where media goes is theirs.
 //! Source: RTMP 1.0 §7.2; Enhanced RTMP v2, "Reconnect Request".
 
+pub mod attempt;
 pub mod conversation;
+pub mod dial;
+pub mod keeper;
 pub mod lookup;
 pub mod pause;
 pub mod reason;
 pub mod watch;
 
+pub use attempt::{Attempt, Halt};
 pub use conversation::{Conversation, verdict};
+pub use keeper::Keeper;
 pub use reason::Reason;
 pub use watch::{Watch, Watches};
 
@@ -19,11 +24,15 @@ use crate::limits::{CLIENT_CODECS_MAX, UPSTREAM_ARGUMENTS_BYTES_MAX, UPSTREAM_RE
 use crate::proto::rtmp::client::{Enhanced, Plan, Play, PublishType, Role, Start, Swf};
 use crate::proto::rtmp::options::ClientOptions;
 use crate::proto::rtmp::plan::{self, ConnectPlan, Reading};
+use crate::service::link::Link;
+use crate::service::reactor::Reactor;
+use crate::service::tls::Trust;
 use crate::wire::amf0::Emitter;
 use crate::wire::rtmp::url::{self, Url, resolve};
 use crate::wire::writer::Writer;
 use lookup::{Host, Peer};
 use std::io;
+use std::rc::Rc;
 
 /// capsEx: we follow reconnect requests.
 const CAPS_EX_RECONNECT: u32 = 1;
@@ -121,6 +130,8 @@ pub struct Said {
     start: Start,
     buffer_ms: u32,
     swf: Option<Swf>,
+    flush_packets: u32,
+    trust: Trust,
 }
 
 impl core::fmt::Debug for Said {
@@ -173,7 +184,17 @@ impl Said {
             },
             buffer_ms: plan.buffer_ms,
             swf: plan.swf.map(|swf| Swf { hash: swf.hash, bytes: swf.bytes }),
+            flush_packets: options.flush_packets,
+            trust: Trust::of(options.ca_file, options.pin)?,
         })
+    }
+
+    /// A link to the server.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn dial(&self, reactor: &Rc<Reactor>) -> Result<Link, Reason> {
+        dial::dial(reactor, &self.peer, self.flush_packets, &self.trust).await
     }
 
     /// The codecs, for `plan`.

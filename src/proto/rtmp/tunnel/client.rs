@@ -45,6 +45,8 @@ pub struct Progress {
 enum State {
     /// Nothing is under way; the next request is due from here on.
     Pause { until: Instant },
+    /// The request under way was lost with its connection and goes out again.
+    Again,
     /// The head of an answer is coming.
     Head,
     /// So much of an answer's body is to come, its interval byte or its name first.
@@ -66,8 +68,10 @@ pub struct Client {
     flush_packets: u32,
     packets: u32,
     is_closing: bool,
-    /// Whether the server ends the connection after this answer.
+    /// Whether the server ends the connection after this answer, or has ended it.
     is_last: bool,
+    /// How often the request under way went out again.
+    repeats: u32,
 }
 
 impl Client {
@@ -85,6 +89,7 @@ impl Client {
             packets: 0,
             is_closing: false,
             is_last: false,
+            repeats: 0,
         }
     }
 
@@ -100,7 +105,15 @@ impl Client {
 
     /// The request to write now, if one is due while `waiting` bytes wait.
     pub fn request(&mut self, waiting: usize, now: Instant) -> Option<Ask> {
-        let State::Pause { until } = self.state else { return None };
+        let until = match self.state {
+            _ if self.is_last => return None,
+            State::Pause { until } => until,
+            State::Again => {
+                self.state = State::Head;
+                return Some(self.asked);
+            }
+            State::Head | State::Body { .. } | State::Over => return None,
+        };
         let ask = if !self.is_open {
             Ask::Open
         } else if waiting > 0 && (self.packets >= self.flush_packets || self.is_closing) {
@@ -131,16 +144,17 @@ impl Client {
             Ask::Idle => "idle",
             Ask::Close => "close",
         };
+        let number = self.number.wrapping_sub(self.repeats);
         let mut line = heapless::String::<{ TUNNEL_NAME_BYTES_MAX + 32 }>::new();
         let written = match self.asked {
             Ask::Open => write!(line, "/open/1"),
             Ask::Send { .. } | Ask::Idle | Ask::Close => {
-                write!(line, "/{verb}/{}/{}", self.name, self.number)
+                write!(line, "/{verb}/{}/{number}", self.name)
             }
         };
         debug_assert!(written.is_ok());
         if self.asked != Ask::Open {
-            self.number = self.number.wrapping_add(1);
+            self.number = number.wrapping_add(1);
         }
         let (bytes, is_send) = match self.asked {
             Ask::Send { bytes } => (bytes, true),
@@ -174,7 +188,7 @@ impl Client {
         let mut at = 0;
         while let Some(rest @ [first, ..]) = input.get(at..) {
             match self.state {
-                State::Pause { .. } => return Err(TunnelError::Answer),
+                State::Pause { .. } | State::Again => return Err(TunnelError::Answer),
                 State::Over => return Ok(Progress { consumed: input.len(), payload: 0 }),
                 State::Head => {
                     at += 1;
@@ -183,6 +197,7 @@ impl Client {
                     if self.head.ends_with(b"\r\n\r\n") {
                         let left = self.read_head()?;
                         self.head.clear();
+                        self.repeats = 0;
                         self.state = State::Body { left, is_first: true, had: false };
                         self.end_body(now)?;
                     }
@@ -225,9 +240,47 @@ impl Client {
     #[must_use]
     pub const fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Pause { until } => Some(until),
-            State::Head | State::Body { .. } | State::Over => None,
+            State::Pause { until } if !self.is_last => Some(until),
+            State::Pause { .. } | State::Again | State::Head | State::Body { .. } | State::Over => {
+                None
+            }
         }
+    }
+
+    /// Whether the next request needs another connection.
+    #[must_use]
+    pub const fn needs_connection(&self) -> bool {
+        self.is_last && matches!(self.state, State::Pause { .. } | State::Again)
+    }
+
+    /// There is another connection.
+    pub const fn connected(&mut self) {
+        self.is_last = false;
+    }
+
+    /// The server or a proxy ended the connection. A request without any answer goes out again, on
+    /// another one and under its own number, by which the server knows it; that is done once.
+    ///
+    /// # Errors
+    /// `TunnelError::Ended` in the middle of an answer, or if there was none to the second.
+    pub fn lost(&mut self) -> Result<(), TunnelError> {
+        match self.state {
+            State::Pause { .. } | State::Over | State::Again => {}
+            State::Head if self.asked == Ask::Close => self.state = State::Over,
+            State::Head if self.head.is_empty() && self.repeats == 0 => {
+                self.state = State::Again;
+                self.repeats = 1;
+            }
+            State::Head | State::Body { .. } => return Err(TunnelError::Ended),
+        }
+        self.is_last = true;
+        Ok(())
+    }
+
+    /// Whether the request under way has had no answer yet, so that its body is kept.
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::Head | State::Again)
     }
 
     /// Whether the session has ended in good order.
@@ -302,8 +355,6 @@ impl Client {
         }
         self.state = if self.asked == Ask::Close {
             State::Over
-        } else if self.is_last {
-            return Err(TunnelError::Ended);
         } else if had || self.asked == Ask::Open {
             State::Pause { until: now }
         } else {
@@ -392,6 +443,53 @@ mod tests {
         client.advance(&answer(&[1]), T).unwrap();
         assert_eq!(client.request(0, T), Some(Ask::Close));
         client.advance(&answer(&[0]), T).unwrap();
+        assert!(client.is_over());
+    }
+
+    #[test]
+    fn next_request_waits_for_another_connection_when_the_server_ends_one() {
+        let mut client = opened(10);
+        client.request(0, T).unwrap();
+        request(&mut client);
+        let last = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n\x01x";
+        assert_eq!(client.advance(last, T).unwrap().payload, 1);
+        assert!(!client.needs_connection(), "its answer is not taken yet");
+        client.took(1, T).unwrap();
+        assert!(client.needs_connection());
+        assert_eq!((client.request(9, T), client.due()), (None, None));
+        client.connected();
+        assert_eq!(client.request(0, T), Some(Ask::Idle));
+        assert!(request(&mut client).starts_with("POST /idle/abc/1 "));
+    }
+
+    #[test]
+    fn request_without_an_answer_goes_out_again_once_under_its_number() {
+        let mut client = opened(1);
+        client.wrote();
+        client.request(5, T).unwrap();
+        let first = request(&mut client);
+        assert!(client.is_unanswered());
+        client.lost().unwrap();
+        assert!(client.needs_connection());
+        client.connected();
+        assert_eq!(client.request(500, T), Some(Ask::Send { bytes: 5 }));
+        assert_eq!(request(&mut client), first);
+        assert_eq!(client.lost(), Err(TunnelError::Ended));
+        client.advance(&answer(&[1]), T).unwrap();
+        client.lost().unwrap();
+        client.connected();
+        client.request(0, T.after(TUNNEL_PAUSE)).unwrap();
+        assert!(request(&mut client).starts_with("POST /idle/abc/1 "));
+        client.advance(b"HTTP", T).unwrap();
+        assert_eq!(client.lost(), Err(TunnelError::Ended), "in the middle of an answer");
+    }
+
+    #[test]
+    fn end_of_the_connection_is_an_answer_to_close() {
+        let mut client = opened(1);
+        client.close();
+        client.request(0, T).unwrap();
+        client.lost().unwrap();
         assert!(client.is_over());
     }
 
