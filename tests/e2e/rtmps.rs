@@ -2,7 +2,7 @@
 //! port.
 //!
 //! The box shows the certificate that it makes for itself; what it would say to a certificate that
-//! it does not believe is tested beside `service::tls`, with both ends in one process.
+//! it does not believe is in `rtmps_client`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,12 +16,23 @@ use crate::support::rillcast::Rillcast;
 use crate::support::session;
 
 /// A box with both ports, and the address of the one within TLS.
-fn start() -> (Rillcast, SocketAddr) {
+pub fn start() -> (Rillcast, SocketAddr) {
+    start_with(&[])
+}
+
+/// The same with further settings.
+pub fn start_with(settings: &[(&str, &str)]) -> (Rillcast, SocketAddr) {
     let rtmps = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let folder = process::Scratch::new("rtmps");
-    let rillcast =
-        Rillcast::start(&[("rtmps.listen", &rtmps.to_string()), ("tls.dir", &folder.join("data"))]);
-    (rillcast, rtmps)
+    let (listen, dir) = (rtmps.to_string(), folder.join("data"));
+    let own = [("rtmps.listen", listen.as_str()), ("tls.dir", dir.as_str())];
+    (Rillcast::start(&[&own, settings].concat()), rtmps)
+}
+
+/// The pin that a box prints.
+pub fn pin(rillcast: &Rillcast) -> String {
+    let line = rillcast.wait_line(&["publish to rtmps://"]);
+    line.rsplit_once("pin=").unwrap().1.trim().to_owned()
 }
 
 fn url(rtmps: SocketAddr) -> String {
@@ -139,11 +150,7 @@ fn half_a_handshake_ends_at_the_deadline_and_garbage_at_once() {
 
 #[test]
 fn connections_beyond_the_places_for_tls_are_refused_and_places_come_back() {
-    let rtmps = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
-    let scratch = process::Scratch::new("places");
-    let (listen, dir) = (rtmps.to_string(), scratch.join("data"));
-    let rillcast =
-        Rillcast::start(&[("rtmps.listen", &listen), ("tls.dir", &dir), ("limits.tls", "1")]);
+    let (rillcast, rtmps) = start_with(&[("limits.tls", "1")]);
     let first = TcpStream::connect(rtmps).unwrap();
     let mut second = TcpStream::connect(rtmps).unwrap();
     assert_eq!(second.read(&mut [0]).unwrap_or(0), 0);
