@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("smol", &["service", "app"]),
     ("rustls", TLS),
-    ("webpki_roots", &["src/service/tls/mod.rs"]),
+    ("webpki", &["src/service/tls/provider.rs"]),
     ("nix", &["sys", "service", "app"]),
     ("memmap2", &["sys"]),
     ("toml_edit", &["config"]),
@@ -52,6 +52,7 @@ const TLS: &[&str] = &[
     "src/service/tls/mod.rs",
     "src/service/tls/reason.rs",
     "src/service/tls/pin.rs",
+    "src/service/tls/provider.rs",
     "src/service/tls/stream.rs",
 ];
 

@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(of("rtmpe") - of("rtmp"), widen(RTMPE_BLOCK_BYTES));
         assert_eq!(of("rtmpte") - of("rtmpt"), widen(RTMPE_BLOCK_BYTES));
         assert_eq!(of("rtmpt") - of("rtmp"), widen(TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES));
-        assert_eq!(of("rtmps") - of("rtmp"), widen(tls::PLACE_BYTES));
-        assert_eq!(of("rtmpts") - of("rtmpt"), widen(tls::PLACE_BYTES));
+        assert_eq!(of("rtmps") - of("rtmp"), widen(tls::CLIENT_BYTES));
+        assert_eq!(of("rtmpts") - of("rtmpt"), widen(tls::CLIENT_BYTES));
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub struct ClientOptions<'a> {
     pub no_delay: bool,
     /// `rtmp_enhanced_codecs`.
     pub codecs: Codecs<'a>,
-    /// `ca_file`: authorities that vouch for a server within TLS, in place of the built-in ones.
+    /// `ca_file`: authorities that vouch for a server within TLS, in place of the system's.
     pub ca_file: Option<&'a str>,
     /// `pin`: the one key that a server within TLS is believed by.
     pub pin: Option<&'a str>,
@@ -405,7 +405,7 @@ pub const TABLE: &[ClientOption] = &[
     ClientOption {
         name: "ca_file", way: Way::Both,
         takes: "file",
-        default: "built-in authorities",
+        default: "the system's",
         help: "Certificates in PEM that vouch for the server; RTMPS only.",
         put: |to, text| { to.ca_file = Some(text); Ok(()) },
     },

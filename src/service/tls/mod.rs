@@ -8,6 +8,7 @@
 mod own;
 mod pin;
 mod places;
+mod provider;
 mod reason;
 mod room;
 mod stream;
@@ -17,14 +18,14 @@ pub use reason::TlsError;
 pub use stream::TlsStream;
 
 use crate::limits::{
-    TLS_PLAIN_BYTES, TLS_RX_BYTES, TLS_SESSIONS_MAX, TLS_STATE_BYTES, TLS_TX_BYTES,
+    TLS_PLAIN_BYTES, TLS_ROOTS_BYTES, TLS_RX_BYTES, TLS_SESSIONS_MAX, TLS_STATE_BYTES, TLS_TX_BYTES,
 };
 use core::cell::RefCell;
 use core::fmt;
 use pin::PinVerifier;
 use places::Places;
+use provider::provider;
 use rustls::client::{Resumption, UnbufferedClientConnection};
-use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ServerSessionMemoryCache, UnbufferedServerConnection};
@@ -37,6 +38,9 @@ use stream::Side;
 
 /// Private memory of one connection within TLS, in bytes: its buffers, and what rustls holds.
 pub const PLACE_BYTES: usize = TLS_RX_BYTES + TLS_PLAIN_BYTES + TLS_TX_BYTES + TLS_STATE_BYTES;
+
+/// The same of a client's, with the authorities that it knows.
+pub const CLIENT_BYTES: usize = PLACE_BYTES + TLS_ROOTS_BYTES;
 
 /// What the TLS ports of this box show; shared by all of them.
 #[derive(Clone, Debug)]
@@ -124,7 +128,7 @@ impl TlsServer {
 /// Whom a client believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The authorities that browsers know.
+    /// The authorities that the system knows.
     Roots,
     /// The authorities in a PEM file.
     File(PathBuf),
@@ -177,7 +181,10 @@ impl TlsClient {
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
             Trust::Roots => {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                let file = ROOTS.iter().map(Path::new).find(|file| file.exists());
+                let file = file.ok_or(TlsError::NoRoots)?;
+                // A system's list may hold what we need not understand.
+                roots.add_parsable_certificates(Pem::read("CA file", file)?.certificates()?);
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
         };
@@ -201,13 +208,18 @@ impl TlsClient {
 /// Plaintext of one record on its way to be encrypted; used within one call only.
 type Staging = Rc<RefCell<Box<[u8]>>>;
 
+/// Where systems keep the authorities that they know: Debian, Alpine and Arch; Fedora; `OpenWrt`;
+/// SUSE. A list of our own would take 75 KiB and be as old as the program.
+const ROOTS: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+];
+
 /// Years in which the own certificate is valid: those in which the box may live. Whoever pins it
 /// looks at its key, and a box whose clock is in 1970 makes the same.
 const YEARS: [u16; 2] = [2020, 2120];
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(crypto::ring::default_provider())
-}
 
 fn staging() -> Staging {
     Rc::new(RefCell::new(vec![0; TLS_PLAIN_BYTES].into()))
@@ -365,6 +377,24 @@ mod tests {
         // What rustls takes beside itself was measured: with messages in parts under 20 KiB.
         assert!(size_of::<UnbufferedServerConnection>() < TLS_STATE_BYTES / 4);
         server.stream().unwrap();
+    }
+
+    #[test]
+    fn authorities_of_the_system_are_as_many_as_the_budget_says() {
+        let file = ROOTS.iter().map(Path::new).find(|file| file.exists()).unwrap();
+        let mut roots = RootCertStore::empty();
+        let all = Pem::read("CA file", file).unwrap().certificates().unwrap();
+        let (added, ignored) = roots.add_parsable_certificates(all);
+        assert!(added > 50 && ignored < 5, "{added} {ignored}");
+        let bytes = |anchor: &rustls::pki_types::TrustAnchor<'_>| {
+            let constraints = anchor.name_constraints.as_ref().map_or(0, |some| some.len());
+            size_of_val(anchor)
+                + anchor.subject.len()
+                + anchor.subject_public_key_info.len()
+                + constraints
+        };
+        let bytes: usize = roots.roots.iter().map(bytes).sum();
+        assert!(bytes < TLS_ROOTS_BYTES * 3 / 4, "{bytes}");
     }
 
     #[test]

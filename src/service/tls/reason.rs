@@ -45,8 +45,13 @@ pub enum TlsError {
     #[error("the server's certificate cannot be used ({cause}): mend it there, or pin its key")]
     Certificate {
         /// What is wrong with it.
-        cause: String,
+        cause: &'static str,
     },
+    /// Unsupported: a system without authorities.
+    #[error(
+        "this system has no list of authorities: install ca-certificates, or set ca_file or pin"
+    )]
+    NoRoots,
     /// Misbehaved: another key than the pinned one.
     #[error("the server's key is {seen}, another one is pinned: pin this one if it is right")]
     WrongKey {
@@ -59,9 +64,9 @@ pub enum TlsError {
         /// The peer's word.
         alert: String,
     },
-    /// Malformed or misbehaved in one of the ways that rustls knows.
-    #[error("TLS: {0}")]
-    Broken(rustls::Error),
+    /// Malformed or misbehaved in another way.
+    #[error("TLS handshake or record is broken: {0}")]
+    Broken(&'static str),
     /// Exhausted: handshake messages that fill the buffer.
     #[error("a handshake message is longer than {max} bytes")]
     TooLong {
@@ -110,10 +115,22 @@ impl From<rustls::Error> for TlsError {
             E::InvalidCertificate(
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
             ) => Self::NotYetValid,
-            E::InvalidCertificate(error) => Self::Certificate { cause: error.to_string() },
+            E::InvalidCertificate(error) => Self::Certificate { cause: certificate(&error) },
             E::InconsistentKeys(InconsistentKeys::KeyMismatch) => Self::OtherKey,
             E::AlertReceived(alert) => Self::Refused { alert: format!("{alert:?}") },
-            _ => Self::Broken(error),
+            E::InvalidMessage(_) => Self::Broken("a message is malformed"),
+            E::InappropriateMessage { .. } | E::InappropriateHandshakeMessage { .. } => {
+                Self::Broken("a message is out of turn")
+            }
+            E::DecryptError => Self::Broken("a record does not decrypt"),
+            E::PeerSentOversizedRecord => Self::Broken("a record is too long"),
+            E::PeerIncompatible(_) => {
+                Self::Broken("peer has nothing in common with us: it needs TLS 1.2 or 1.3")
+            }
+            E::PeerMisbehaved(_) => Self::Broken("peer breaks a rule of the handshake"),
+            E::FailedToGetRandomBytes => Self::Broken("the kernel has no random bytes"),
+            E::General(_) => Self::Broken("a key cannot be used: it must be ECDSA or RSA"),
+            _ => Self::Broken("it cannot go on"),
         }
     }
 }
@@ -121,5 +138,20 @@ impl From<rustls::Error> for TlsError {
 impl From<TlsError> for io::Error {
     fn from(error: TlsError) -> Self {
         Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// What is wrong with a certificate, where its name, its dates and its authority are not.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add errors")]
+const fn certificate(error: &CertificateError) -> &'static str {
+    match error {
+        CertificateError::BadEncoding => "it is malformed",
+        CertificateError::BadSignature => "its signature is wrong",
+        CertificateError::Revoked => "it is revoked",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not for servers"
+        }
+        CertificateError::UnhandledCriticalExtension => "it asks for what is unknown here",
+        _ => "it is an authority's own, or signed in a way that is unknown here",
     }
 }

@@ -52,7 +52,7 @@ pub async fn dial(
 pub const fn bytes(scheme: Scheme) -> usize {
     let tunnel = if scheme.is_http() { TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES } else { 0 };
     let block = if scheme.is_encrypted() { RTMPE_BLOCK_BYTES } else { 0 };
-    let tls = if scheme.is_tls() { tls::PLACE_BYTES } else { 0 };
+    let tls = if scheme.is_tls() { tls::CLIENT_BYTES } else { 0 };
     tunnel + block + tls
 }
 
