@@ -3,12 +3,13 @@
 #
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
-#   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play join
+#   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play rtmps join
 #                                        allocations memory get playlist latency binary instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
-# not reached. Peers are nginx with its RTMP module and ffmpeg, from Debian. All traffic stays in a
-# network namespace of its own (as root, or where users may make one); all media is on tmpfs.
+# not reached. Peers are nginx with its RTMP module, stunnel and ffmpeg, from Debian. All traffic
+# stays in a network namespace of its own (as root, or where users may make one); all media is on
+# tmpfs.
 # Needs root or sudo only while a Debian package is missing. Starts no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 
 case ${1:-} in
-    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 64 ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 64 ;;
 esac
 
 # The folder of the media: a 60 s clip of 1080p30, 4 Mb/s and AAC, and ten of it in one file.
@@ -57,7 +58,8 @@ alone() {
 }
 
 say "set-up: packages, Rust, media"
-need_packages ca-certificates ffmpeg:ffmpeg nginx:nginx libnginx-mod-rtmp wrk:wrk \
+need_packages ca-certificates ffmpeg:ffmpeg openssl:openssl stunnel4:stunnel4 \
+    nginx:nginx libnginx-mod-rtmp wrk:wrk \
     valgrind:valgrind ip:iproute2
 need_rust
 make_media

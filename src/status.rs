@@ -126,6 +126,9 @@ counters! {
     TunnelsRefused = "tunnels_refused",
     /// Publishers and players refused for the address that they come from.
     RtmpAddressRefused = "rtmp_address_refused",
+    // TLS
+    /// Connections that ended before their TLS handshake: another protocol, garbage, or silence.
+    TlsUnfinished = "tls_unfinished",
     // RTMPE
     /// Connections that are encrypted by RTMPE.
     RtmpeOpened = "rtmpe_opened",

@@ -16,3 +16,5 @@ mod rtmp;
 mod ts;
 #[path = "support/vectors.rs"]
 mod vectors;
+#[path = "golden/x509.rs"]
+mod x509;

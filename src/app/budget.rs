@@ -14,6 +14,7 @@ use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
 use crate::service::store::Store;
 use crate::service::stream::Streams;
+use crate::service::tls;
 use crate::service::tunnel::Tunnels;
 use crate::service::upstream::dial::bytes;
 use crate::storage::{narrow, widen};
@@ -50,7 +51,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 13;
+const LINES: usize = 14;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ impl Budget {
         let ways: usize = config.relays.iter().map(way).sum();
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
+        let tls = u64::from(config.tls_places());
         let slots = streams * u64::from(config.slots_per_stream());
         let ring = u64::from(config.limits_ring_bytes);
         let slot = u64::from(config.limits_slot_bytes);
@@ -86,9 +88,10 @@ impl Budget {
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
                 line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
                 line("upstream: place", relays, widen(Place::BYTES)),
-                line("upstreams: tunnels, rtmpe", 1, widen(ways)),
+                line("upstreams: tunnels, rtmpe, TLS", 1, widen(ways)),
                 line("viewer: place", viewers, widen(HttpContext::PLACE_BYTES)),
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
+                line("TLS: buffers and state", tls, widen(tls::PLACE_BYTES)),
                 line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),
                 Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
             ],
@@ -146,7 +149,7 @@ impl fmt::Display for Kib {
 mod tests {
     use super::*;
     use crate::config::settings::Draft;
-    use crate::limits::{TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES};
+    use crate::limits::{TLS_PLACES_MAX, TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES};
 
     fn budget(pairs: &[&str]) -> Budget {
         let mut draft = Draft::new();
@@ -174,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn tls_has_places_where_it_is_spoken() {
+        let on = &["rtmps.listen=0.0.0.0:443", "limits.tls=3"];
+        let place = widen(tls::PLACE_BYTES);
+        let base = budget(&[]).sum(Kind::Private);
+        assert_eq!(budget(&["limits.tls=3"]).sum(Kind::Private), base);
+        assert_eq!(budget(on).sum(Kind::Private), base + 3 * place);
+        let most = format!("limits.tls={TLS_PLACES_MAX}");
+        let most = budget(&[on[0], &most]).sum(Kind::Private);
+        assert_eq!(most, base + u64::from(TLS_PLACES_MAX) * place);
+        assert!(Draft::new().set_pair(&format!("limits.tls={}", TLS_PLACES_MAX + 1)).is_err());
+    }
+
+    #[test]
     fn upstream_costs_its_place_and_what_its_scheme_takes() {
         let of = |scheme: &str| {
             let url = format!("push.a.url={scheme}://host/live/key");
@@ -184,6 +200,8 @@ mod tests {
         assert_eq!(of("rtmpe") - of("rtmp"), widen(RTMPE_BLOCK_BYTES));
         assert_eq!(of("rtmpte") - of("rtmpt"), widen(RTMPE_BLOCK_BYTES));
         assert_eq!(of("rtmpt") - of("rtmp"), widen(TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES));
+        assert_eq!(of("rtmps") - of("rtmp"), widen(tls::CLIENT_BYTES));
+        assert_eq!(of("rtmpts") - of("rtmpt"), widen(tls::CLIENT_BYTES));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::service::reactor::{Reactor, Source};
 use crate::service::relay::Relay;
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
+use crate::service::tls::{TlsError, TlsServer};
 use crate::service::tunnel::Tunnels;
 use crate::service::upstream::{Keeper, Reason, Target, Watches};
 use crate::status::Status;
@@ -56,6 +57,12 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A certificate cannot be used.
+    #[error("tls.certificate, tls.key: {0}")]
+    Tls(#[from] TlsError),
+    /// One of the two files is missing.
+    #[error("tls.certificate and tls.key belong together: set both, or neither")]
+    HalfCertificate,
     /// The segment folder cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -90,13 +97,14 @@ pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
         address: config.rtmp_listen,
         cause,
     })?;
+    let rtmps = config.rtmps_listen.map(|address| secure(config, address)).transpose()?;
     let bound = Listener::bind(config.http_listen, HTTP_BACKLOG, HTTP_DEFER_S);
     let web = bound.map_err(|cause| ServeError::Port {
         setting: "http.listen",
         address: config.http_listen,
         cause,
     })?;
-    let server = Server::new(config, rtmp, web)?;
+    let server = Server::new(config, rtmp, rtmps, web)?;
     let card = testcard.then(|| TestCard::new(&card_config(clock_ms()))).transpose()?;
     let reactor = Reactor::new()?;
     reactor.run(server.run(card, signals, Rc::clone(&reactor)))??;
@@ -106,6 +114,7 @@ pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
 /// All that was allocated.
 struct Server {
     rtmp: TcpListener,
+    rtmps: Option<(TcpListener, TlsServer)>,
     web: Listener,
     store: Rc<RefCell<Store>>,
     streams: Rc<Streams>,
@@ -117,7 +126,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(config: &Config, rtmp: TcpListener, web: Listener) -> Result<Self, ServeError> {
+    fn new(
+        config: &Config,
+        rtmp: TcpListener,
+        rtmps: Option<(TcpListener, TlsServer)>,
+        web: Listener,
+    ) -> Result<Self, ServeError> {
         let relays = config.relays.iter().map(relay).collect::<Result<_, _>>()?;
         let status = Rc::new(Status::new());
         let store = Store::open(config, random::u32(), Rc::clone(&status))?;
@@ -157,7 +171,7 @@ impl Server {
                 .with_connections_per_address(narrow(config.limits_connections_per_address));
         let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
-        Ok(Self { rtmp, web, store, streams, ingest, http, tunnels, status, relays })
+        Ok(Self { rtmp, rtmps, web, store, streams, ingest, http, tunnels, status, relays })
     }
 
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
@@ -168,17 +182,12 @@ impl Server {
         reactor: Rc<Reactor>,
     ) -> io::Result<()> {
         announce(&self.rtmp.local_addr()?, &self.web.local_addr()?, card.is_some());
-        let (ingest, rtmp) = (Rc::clone(&self.ingest), self.rtmp);
-        let (tasks, web_tasks) = (Rc::clone(&reactor), Rc::clone(&reactor));
-        reactor.spawn(async move {
-            loop {
-                let outcome = match rtmp.try_clone() {
-                    Ok(rtmp) => ingest::serve(rtmp, Rc::clone(&ingest), Rc::clone(&tasks)).await,
-                    Err(error) => Err(error),
-                };
-                restart("rtmp", outcome, &tasks).await;
-            }
-        });
+        let web_tasks = Rc::clone(&reactor);
+        spawn_rtmp("rtmp", self.rtmp, None, &self.ingest, &reactor);
+        if let Some((rtmps, tls)) = self.rtmps {
+            log::info!("publish to rtmps://{}/live/NAME pin={}", rtmps.local_addr()?, tls.pin());
+            spawn_rtmp("rtmps", rtmps, Some(tls), &self.ingest, &reactor);
+        }
         let (http, web) = (Rc::clone(&self.http), self.web);
         reactor.spawn(async move {
             let mut web = Some(web);
@@ -268,6 +277,45 @@ fn start(
             reactor.spawn(Pull { keeper, idle }.run(place));
         }
     }
+}
+
+/// Opens the port for RTMP within TLS, with the certificate that the settings name.
+fn secure(config: &Config, address: SocketAddr) -> Result<(TcpListener, TlsServer), ServeError> {
+    let places = narrow(config.tls_places());
+    let tls = match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => TlsServer::from_files(certificate, key, places)?,
+        (None, None) => TlsServer::own(&config.tls_dir, places)?,
+        (Some(_), None) | (None, Some(_)) => return Err(ServeError::HalfCertificate),
+    };
+    let listener = TcpListener::bind(address).map_err(|cause| ServeError::Port {
+        setting: "rtmps.listen",
+        address,
+        cause,
+    })?;
+    Ok((listener, tls))
+}
+
+/// Starts the task of one RTMP port.
+fn spawn_rtmp(
+    task: &'static str,
+    listener: TcpListener,
+    tls: Option<TlsServer>,
+    ingest: &Rc<Ingest>,
+    reactor: &Rc<Reactor>,
+) {
+    let (ingest, tasks) = (Rc::clone(ingest), Rc::clone(reactor));
+    reactor.spawn(async move {
+        loop {
+            let outcome = match listener.try_clone() {
+                Ok(port) => {
+                    let (tls, ingest) = (tls.clone(), Rc::clone(&ingest));
+                    ingest::serve(port, tls, ingest, Rc::clone(&tasks)).await
+                }
+                Err(error) => Err(error),
+            };
+            restart(task, outcome, &tasks).await;
+        }
+    });
 }
 
 /// Descriptors that all connections and slots take, and what is beside them.

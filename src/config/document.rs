@@ -254,6 +254,8 @@ fn toml(value: &Value) -> Toml {
         | Value::Bytes(_)
         | Value::Level(_)
         | Value::Networks(_)
+        | Value::Port(_)
+        | Value::File(_)
         | Value::Track(_) => value.to_string().into(),
     }
 }

@@ -165,8 +165,8 @@ pub fn set(relays: &mut Vec<RelayConfig>, key: &str, text: &str) -> Result<(), R
             relay.idle_s = seconds.ok_or_else(|| value("1 to 3600 seconds"))?;
         }
         (_, leaf) => {
-            // Two of ffmpeg's options have no prefix.
-            let bare = ["listen", "timeout", "tcp_nodelay"].contains(&leaf);
+            // Some options have no prefix.
+            let bare = ["listen", "timeout", "tcp_nodelay", "ca_file", "pin"].contains(&leaf);
             let option = if bare { leaf.to_owned() } else { format!("rtmp_{leaf}") };
             relay.options.retain(|(known, _)| *known != option);
             if relay.options.len() >= RELAY_OPTIONS_MAX {
@@ -260,12 +260,13 @@ mod tests {
             ("pull.door.live", "live"),
             ("pull.door.live", "any"),
             ("pull.door.tcp_nodelay", "1"),
+            ("pull.door.ca_file", "/etc/ca.pem"),
         ]);
         let [push, pull] = &relays.unwrap()[..] else { panic!() };
         assert_eq!((push.way, push.stream.as_str()), (Way::Push, "live/cam"));
         assert_eq!((push.url.as_str(), push.options.len()), ("rtmp://host/app/key", 0));
         assert_eq!((pull.when, pull.idle_s), (When::Watched, 5));
-        let options = [("rtmp_live", "any"), ("tcp_nodelay", "1")];
+        let options = [("rtmp_live", "any"), ("tcp_nodelay", "1"), ("ca_file", "/etc/ca.pem")];
         assert_eq!(pull.options, options.map(|(n, t)| (n.to_owned(), t.to_owned())));
         assert_eq!(format!("{push:?}"), "RelayConfig(push.cloud)");
     }

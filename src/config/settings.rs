@@ -75,6 +75,18 @@ settings! {
     /// Whether RTMPE is answered: obscurity, no security, for old players; use RTMPS.
     rtmp_encryption: bool = "rtmp.encryption", Flag,
         false, Restart;
+    /// Address and port on which cameras publish by RTMP within TLS, such as 0.0.0.0:443, or off.
+    rtmps_listen: Option<SocketAddr> = "rtmps.listen", Port,
+        None, Restart;
+    /// Certificates in PEM, the box's own first; none shows one that the box makes for itself.
+    tls_certificate: Option<PathBuf> = "tls.certificate", File,
+        None, Restart;
+    /// Key of the certificate, in PEM.
+    tls_key: Option<PathBuf> = "tls.key", File,
+        None, Restart;
+    /// Folder in which the box keeps the certificate that it makes for itself.
+    tls_dir: PathBuf = "tls.dir", Folder,
+        PathBuf::from("/var/lib/rillcast"), Restart;
     /// Address and port on which players and browsers are answered.
     http_listen: SocketAddr = "http.listen", Address,
         any_address(8080), Restart;
@@ -122,6 +134,10 @@ settings! {
     limits_tunnels: u32 = "limits.tunnels",
         Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
         4, Restart;
+    /// RTMP connections within TLS at once, where `rtmps.listen` is a port.
+    limits_tls: u32 = "limits.tls",
+        Number { min: 1, max: limits::TLS_PLACES_MAX, unit: "" },
+        16, Restart;
     /// HTTP connections at once.
     limits_viewers: u32 = "limits.viewers",
         Number { min: 1, max: limits::VIEWERS_MAX, unit: "" },
@@ -284,6 +300,12 @@ impl Config {
     #[must_use]
     pub const fn tunnels(&self) -> u32 {
         if self.rtmpt_enabled { self.limits_tunnels } else { 0 }
+    }
+
+    /// Connections within TLS that have a place.
+    #[must_use]
+    pub const fn tls_places(&self) -> u32 {
+        if self.rtmps_listen.is_some() { self.limits_tls } else { 0 }
     }
 
     /// Bytes of all rings, in private memory.
@@ -557,6 +579,8 @@ mod tests {
         for setting in TABLE {
             let other = match setting.kind {
                 Kind::Address => "127.0.0.1:7".to_owned(),
+                Kind::Port => "127.0.0.1:8".to_owned(),
+                Kind::File => "/run/other.pem".to_owned(),
                 Kind::Folder => "/run/other".to_owned(),
                 Kind::Number { max, .. } | Kind::Bytes { max, .. } => max.to_string(),
                 Kind::Level => "trace".to_owned(),

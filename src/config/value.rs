@@ -18,6 +18,10 @@ use crate::limits::{FOLDER_BYTES_MAX, SEEN_CHARS_MAX};
 pub enum Kind {
     /// An IP address with its port; port 0 lets the kernel choose.
     Address,
+    /// The same, or `off`.
+    Port,
+    /// An absolute file, or `none`.
+    File,
     /// An absolute folder, at least two names deep, without `.` and `..`.
     Folder,
     /// A whole number, both bounds allowed.
@@ -52,6 +56,10 @@ pub enum Kind {
 pub enum Value {
     /// Of `Kind::Address`.
     Address(SocketAddr),
+    /// Of `Kind::Port`; `None` is `off`.
+    Port(Option<SocketAddr>),
+    /// Of `Kind::File`; `None` is `none`.
+    File(Option<PathBuf>),
     /// Of `Kind::Folder`.
     Folder(PathBuf),
     /// Of `Kind::Number`.
@@ -88,6 +96,11 @@ impl Kind {
         let text = text.trim();
         match self {
             Self::Address => text.parse().map(Value::Address).ok(),
+            Self::Port if text == OFF => Some(Value::Port(None)),
+            Self::Port => text.parse().map(|address| Value::Port(Some(address))).ok(),
+            Self::File if text == NONE => Some(Value::File(None)),
+            // A file lies in a folder: two names at least, too.
+            Self::File => folder(text).map(|file| Value::File(Some(file))),
             Self::Folder => folder(text).map(Value::Folder),
             Self::Number { min, max, .. } => {
                 return bounded(digits(text), min, max).map(Value::Number);
@@ -113,6 +126,8 @@ impl Kind {
             (Self::Bytes { max, .. }, Refusal::TooLarge) => Cure::AtMost(Value::Bytes(max)),
             (
                 Self::Address
+                | Self::Port
+                | Self::File
                 | Self::Folder
                 | Self::Level
                 | Self::Flag
@@ -130,6 +145,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Address => f.write_str("address:port"),
+            Self::Port => f.write_str("address:port, or off"),
+            Self::File => f.write_str("absolute file, or none"),
             Self::Folder => f.write_str("absolute folder"),
             Self::Number { min, max, unit } => {
                 let gap = if unit.is_empty() { "" } else { " " };
@@ -150,8 +167,10 @@ impl fmt::Display for Kind {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Address(address) | Self::Port(Some(address)) => address.fmt(f),
+            Self::Port(None) => f.write_str(OFF),
+            Self::File(None) => f.write_str(NONE),
+            Self::File(Some(path)) | Self::Folder(path) => path.display().fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Bytes(bytes) => Size(u64::from(*bytes)).fmt(f),
             Self::Level(level) => f.write_str(&level.as_str().to_ascii_lowercase()),
@@ -223,6 +242,12 @@ impl fmt::Display for Seen {
         write!(f, "\"{}\"", self.0)
     }
 }
+
+/// A port that is not opened.
+const OFF: &str = "off";
+
+/// A file that is not there.
+const NONE: &str = "none";
 
 /// Units of `Size` with the powers of two that they stand for.
 const UNITS: [(&str, u32); 3] = [("KiB", 10), ("MiB", 20), ("GiB", 30)];

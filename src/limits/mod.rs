@@ -392,3 +392,38 @@ const _: () = assert!(
 
 /// Depth of folders below `hls.dir`: application, then stream.
 pub const LEFTOVER_DEPTH_MAX: usize = 4;
+
+// ---- TLS ------------------------------------------------------------------------------------
+
+/// Bytes of ciphertext held for a connection: a whole record and most of the next, so that one
+/// `recv` takes more than one; the certificates of a server must fit as well.
+pub const TLS_RX_BYTES: usize = 40 << 10;
+const _: () = assert!(TLS_RX_BYTES >= 2 * (TLS_PLAIN_BYTES + 2048 + 5), "RFC 5246 §6.2.3");
+
+/// Bytes of plaintext in one record that we send: as many as a record may hold (RFC 8446 §5.1).
+pub const TLS_PLAIN_BYTES: usize = 16 << 10;
+
+/// Bytes of ciphertext that wait to be sent: one record with what encryption adds.
+pub const TLS_TX_BYTES: usize = TLS_PLAIN_BYTES + 512;
+
+/// Bytes that rustls holds for a connection, at most: the state of its handshake, a message of it
+/// in parts, and the keys.
+pub const TLS_STATE_BYTES: usize = 24 << 10;
+
+/// Bytes of the authorities that a client knows: Debian's list takes 70 KiB in memory.
+pub const TLS_ROOTS_BYTES: usize = 128 << 10;
+
+/// Most that `limits.tls` may be: every publisher, and a few hundred players.
+pub const TLS_PLACES_MAX: u32 = 512;
+
+/// Sessions that can be resumed without a whole handshake: each camera and player of a box once.
+pub const TLS_SESSIONS_MAX: usize = 64;
+
+/// Bytes of a file of certificates or keys: a system's whole list of authorities is under 256 KiB.
+pub const TLS_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of the pin of a key: SHA-256.
+pub const TLS_PIN_BYTES: usize = 32;
+
+/// Bytes of a certificate that the box makes for itself; it takes about 460.
+pub const TLS_OWN_BYTES_MAX: usize = 1 << 10;

@@ -1,12 +1,14 @@
 //! The bytes of one RTMP connection, however they travel.
 //!
 //! Whoever speaks RTMP reads and writes here without blocking and waits for news; what lies below
-//! is a matter of how the link was made. What RTMPE encrypts is encrypted here, below all who read
-//! and write: what is written may be a ring's, so it is copied for that into a block. Knows nothing
-//! else of RTMP, and has no deadlines: the tick of its owner ends it.
+//! is a matter of how the link was made: the socket itself, TLS over it, HTTP requests over either.
+//! What RTMPE encrypts is encrypted here, below all who read and write: what is written may be a
+//! ring's, so it is copied for that into a block. Knows nothing else of RTMP, and has no deadlines:
+//! the tick of its owner ends it.
 
 use crate::proto::rtmp::seal::Seal;
 use crate::service::reactor::{Bell, Reactor, Source};
+use crate::service::tls::TlsStream;
 use crate::service::tunnel;
 use crate::service::tunnel_client::{Asker, Host, Redial};
 use crate::sys::net::{self, keep_alive, wake_from};
@@ -39,6 +41,7 @@ struct Sealed {
 #[derive(Debug)]
 enum Carrier {
     Tcp(Source<TcpStream>),
+    Tls(Source<TcpStream>, RefCell<Box<TlsStream>>),
     Tunnel(tunnel::End),
     /// RTMPT over a link of another kind.
     Asker(Box<Asker>),
@@ -50,10 +53,28 @@ impl Link {
     /// # Errors
     /// The kernel's.
     pub fn new(reactor: &Rc<Reactor>, socket: TcpStream) -> io::Result<Self> {
+        Self::over(Carrier::Tcp, reactor, socket)
+    }
+
+    /// A link within TLS over a connected socket. Reading goes on with the handshake; nothing can
+    /// be written before that is done.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn with_tls(reactor: &Rc<Reactor>, socket: TcpStream, tls: TlsStream) -> io::Result<Self> {
+        let tls = RefCell::new(Box::new(tls));
+        Self::over(|socket| Carrier::Tls(socket, tls), reactor, socket)
+    }
+
+    fn over(
+        carrier: impl FnOnce(Source<TcpStream>) -> Carrier,
+        reactor: &Rc<Reactor>,
+        socket: TcpStream,
+    ) -> io::Result<Self> {
         keep_alive(&socket);
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let carrier = Carrier::Tcp(Source::new(reactor, socket)?);
+        let carrier = carrier(Source::new(reactor, socket)?);
         Ok(Self { carrier, gather: Cell::new(1), sealed: RefCell::new(None) })
     }
 
@@ -82,13 +103,42 @@ impl Link {
     /// The kernel's: nobody listens, or no way there.
     pub async fn connect(reactor: &Rc<Reactor>, address: SocketAddr) -> io::Result<Self> {
         let link = Self::new(reactor, net::connect(address)?)?;
-        link.writable().await?;
-        if let Carrier::Tcp(socket) = &link.carrier
-            && let Some(error) = socket.get_ref().take_error()?
-        {
-            return Err(error);
-        }
+        link.connected().await?;
         Ok(link)
+    }
+
+    /// TLS over a link that is a socket, its handshake done. What it gives carries bytes as any
+    /// other, tunnels too.
+    ///
+    /// # Errors
+    /// The kernel's, and `TlsError` within `InvalidData`: whom we do not believe.
+    pub async fn tls_client(self, tls: TlsStream) -> io::Result<Self> {
+        let Carrier::Tcp(socket) = self.carrier else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let mut tls = Box::new(tls);
+        while !tls.shake(socket.get_ref())? {
+            let wanted = if tls.has_unsent() { Interest::Both } else { Interest::Read };
+            socket.news(wanted, &Bell::default()).await?;
+        }
+        let carrier = Carrier::Tls(socket, RefCell::new(tls));
+        Ok(Self { carrier, gather: self.gather, sealed: self.sealed })
+    }
+
+    async fn connected(&self) -> io::Result<()> {
+        self.writable().await?;
+        match &self.carrier {
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => {
+                socket.get_ref().take_error()?.map_or(Ok(()), Err)
+            }
+            Carrier::Tunnel(_) | Carrier::Asker(_) => Ok(()),
+        }
+    }
+
+    /// Whether a handshake of TLS is not done.
+    #[must_use]
+    pub fn is_shaking(&self) -> bool {
+        matches!(&self.carrier, Carrier::Tls(_, tls) if !tls.borrow().is_open())
     }
 
     /// Waits until there is something to read, or the end.
@@ -106,10 +156,13 @@ impl Link {
                 Ok(())
             }
             Carrier::Asker(asker) => asker.news(Interest::Read, None).await.map(drop),
+            // Nobody has this bell: it is about the socket alone.
+            Carrier::Tls(..) => self.news(Interest::Read, &Bell::default()).await.map(drop),
         }
     }
 
-    /// Waits until there is room to write.
+    /// Waits until there is room to write. Within TLS that is not before the handshake is done,
+    /// which only reading goes on with.
     ///
     /// # Errors
     /// The kernel's.
@@ -118,7 +171,7 @@ impl Link {
             return self.news(Interest::Write, &Bell::default()).await.map(drop);
         }
         match &self.carrier {
-            Carrier::Tcp(socket) => socket.writable().await,
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => socket.writable().await,
             Carrier::Tunnel(end) => {
                 end.news(Interest::Write, None).await;
                 Ok(())
@@ -204,14 +257,19 @@ impl Link {
             Carrier::Tcp(socket) => socket.news(wanted, bell).await,
             Carrier::Tunnel(end) => Ok(end.news(wanted, Some(bell)).await),
             Carrier::Asker(asker) => asker.news(wanted, Some(bell)).await,
+            Carrier::Tls(socket, tls) => tls_news(socket, tls, wanted, bell).await,
         }
     }
 
-    /// Asks to be told of the peer's bytes only from so many on.
+    /// Asks to be told of the peer's bytes only from so many on. Within TLS not while a part of a
+    /// record is here: nobody knows what is in it.
     pub fn gather(&self, bytes: u32) {
-        if self.gather.replace(bytes) != bytes
-            && let Carrier::Tcp(socket) = &self.carrier
-        {
+        let (socket, bytes) = match &self.carrier {
+            Carrier::Tls(socket, tls) if tls.borrow().holds_part() => (socket, 1),
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => (socket, bytes),
+            Carrier::Tunnel(_) | Carrier::Asker(_) => return,
+        };
+        if self.gather.replace(bytes) != bytes {
             wake_from(socket.get_ref().as_fd(), bytes);
         }
     }
@@ -220,6 +278,16 @@ impl Link {
     #[must_use]
     pub const fn gathers(&self) -> u32 {
         self.gather.get()
+    }
+
+    /// Lets nothing gather behind a part of a record.
+    fn came(&self, read: io::Result<usize>) -> io::Result<usize> {
+        if let (Err(_), Carrier::Tls(_, tls)) = (&read, &self.carrier)
+            && tls.borrow().holds_part()
+        {
+            self.gather(1);
+        }
+        read
     }
 
     /// Says that no more will be written. Whether the peer can still hear that.
@@ -241,13 +309,17 @@ impl Link {
             Carrier::Tcp(socket) => socket.get_ref().shutdown(Shutdown::Write).is_ok(),
             Carrier::Tunnel(end) => end.finish(),
             Carrier::Asker(asker) => asker.finish(),
+            Carrier::Tls(socket, tls) => {
+                tls.borrow_mut().finish(socket.get_ref());
+                socket.get_ref().shutdown(Shutdown::Write).is_ok()
+            }
         }
     }
 
     /// Ends both directions: whoever waits here sees the end.
     pub fn end(&self) {
         match &self.carrier {
-            Carrier::Tcp(socket) => {
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => {
                 // An error means that it is gone already.
                 let _gone = socket.get_ref().shutdown(Shutdown::Both);
             }
@@ -257,9 +329,41 @@ impl Link {
     }
 }
 
+/// Waits as `Link::news` does; has no news while a record is incomplete.
+async fn tls_news(
+    socket: &Source<TcpStream>,
+    tls: &RefCell<Box<TlsStream>>,
+    wanted: Interest,
+    bell: &Bell,
+) -> io::Result<Interest> {
+    loop {
+        let (has_news, has_unsent) = {
+            let tls = tls.borrow();
+            (tls.has_news(), tls.has_unsent())
+        };
+        if has_news && wanted != Interest::Write {
+            return Ok(wanted);
+        }
+        if !has_unsent {
+            return socket.news(wanted, bell).await;
+        }
+        // What was taken to be written must go, whatever else is waited for.
+        let with_room = match wanted {
+            Interest::None | Interest::Write => Interest::Write,
+            Interest::Read | Interest::Both => Interest::Both,
+        };
+        let there = socket.news(with_room, bell).await?;
+        tls.borrow_mut().push(socket.get_ref())?;
+        if there != Interest::Write || wanted != Interest::Read {
+            return Ok(there);
+        }
+    }
+}
+
 impl io::Read for &Link {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let bytes = (&self.carrier).read(room)?;
+        let read = (&self.carrier).read(room);
+        let bytes = self.came(read)?;
         if let Some(sealed) = self.sealed.borrow_mut().as_deref_mut() {
             sealed.seal.decrypt(room.get_mut(..bytes).unwrap_or_default());
         }
@@ -267,7 +371,8 @@ impl io::Read for &Link {
     }
 
     fn read_vectored(&mut self, room: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let bytes = (&self.carrier).read_vectored(room)?;
+        let read = (&self.carrier).read_vectored(room);
+        let bytes = self.came(read)?;
         if let Some(sealed) = self.sealed.borrow_mut().as_deref_mut() {
             let mut left = bytes;
             for slice in room {
@@ -302,6 +407,7 @@ impl io::Read for &Carrier {
             Carrier::Tcp(socket) => socket.get_ref().read(room),
             Carrier::Tunnel(end) => end.read(&mut [IoSliceMut::new(room)]),
             Carrier::Asker(asker) => asker.read(&mut [IoSliceMut::new(room)]),
+            Carrier::Tls(..) => self.read_vectored(&mut [IoSliceMut::new(room)]),
         }
     }
 
@@ -310,6 +416,7 @@ impl io::Read for &Carrier {
             Carrier::Tcp(socket) => socket.get_ref().read_vectored(room),
             Carrier::Tunnel(end) => end.read(room),
             Carrier::Asker(asker) => asker.read(room),
+            Carrier::Tls(socket, tls) => tls.borrow_mut().read(socket.get_ref(), room),
         }
     }
 }
@@ -320,6 +427,7 @@ impl io::Write for &Carrier {
             Carrier::Tcp(socket) => socket.get_ref().write(bytes),
             Carrier::Tunnel(end) => end.write(&[IoSlice::new(bytes)]),
             Carrier::Asker(asker) => asker.write(&[IoSlice::new(bytes)]),
+            Carrier::Tls(..) => self.write_vectored(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -328,6 +436,7 @@ impl io::Write for &Carrier {
             Carrier::Tcp(socket) => socket.get_ref().write_vectored(slices),
             Carrier::Tunnel(end) => end.write(slices),
             Carrier::Asker(asker) => asker.write(slices),
+            Carrier::Tls(socket, tls) => tls.borrow_mut().write(socket.get_ref(), slices),
         }
     }
 
@@ -369,6 +478,70 @@ mod tests {
         let tasks = Rc::clone(&reactor);
         let refused = reactor.run(async move { Link::connect(&tasks, address).await.err() });
         assert_eq!(refused.unwrap().unwrap().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn link_within_tls_shakes_carries_bytes_and_says_the_end() {
+        use crate::service::tls::{TlsClient, TlsServer, Trust};
+        let folder = tempfile::tempdir().unwrap();
+        let server = TlsServer::own(folder.path(), 1).unwrap();
+        let client = TlsClient::new(&Trust::Key(server.pin())).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = Rc::clone(&reactor);
+        reactor.spawn(async move {
+            listener.set_nonblocking(true).unwrap();
+            let listener = Source::new(&tasks, listener).unwrap();
+            listener.readable().await.unwrap();
+            let (socket, _) = listener.get_ref().accept().unwrap();
+            let link = Link::with_tls(&tasks, socket, server.stream().unwrap()).unwrap();
+            let mut room = [0; 999];
+            loop {
+                match (&link).read(&mut room) {
+                    Ok(0) => break,
+                    Ok(bytes) => {
+                        let mut rest = &room[..bytes];
+                        while !rest.is_empty() {
+                            match (&link).write(rest) {
+                                Ok(bytes) => rest = &rest[bytes..],
+                                Err(_) => link.writable().await.unwrap(),
+                            }
+                        }
+                    }
+                    Err(_) => link.readable().await.unwrap(),
+                }
+            }
+            assert!(link.finish());
+        });
+        let tasks = Rc::clone(&reactor);
+        let sent: Vec<u8> = (0..200_000_u32).map(|i| i.to_le_bytes()[1]).collect();
+        let expected = sent.clone();
+        let got = reactor.run(async move {
+            let link = Link::connect(&tasks, address).await.unwrap();
+            let link = link.tls_client(client.stream("box").unwrap()).await.unwrap();
+            let (mut got, mut at, mut finished) = (Vec::new(), 0, false);
+            let mut room = [0; 4000];
+            loop {
+                match (&link).read(&mut room) {
+                    Ok(0) => return got,
+                    Ok(bytes) => got.extend_from_slice(&room[..bytes]),
+                    Err(_) if at < sent.len() => match (&link).write(&sent[at..]) {
+                        Ok(bytes) => at += bytes,
+                        Err(_) => {
+                            link.news(Interest::Both, &Bell::default()).await.unwrap();
+                        }
+                    },
+                    Err(_) => {
+                        if got.len() == sent.len() && !core::mem::replace(&mut finished, true) {
+                            link.finish();
+                        }
+                        link.readable().await.unwrap();
+                    }
+                }
+            }
+        });
+        assert!(got.unwrap() == expected);
     }
 
     /// Two sealed ends of one connection.

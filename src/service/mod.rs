@@ -15,6 +15,7 @@ pub mod reactor;
 pub mod relay;
 pub mod store;
 pub mod stream;
+pub mod tls;
 pub mod transfer;
 pub mod tunnel;
 pub mod tunnel_client;

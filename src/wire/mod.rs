@@ -23,3 +23,6 @@ pub mod vp9;
 
 pub mod http;
 pub mod m3u8;
+
+pub mod der;
+pub mod x509;

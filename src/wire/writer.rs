@@ -48,6 +48,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Puts `bytes` before what was written from `at` on; behind all of it if that is less.
+    ///
+    /// # Errors
+    /// `Full` if they do not fit.
+    pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Result<(), Full> {
+        self.bytes(bytes)?;
+        if let Some(tail) = self.buffer.get_mut(at..self.at) {
+            tail.rotate_right(bytes.len().min(tail.len()));
+        }
+        Ok(())
+    }
+
     /// One byte.
     ///
     /// # Errors
@@ -129,5 +141,15 @@ mod tests {
         assert_eq!(w.u16(7), Err(Full { need: 2, have: 1 }));
         w.u8(4).unwrap();
         assert_eq!(w.finish(), &[1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn writer_inserts_before_what_was_written() {
+        let mut buffer = [0; 5];
+        let mut w = Writer::new(&mut buffer);
+        w.u24(0x01_02_03).unwrap();
+        w.insert(1, &[8, 9]).unwrap();
+        assert_eq!(w.insert(0, &[7]), Err(Full { need: 1, have: 0 }));
+        assert_eq!(w.written(), &[1, 8, 9, 2, 3]);
     }
 }

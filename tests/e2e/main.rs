@@ -35,6 +35,8 @@ mod play;
 mod publish;
 mod refusals;
 mod relay;
+mod rtmps;
+mod rtmps_client;
 mod soak;
 mod streams;
 mod tunnel;

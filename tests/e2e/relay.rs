@@ -17,9 +17,14 @@ pub fn rillcast(args: &[&str]) -> Outcome {
 }
 
 /// `rillcast pull` of so many seconds, running.
-fn puller(url: &str, output: &str, scratch: &Scratch) -> Running {
+pub fn puller(url: &str, output: &str, scratch: &Scratch) -> Running {
+    puller_with(&[url, output], scratch)
+}
+
+/// The same with options.
+pub fn puller_with(args: &[&str], scratch: &Scratch) -> Running {
     let mut command = Command::new(BINARY);
-    command.args(["pull", url, output]);
+    command.arg("pull").args(args);
     Running::start("rillcast pull", &mut command, &scratch.join("pull.log"))
 }
 
@@ -53,7 +58,7 @@ fn wait_status(rillcast: &Rillcast, part: &str) {
     wait_for(&what, Duration::from_secs(20), || status(rillcast).contains(part).then_some(()));
 }
 
-fn nginx(scratch: &Scratch) -> (Running, SocketAddr) {
+pub fn nginx(scratch: &Scratch) -> (Running, SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let rtmp = format!(
         "rtmp {{ access_log off; server {{ listen {address}; chunk_size 4096;\n\

@@ -100,6 +100,10 @@ pub struct ClientOptions<'a> {
     pub no_delay: bool,
     /// `rtmp_enhanced_codecs`.
     pub codecs: Codecs<'a>,
+    /// `ca_file`: authorities that vouch for a server within TLS, in place of the system's.
+    pub ca_file: Option<&'a str>,
+    /// `pin`: the one key that a server within TLS is believed by.
+    pub pin: Option<&'a str>,
 }
 
 impl<'a> ClientOptions<'a> {
@@ -126,6 +130,8 @@ impl<'a> ClientOptions<'a> {
             listen_s: None,
             no_delay: false,
             codecs: Codecs::NONE,
+            ca_file: None,
+            pin: None,
         }
     }
 
@@ -396,6 +402,20 @@ pub const TABLE: &[ClientOption] = &[
         help: "Codecs beyond FLV's own that the client announces.",
         put: |to, text| { to.codecs = Codecs::parse(text)?; Ok(()) },
     },
+    ClientOption {
+        name: "ca_file", way: Way::Both,
+        takes: "file",
+        default: "the system's",
+        help: "Certificates in PEM that vouch for the server; RTMPS only.",
+        put: |to, text| { to.ca_file = Some(text); Ok(()) },
+    },
+    ClientOption {
+        name: "pin", way: Way::Both,
+        takes: "sha256/BASE64",
+        default: "none",
+        help: "SHA-256 of the server's key (SPKI), which alone counts then; RTMPS only.",
+        put: |to, text| { to.pin = Some(text); Ok(()) },
+    },
 ];
 
 /// Decimal digits only: `+6`, `0x6` and `6.0` are somebody's mistake.
@@ -488,10 +508,12 @@ mod tests {
             "timeout",
             "tcp_nodelay",
             "rtmp_enhanced_codecs",
+            "ca_file",
+            "pin",
         ] {
             assert_eq!(TABLE.iter().filter(|option| option.name == name).count(), 1, "{name}");
         }
-        assert_eq!(TABLE.len(), 19);
+        assert_eq!(TABLE.len(), 21);
         for option in TABLE {
             assert!(option.help.ends_with('.') && !option.takes.is_empty(), "{}", option.name);
             assert!(!option.default.is_empty(), "{}", option.name);

@@ -265,6 +265,9 @@ impl Connection {
     pub(super) fn report(&mut self, outcome: Result<(), Fault>) {
         let peer = self.live.peer;
         let (byte, csid) = (self.intake.dechunker.position(), self.intake.dechunker.csid());
+        if self.live.link.is_shaking() {
+            self.ingest.status.add(Counter::TlsUnfinished, 1);
+        }
         let told = self.ingest.strangers.takes(clock::now());
         let cause = match (outcome, self.live.ended.get()) {
             (_, Some(why)) => {
@@ -279,7 +282,8 @@ impl Connection {
                 }
                 return;
             }
-            (Err(Fault::Io(error)), None) => {
+            // What TLS refuses is told like every other refusal.
+            (Err(Fault::Io(error)), None) if error.kind() != io::ErrorKind::InvalidData => {
                 if told {
                     log::info!("ingest lost peer={peer} byte={byte} cause=\"{error}\"");
                 }

@@ -1,4 +1,4 @@
-//! The RTMP port: publishers come in here.
+//! The RTMP ports, plain and within TLS: publishers and players come in here.
 //!
 //! Each connection is one task around one synchronous machine (`connection`): read what is there,
 //! advance, send what is pending. Its buffers are a place that was allocated at start. The shared
@@ -31,6 +31,7 @@ use crate::service::intake::Place;
 use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
+use crate::service::tls::TlsServer;
 use crate::service::tunnel::Tunnels;
 use crate::status::{Counter, Status};
 use crate::sys::poll::Interest;
@@ -43,7 +44,7 @@ use core::time::Duration;
 use journal::Journal;
 use smol::future;
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 
 /// How long a peer may take; the product's are `Deadlines::STANDARD`.
@@ -252,6 +253,14 @@ impl Ingest {
         }
     }
 
+    /// Counts and tells that a connection cannot be taken.
+    fn turn_away(&self, peer: SocketAddr, cause: &io::Error) {
+        self.status.add(Counter::RtmpRefused, 1);
+        if self.strangers.takes(clock::now()) {
+            log::warn!("ingest refused peer={peer} cause=\"{cause}\"");
+        }
+    }
+
     /// Ends the connection of a publisher whose stream another has taken over.
     fn end(&self, id: PublisherId, why: &'static str) {
         if let Some(live) = self.live.borrow().iter().find(|live| live.id == id) {
@@ -276,12 +285,13 @@ impl Live {
     }
 }
 
-/// Accepts publishers until the kernel refuses to go on.
+/// Accepts publishers and players until the kernel refuses to go on; within TLS, if it is given.
 ///
 /// # Errors
 /// The kernel's; a connection's errors end only that connection.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsServer>,
     ingest: Rc<Ingest>,
     reactor: Rc<Reactor>,
 ) -> io::Result<()> {
@@ -291,9 +301,9 @@ pub async fn serve(
     loop {
         match listener.get_ref().accept() {
             Ok((socket, peer)) => {
-                match Link::new(&reactor, socket) {
+                match link(&reactor, socket, tls.as_ref()) {
                     Ok(link) => admit(link, peer, &ingest, &reactor),
-                    Err(error) => log::warn!("ingest lost peer={peer} cause=\"{error}\""),
+                    Err(error) => ingest.turn_away(peer, &error),
                 }
                 turn = (turn + 1) % ACCEPTS_PER_TURN;
                 if turn == 0 {
@@ -319,6 +329,13 @@ pub async fn serve_tunnels(tunnels: Rc<Tunnels>, ingest: Rc<Ingest>, reactor: Rc
     loop {
         let (end, peer) = tunnels.opened().await;
         admit(Link::tunnelled(end), peer, &ingest, &reactor);
+    }
+}
+
+fn link(reactor: &Rc<Reactor>, socket: TcpStream, tls: Option<&TlsServer>) -> io::Result<Link> {
+    match tls {
+        None => Link::new(reactor, socket),
+        Some(tls) => Link::with_tls(reactor, socket, tls.stream()?),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rtmp, rtmpe    TCP            rtmpt, rtmpte  HTTP requests over TCP
+//! rtmps          TLS over TCP   rtmpts         HTTP requests within TLS
 //! ```
 //!
 //! What RTMPE encrypts is begun by the handshake, on either way. A tunnel needs another connection
@@ -9,29 +10,39 @@
 
 use super::lookup::{self, Host, Peer};
 use super::reason::Reason;
-use crate::limits::{HOST_BYTES_MAX, RTMPE_BLOCK_BYTES, TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES};
+use crate::limits::{
+    HOST_BYTES_MAX, RTMPE_BLOCK_BYTES, TUNNEL_IN_BYTES, TUNNEL_OUT_BYTES, UPSTREAM_STEP_TIME_MAX,
+};
 use crate::service::link::Link;
 use crate::service::reactor::Reactor;
+use crate::service::tls::{self, TlsClient, TlsError, TlsStream, Trust};
 use crate::service::tunnel_client::{self, Redial};
 use crate::wire::rtmp::url::Scheme;
 use core::fmt::Write as _;
 use core::net::IpAddr;
+use smol::future;
 use std::io;
 use std::rc::Rc;
 
-/// A link to `peer`; requests of a tunnel gather `flush_packets`.
+/// A link to `peer`; requests of a tunnel gather `flush_packets`, and within TLS it is believed as
+/// `trust` says.
 ///
 /// # Errors
 /// Which step it came to, and why no further.
-pub async fn dial(reactor: &Rc<Reactor>, peer: &Peer, flush_packets: u32) -> Result<Link, Reason> {
-    let below = carry(reactor, peer).await?;
+pub async fn dial(
+    reactor: &Rc<Reactor>,
+    peer: &Peer,
+    flush_packets: u32,
+    trust: &Trust,
+) -> Result<Link, Reason> {
+    let below = carry(reactor, peer, trust).await?;
     if !peer.scheme.is_http() {
         return Ok(below);
     }
-    let (again, whom) = (Rc::clone(reactor), peer.clone());
+    let again = (Rc::clone(reactor), peer.clone(), trust.clone());
     let redial = Redial::new(move || {
-        let (reactor, peer) = (Rc::clone(&again), whom.clone());
-        Box::pin(async move { carry(&reactor, &peer).await.map_err(io::Error::other) })
+        let (reactor, peer, trust) = again.clone();
+        Box::pin(async move { carry(&reactor, &peer, &trust).await.map_err(io::Error::other) })
     });
     Ok(Link::tunnel(reactor, below, host(peer), flush_packets, redial))
 }
@@ -41,16 +52,38 @@ pub async fn dial(reactor: &Rc<Reactor>, peer: &Peer, flush_packets: u32) -> Res
 pub const fn bytes(scheme: Scheme) -> usize {
     let tunnel = if scheme.is_http() { TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES } else { 0 };
     let block = if scheme.is_encrypted() { RTMPE_BLOCK_BYTES } else { 0 };
-    tunnel + block
+    let tls = if scheme.is_tls() { tls::CLIENT_BYTES } else { 0 };
+    tunnel + block + tls
 }
 
 /// What lies below: one connection.
-async fn carry(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Link, Reason> {
-    match peer.scheme {
-        Scheme::Rtmp | Scheme::Rtmpe | Scheme::Rtmpt | Scheme::Rtmpte => {
-            lookup::connect(reactor, peer).await
-        }
-        Scheme::Rtmps | Scheme::Rtmpts => Err(Reason::Scheme(peer.scheme.name())),
+async fn carry(reactor: &Rc<Reactor>, peer: &Peer, trust: &Trust) -> Result<Link, Reason> {
+    if !peer.scheme.is_tls() {
+        return lookup::connect(reactor, peer).await;
+    }
+    // Whatever is wrong with the trust is found before anybody is asked.
+    let stream = TlsClient::new(trust)?.stream(&name(&peer.host))?;
+    let link = lookup::connect(reactor, peer).await?;
+    let patience = async {
+        reactor.sleep(UPSTREAM_STEP_TIME_MAX).await;
+        Err(Reason::TlsSilent)
+    };
+    future::or(shake(link, stream), patience).await
+}
+
+async fn shake(link: Link, stream: TlsStream) -> Result<Link, Reason> {
+    let shaken = link.tls_client(stream).await;
+    shaken.map_err(|error| match error.downcast::<TlsError>() {
+        Ok(error) => Reason::Tls(error),
+        Err(error) => Reason::Io(error),
+    })
+}
+
+/// The name that a certificate must hold.
+fn name(host: &Host) -> String {
+    match host {
+        Host::Name(name) => name.clone(),
+        Host::Address(address) => address.to_string(),
     }
 }
 
@@ -88,14 +121,47 @@ mod tests {
         super::host(&Peer { scheme, host, port }).as_str().to_owned()
     }
 
+    /// Dials a server that does as `answer` says with what comes first.
+    #[expect(clippy::disallowed_methods, reason = "a peer of its own")]
+    fn dial_to(answer: fn(std::net::TcpStream), trust: &Trust) -> Reason {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || answer(listener.accept().unwrap().0));
+        let (reactor, trust) = (Reactor::new().unwrap(), trust.clone());
+        let tasks = Rc::clone(&reactor);
+        let host = Host::Address([127, 0, 0, 1].into());
+        let peer = Peer { scheme: Scheme::Rtmps, host, port };
+        let outcome = reactor.run(async move { dial(&tasks, &peer, 1, &trust).await.err() });
+        outcome.unwrap().unwrap()
+    }
+
     #[test]
-    fn tls_is_not_begun_in_clear() {
-        let reactor = Reactor::new().unwrap();
-        for scheme in [Scheme::Rtmps, Scheme::Rtmpts] {
-            let tasks = Rc::clone(&reactor);
-            let peer = Peer { scheme, host: Host::Address([127, 0, 0, 1].into()), port: 9 };
-            let refused = reactor.run(async move { dial(&tasks, &peer, 1).await.err() });
-            assert!(matches!(refused, Ok(Some(Reason::Scheme(_)))), "{refused:?}");
-        }
+    fn server_without_tls_has_its_words() {
+        use std::io::{Read as _, Write as _};
+        let plain = dial_to(|mut peer| peer.write_all(&[3; 1537]).unwrap(), &Trust::Roots);
+        assert!(matches!(plain, Reason::Tls(TlsError::NoTlsServer)), "{plain}");
+        let gone = dial_to(
+            |mut peer| {
+                let _hello = peer.read(&mut [0; 4096]).unwrap();
+            },
+            &Trust::Roots,
+        );
+        assert!(matches!(gone, Reason::Tls(TlsError::Closed)), "{gone}");
+        let file = Trust::File("/nowhere/ca.pem".into());
+        let missing = dial_to(|_| (), &file);
+        assert!(matches!(missing, Reason::Tls(TlsError::File { .. })), "{missing}");
+    }
+
+    #[test]
+    fn server_that_never_answers_the_handshake_is_given_up() {
+        let start = crate::service::clock::now();
+        let silent = dial_to(
+            |mut peer| {
+                let _until_the_end = io::copy(&mut peer, &mut io::sink());
+            },
+            &Trust::Roots,
+        );
+        assert!(matches!(silent, Reason::TlsSilent), "{silent}");
+        assert!(crate::service::clock::now().since(start) >= UPSTREAM_STEP_TIME_MAX);
     }
 }

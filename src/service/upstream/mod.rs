@@ -31,6 +31,7 @@ use crate::proto::rtmp::options::ClientOptions;
 use crate::proto::rtmp::plan::{self, ConnectPlan, Reading};
 use crate::service::link::Link;
 use crate::service::reactor::Reactor;
+use crate::service::tls::Trust;
 use crate::sys::random;
 use crate::wire::amf0::Emitter;
 use crate::wire::rtmp::url::{self, Credentials, Url, resolve};
@@ -157,6 +158,7 @@ pub struct Said {
     flush_packets: u32,
     user: String,
     password: String,
+    trust: Trust,
 }
 
 impl core::fmt::Debug for Said {
@@ -215,6 +217,7 @@ impl Said {
             flush_packets: options.flush_packets,
             user: account(|credentials| credentials.user.to_string()),
             password: account(|credentials| credentials.password.to_string()),
+            trust: Trust::of(options.ca_file, options.pin)?,
         })
     }
 
@@ -223,7 +226,7 @@ impl Said {
     /// # Errors
     /// Why there is none.
     pub async fn dial(&self, reactor: &Rc<Reactor>) -> Result<Link, Reason> {
-        dial::dial(reactor, &self.peer, self.flush_packets).await
+        dial::dial(reactor, &self.peer, self.flush_packets, &self.trust).await
     }
 
     /// Says the same with `query` behind application and tcUrl.

@@ -9,6 +9,7 @@ use crate::proto::rtmp::handshake::HandshakeError;
 use crate::proto::rtmp::options::OptionError;
 use crate::proto::rtmp::plan::PlanError;
 use crate::service::stream::PublishRefusal;
+use crate::service::tls::TlsError;
 use crate::wire::rtmp::aggregate::AggregateError;
 use crate::wire::rtmp::url::UrlError;
 use crate::wire::writer::Full;
@@ -29,9 +30,15 @@ pub enum Reason {
     /// Exhausted: what follows the command object of connect.
     #[error("rtmp_conn: {0}")]
     Arguments(#[from] Full),
-    /// Unsupported: a way to travel.
-    #[error("{0}:// is not supported here: use rtmp://")]
-    Scheme(&'static str),
+    /// Whom we do not believe within TLS, or what is no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Misbehaved: silence before TLS.
+    #[error(
+        "upstream did not answer the TLS handshake for {} s: is this its port for rtmps://?",
+        limits::UPSTREAM_STEP_TIME_MAX.as_secs()
+    )]
+    TlsSilent,
     /// The name leads nowhere.
     #[error("name {host} is not found: {cause}; check the name and the network's DNS")]
     Lookup {

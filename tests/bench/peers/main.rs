@@ -29,6 +29,7 @@ mod offline;
 mod play;
 mod process;
 mod rtmp;
+mod rtmps;
 mod serve;
 mod servers;
 mod table;
@@ -56,6 +57,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("live", ingest::live),
     ("play", play::players),
     ("join", play::join),
+    ("rtmps", rtmps::burst),
     ("allocations", offline::allocations),
     ("memory", ingest::memory),
     ("get", serve::segments),

@@ -509,7 +509,7 @@ fn accepting_lets_others_have_their_turn_and_refuses_what_has_no_place() {
     let (ingest, tasks) = (Rc::clone(&house.ingest), Rc::clone(&house.reactor));
     let listener = house.listener.try_clone().unwrap();
     house.reactor.spawn(async move {
-        serve(listener, ingest, tasks).await.unwrap();
+        serve(listener, None, ingest, tasks).await.unwrap();
     });
     let status = Rc::clone(&house.status);
     let seen = house.reactor.run(async move {
@@ -540,7 +540,7 @@ fn accepting_pauses_after_the_kernel_has_refused() {
     let listener = TcpListener::from(socket.unwrap());
     let (ingest, tasks) = (Rc::clone(&house.ingest), Rc::clone(&house.reactor));
     house.reactor.spawn(async move {
-        serve(listener, ingest, tasks).await.unwrap();
+        serve(listener, None, ingest, tasks).await.unwrap();
     });
     let (status, reactor) = (Rc::clone(&house.status), Rc::clone(&house.reactor));
     let start = clock::now();
