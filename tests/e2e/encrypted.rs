@@ -1,7 +1,6 @@
-//! RTMPE, and RTMPE in HTTP requests: librtmp publishes and plays, ffmpeg where one has it, and
-//! ourselves to ourselves. What arrives is compared with what was sent, every message.
-//!
-//! Debian's ffmpeg is built without RTMPE; `FFMPEG_RTMPE` may name one that has it.
+//! RTMPE, and RTMPE in HTTP requests: librtmp publishes and plays, an ffmpeg newer than
+//! Debian's, and ourselves to ourselves. What arrives is compared with what was sent, every
+//! message.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,21 +10,9 @@ use crate::publish::PUBLISHERS;
 use crate::relay::{arrived, rillcast};
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::{BINARY, Rillcast};
-use crate::support::{flv, media};
+use crate::support::{flv, media, pip};
 
 const ON: [(&str, &str); 1] = [("rtmp.encryption", "true")];
-
-/// An ffmpeg that speaks RTMPE, if there is one.
-fn ffmpeg() -> Option<String> {
-    let program = std::env::var("FFMPEG_RTMPE").unwrap_or_else(|_| "ffmpeg".to_owned());
-    let listed = Command::new(&program).arg("-protocols").output().ok()?;
-    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let has = text.lines().any(|line| line.trim() == "rtmpte");
-    if !has {
-        println!("{program} has no rtmpe; FFMPEG_RTMPE may name one that has");
-    }
-    has.then_some(program)
-}
 
 #[test]
 fn librtmp_publishes_and_plays_over_rtmpe() {
@@ -40,7 +27,7 @@ fn librtmp_publishes_and_plays_over_rtmpe() {
 
 #[test]
 fn ffmpeg_publishes_and_plays_over_rtmpe_and_in_http_requests() {
-    let Some(ffmpeg) = ffmpeg() else { return };
+    let ffmpeg = pip::ffmpeg();
     let (file, sent) = (media::plain(9), flv::read_file(&media::plain(9)));
     for scheme in ["rtmpe", "rtmpte"] {
         let rillcast = Rillcast::start(&ON);

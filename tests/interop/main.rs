@@ -55,7 +55,7 @@ const TIME_MAX: Duration = Duration::from_secs(360);
 
 #[test]
 fn every_publisher_reaches_every_player_by_every_scheme() {
-    support::peers::pyav_folder();
+    support::pip::folder();
     let start = Instant::now();
     let wanted = std::env::var(WANTED).unwrap_or_default();
     let all = SCHEMES.iter().flat_map(|scheme| PUBLISHERS.iter().map(move |one| (scheme, one)));

@@ -4,8 +4,6 @@
 //! rtmpdump and GStreamer's `rtmpsink` (both librtmp), GStreamer's `rtmp2sink` and ffmpeg come to
 //! it: `rtmpe` over RTMPE, `auth` with a user and password. Not here: the service, which has tests
 //! of its own.
-//!
-//! `FFMPEG_RTMPE` may name an ffmpeg that has RTMPE; Debian's does not.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,6 +20,8 @@
 )]
 
 mod auth;
+#[path = "../support/pip.rs"]
+mod pip;
 #[path = "../support/process.rs"]
 mod process;
 mod rtmpe;

@@ -16,6 +16,7 @@ use rillcast::wire::amf0::Emitter;
 use rillcast::wire::rtmp::message::MessageType;
 use rillcast::wire::writer::Writer;
 
+use crate::pip;
 use crate::process;
 use crate::serving::{self, Heard, MEDIA, Receiver, listen};
 
@@ -28,17 +29,6 @@ fn serve_program(
 ) -> Heard {
     let mut all = serving::serve_program(name, listener, command, &mut |_, _| None, enough);
     all.remove(0)
-}
-
-/// An ffmpeg that speaks RTMPE, if there is one.
-fn ffmpeg() -> Option<String> {
-    let program = std::env::var("FFMPEG_RTMPE").unwrap_or_else(|_| "ffmpeg".to_owned());
-    let listed = Command::new(&program).arg("-protocols").output().ok()?;
-    let has = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.trim() == "rtmpe");
-    if !has {
-        println!("{program} has no rtmpe; FFMPEG_RTMPE may name one that has");
-    }
-    has.then_some(program)
 }
 
 /// That both directions were understood: the peer went on after our answer to `connect`.
@@ -78,7 +68,7 @@ fn server_takes_what_librtmp_publishes_over_rtmpe() {
 
 #[test]
 fn server_opens_ffmpeg_that_plays_over_rtmpe() {
-    let Some(ffmpeg) = ffmpeg() else { return };
+    let ffmpeg = pip::ffmpeg();
     let (listener, port) = listen();
     let url = format!("rtmpe://127.0.0.1:{port}/live/x");
     let mut command = Command::new(ffmpeg);
@@ -90,7 +80,7 @@ fn server_opens_ffmpeg_that_plays_over_rtmpe() {
 
 #[test]
 fn server_takes_what_ffmpeg_publishes_over_rtmpe() {
-    let Some(ffmpeg) = ffmpeg() else { return };
+    let ffmpeg = pip::ffmpeg();
     let (listener, port) = listen();
     let url = format!("rtmpe://127.0.0.1:{port}/live/x");
     let mut command = Command::new(ffmpeg);

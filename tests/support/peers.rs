@@ -5,11 +5,9 @@
 //! gets. Does NOT judge: who starts them compares the files.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
 
+use super::pip;
 use super::process::{self, Running, Scratch};
 
 /// nginx with its RTMP module, in a folder of its own.
@@ -137,29 +135,7 @@ pub fn vlc(url: &str, file: &str, scratch: &Scratch, log: &str) -> Running {
 /// PyAV (an ffmpeg newer than Debian's, which knows Enhanced RTMP), run by its script:
 /// `publish INPUT URL TRUTH` or `play URL FILE`.
 pub fn pyav(arguments: &[&str], log: &str) -> Running {
-    let mut command = Command::new(pyav_folder().join("bin/python"));
+    let mut command = Command::new(pip::folder().join("bin/python"));
     command.arg(format!("{}/tests/support/pyav.py", env!("CARGO_MANIFEST_DIR"))).args(arguments);
     Running::start("PyAV", &mut command, log)
-}
-
-/// The virtual environment with PyAV, made at first use.
-pub fn pyav_folder() -> PathBuf {
-    static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    let made = PLACE.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pyav");
-        if !folder.join("ready").exists() {
-            process::need("python3");
-            let line = format!(
-                "python3 -m venv {0} && {0}/bin/pip install -q --disable-pip-version-check \
-                 --only-binary :all: av==18.1.0 && touch {0}/ready",
-                folder.display()
-            );
-            let mut command = Command::new("sh");
-            command.args(["-c", &line]);
-            let done = process::run("pip install av", &mut command, Duration::from_secs(180));
-            assert!(done.status.success(), "pip: {}", done.text);
-        }
-        folder
-    });
-    made.clone()
 }
