@@ -24,6 +24,7 @@ packages=(
     gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     chromium:chromium tshark:tshark wrk:wrk valgrind:valgrind
+    cvlc:vlc-bin vlc-plugin-base setpriv:util-linux python3:python3 python3-venv
     node:nodejs npm:npm openssl:openssl stunnel4:stunnel4
 )
 

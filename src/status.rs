@@ -134,6 +134,14 @@ counters! {
     RtmpeOpened = "rtmpe_opened",
     /// Connections that wanted RTMPE and were refused: it is off, or too many came at once.
     RtmpeRefused = "rtmpe_refused",
+    /// Publishers, players and viewers refused for a missing or wrong key, user or password.
+    KeysRefused = "keys_refused",
+    /// The same refused unheard, after too many wrong ones from their address.
+    AttemptsBarred = "attempts_barred",
+    /// Publishers that took their stream from an older connection.
+    Takeovers = "rtmp_takeovers",
+    /// RTMP connections closed at once, because their address had too many.
+    RtmpCrowded = "rtmp_crowded",
 }
 
 /// All counters of the process, zero at start.

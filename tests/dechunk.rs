@@ -8,6 +8,9 @@
     reason = "a test says so when it fails"
 )]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use proptest::prelude::*;
 use rillcast::limits::{
     CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, CONTROL_BYTES_MAX, DIRECT_BYTES_MIN,
@@ -18,6 +21,7 @@ use rillcast::storage::{FrameRing, RingError};
 use rillcast::wire::rtmp::chunk::BasicHeader;
 use rillcast::wire::writer::Writer;
 use std::collections::BTreeMap;
+use vectors::hex;
 
 /// Message stream id under which the tests publish.
 const STREAM: u32 = 1;
@@ -86,15 +90,6 @@ impl Receiver {
     fn times(&self) -> Vec<u32> {
         self.got.iter().map(|m| m.at).collect()
     }
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap())
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn basic(fmt: u8, csid: u32) -> Vec<u8> {
@@ -204,6 +199,23 @@ fn dechunk_detects_encoders_that_do_not_repeat_the_extended_timestamp() {
     r.feed(&chunks(&first, 128, false).concat()).unwrap();
     r.feed(&chunks(&second, 128, false).concat()).unwrap();
     assert_eq!(r.got, [first, second]);
+}
+
+#[test]
+fn dechunk_takes_encoders_that_repeat_the_extended_timestamp_at_times() {
+    let mut r = Receiver::new();
+    let mut sent = Vec::new();
+    for n in 0..9 {
+        let message = video(6, 17_000_000 + 40 * n, 300);
+        r.feed(&chunks(&message, 128, n % 3 == 0).concat()).unwrap();
+        sent.push(message);
+    }
+    assert_eq!(r.got, sent);
+    // Inside a message that leaves it out, the end may look like the beginning of the field.
+    let mut last = video(6, 0x0102_0304, 128 + 2);
+    last.payload[128..].copy_from_slice(&[1, 2]);
+    r.feed(&chunks(&last, 128, false).concat()).unwrap();
+    assert_eq!(r.got.last(), Some(&last));
 }
 
 #[test]

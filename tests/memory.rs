@@ -1,7 +1,8 @@
 //! Memory that the media path takes while it runs: none.
 //!
-//! An allocator that counts. Two measures: every call between `recv` and the published segment
-//! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; the whole server
+//! An allocator that counts. Three measures: every call between `recv` and the published segment
+//! (socket, rings, pipeline, slots, playlist, names) makes no allocation at all; nor does any
+//! between a message's ring and the sockets of three players; the whole server
 //! with its executor and reactor stays within a small constant per hundred wake-ups.
 
 #![allow(
@@ -29,17 +30,28 @@ mod flv;
 mod rtmp;
 
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::{RX_BYTES, SCRATCH_BYTES};
+use rillcast::limits::{RTMPE_BLOCK_BYTES, RX_BYTES, SCRATCH_BYTES};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
+use rillcast::proto::rtmp::enchunk::Outbox;
+use rillcast::proto::rtmp::encryption::Ciphers;
+use rillcast::proto::rtmp::gather::Towards;
+use rillcast::proto::rtmp::handshake::{Client, Encryption, Hello, Server};
+use rillcast::proto::rtmp::seal::Seal;
+use rillcast::service::feed::{Feed, Sent};
+use rillcast::service::link::Link;
+use rillcast::service::reactor::Reactor;
 use rillcast::service::store::Store;
+use rillcast::service::stream::{PublisherId, Right, Streams};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::{ByteRing, FrameRing, Label};
+use rillcast::sys::random;
 use rillcast::time::{Instant, Millis, Ticks};
+use rillcast::wire::flv::TagKind;
 use rillcast::wire::rtmp::message::MessageType;
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::io::{Read, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -233,6 +245,94 @@ fn media_path_takes_no_memory_from_recv_to_published_segment() {
     println!("memory path segments={} allocations=0", after.1 - before.1);
 }
 
+/// A stream with players, without the executor: what a message takes on its way from the ring to
+/// the players' sockets.
+struct Relay {
+    streams: Streams,
+    stream: usize,
+    publisher: PublisherId,
+    status: Rc<Status>,
+    players: Vec<(Feed, Outbox, TcpStream)>,
+}
+
+impl Relay {
+    /// One message comes, and every player is sent what there is.
+    fn turn(&mut self, message: &rtmp::Message) {
+        let place = {
+            let mut stream = self.streams.get(self.stream).unwrap().borrow_mut();
+            let place = stream.ring.reserve(message.body.len()).unwrap();
+            stream.ring.window(place).copy_from_slice(&message.body);
+            stream.ring.close(place);
+            place
+        };
+        let kind = if message.kind == 9 { TagKind::Video } else { TagKind::Audio };
+        let now = Instant(u64::from(message.ms) * 1000);
+        assert!(self.streams.media(
+            self.stream,
+            self.publisher,
+            kind,
+            Millis(message.ms),
+            place,
+            now
+        ));
+        self.streams.settle(self.stream);
+        for (feed, out, socket) in &mut self.players {
+            let sent =
+                feed.pump(&self.streams, out, &self.status, |slices| socket.write_vectored(slices));
+            assert_eq!(sent.unwrap(), Sent::All);
+        }
+    }
+}
+
+#[test]
+fn relayed_message_takes_no_memory_from_the_ring_to_the_players() {
+    count_apart();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pairs = ["limits.streams=1", "limits.slot_bytes=1048576", "hls.segment_ms=1000"];
+    let config = config(folder.path(), &pairs);
+    let status = Rc::new(Status::new());
+    let store = Rc::new(RefCell::new(Store::open(&config, 7, Rc::clone(&status)).unwrap()));
+    let streams = Streams::new(&config, store, Rc::clone(&status));
+    let publisher = streams.new_publisher();
+    let (stream, _) =
+        streams.publish("live/cam", (publisher, Right::Own), Instant(0), Duration::ZERO).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut readers = Vec::new();
+    let players = (1..=3).map(|id| {
+        let socket = TcpStream::connect(address).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        readers.push(std::thread::spawn(move || {
+            count_apart();
+            std::io::copy(&mut other, &mut std::io::sink()).unwrap()
+        }));
+        let mut feed = Feed::new(Towards::Player);
+        assert!(feed.follow(id, stream, &streams));
+        (feed, Outbox::new(), socket)
+    });
+    let players = players.collect();
+    let mut relay = Relay { streams, stream, publisher, status: Rc::clone(&status), players };
+    let all = messages(40);
+    let (warm, rest) = all.split_at(all.len() / 4);
+    for message in warm {
+        relay.turn(message);
+    }
+    let before = own();
+    for message in rest {
+        relay.turn(message);
+    }
+    let taken = own() - before;
+    assert_eq!(taken, 0, "allocations for {} messages to 3 players", rest.len());
+    drop(relay);
+    let payload: usize = all.iter().map(|message| message.body.len()).sum();
+    for reader in readers {
+        let read = reader.join().unwrap();
+        assert!(read > payload as u64, "{read} bytes of {payload} and their headers");
+    }
+    assert_eq!(status.get(Counter::RtmpOverruns), 0);
+    println!("memory relay messages={} players=3 allocations=0", rest.len());
+}
+
 #[test]
 fn allocations_are_counted() {
     count_apart();
@@ -241,6 +341,62 @@ fn allocations_are_counted() {
     assert_eq!(own() - before, 1);
     drop(bytes);
     assert_eq!(own() - before, 1);
+}
+
+/// The ciphers of both ends of one handshake.
+fn ciphers() -> (Ciphers, Ciphers) {
+    let (mut up, mut down) = (Outbox::new(), Outbox::new());
+    let fill = &mut random::fill;
+    let mut client = Client::start(Hello::Encrypted, Millis(0), fill, &mut up).unwrap();
+    let mut server = Server::new(Encryption::Allowed);
+    for _ in 0..2 {
+        let used = server.advance(up.pending(), Millis(0), fill, &mut down).unwrap();
+        up.sent(used);
+        let used = client.advance(down.pending(), fill, &mut up).unwrap();
+        down.sent(used);
+    }
+    (client.take_ciphers().unwrap(), server.take_ciphers().unwrap())
+}
+
+/// Allocations for 1900 messages over a link, each waited for.
+fn taken_by_link(is_encrypted: bool) -> u64 {
+    let reactor = Reactor::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let near = Link::new(&reactor, near).unwrap();
+    let far = Link::new(&reactor, listener.accept().unwrap().0).unwrap();
+    if is_encrypted {
+        let (client, server) = ciphers();
+        for (link, ciphers) in [(&near, client), (&far, server)] {
+            link.encrypt(Seal::new(ciphers, vec![0; RTMPE_BLOCK_BYTES].into(), 0));
+        }
+    }
+    let taken = reactor.run(async move {
+        let (header, payload, mut room) = ([1; 12], vec![7; 3000], vec![0; 8000]);
+        let (mut before, mut came) = (0, 0);
+        for message in 0..2000 {
+            if message == 100 {
+                before = own();
+            }
+            let slices = [IoSlice::new(&header), IoSlice::new(&payload)];
+            assert_eq!((&near).write_vectored(&slices).unwrap(), 3012);
+            near.writable().await.unwrap();
+            far.readable().await.unwrap();
+            came += (&far).read(&mut room).unwrap();
+        }
+        assert_eq!(came, 2000 * 3012);
+        own() - before
+    });
+    taken.unwrap()
+}
+
+#[test]
+fn rtmpe_takes_no_memory_once_it_is_open() {
+    count_apart();
+    let (plain, encrypted) = (taken_by_link(false), taken_by_link(true));
+    println!("memory link plain={plain} encrypted={encrypted}");
+    // The executor takes a block of its queue for every 31 wake-ups.
+    assert!(encrypted <= plain + 1, "{encrypted} allocations, {plain} without RTMPE");
 }
 
 /// Times that a thread gave the processor up: one for each wake-up.

@@ -13,6 +13,9 @@
     reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
 
@@ -33,7 +36,7 @@ use rillcast::time::{Instant, Millis};
 use rillcast::wire::amf0::{Emitter, Value, Values};
 use rillcast::wire::rtmp::command::Command;
 use rillcast::wire::rtmp::message::MessageType;
-use rillcast::wire::writer::Writer;
+use vectors::{amf, hex};
 
 const COMMAND: MessageType = MessageType::CommandAmf0;
 const DATA: MessageType = MessageType::DataAmf0;
@@ -64,26 +67,11 @@ fn play_live() -> Plan<'static> {
     Plan { role: Role::Play(Play { start: Start::Live, ..Play::USUAL }), ..PLAY }
 }
 
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
-
 fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
     })
-}
-
-fn amf(write: impl FnOnce(&mut Emitter<'_, '_>)) -> Vec<u8> {
-    let mut buffer = vec![0; 8192];
-    let mut w = Writer::new(&mut buffer);
-    write(&mut Emitter::new(&mut w));
-    w.written().to_vec()
 }
 
 /// `_result` or `_error` and the like: name, transaction, null, then what `write` adds.

@@ -416,6 +416,47 @@ fn garbage_silence_and_deaf_ports_have_their_words() {
 }
 
 #[test]
+fn nobody_who_comes_to_a_pull_that_listens_has_its_words() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("rtmp://127.0.0.1:{}/live/key", free());
+    let start = Instant::now();
+    let told = reason(&pull(&url, &["--timeout", "1"]));
+    assert!(told.contains("nobody has published within 1 s"), "{told}");
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    let told = reason(&pull(&url.replace("rtmp:", "rtmpt:"), &["--listen"]));
+    assert!(told.contains("listen takes plain RTMP alone"), "{told}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://{}/live/key", taken.local_addr().unwrap());
+    let told = reason(&pull(&url, &["--listen", "1"]));
+    assert!(told.contains("cannot listen there"), "{told}");
+    let told = reason(&push(&url, &["--rtmp_listen"]));
+    assert!(told.contains("listen is for `rillcast pull`"), "{told}");
+}
+
+#[test]
+fn pull_that_listens_takes_the_stream_that_it_names_and_no_other() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("rtmp://127.0.0.1:{port}/live/key");
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.flv").to_str().unwrap().to_owned();
+    std::thread::scope(|scope| {
+        let pull =
+            scope.spawn(|| rillcast(&["pull", &url, &output, "--timeout", "20", "--seconds", "1"]));
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let told = reason(&push(&format!("rtmp://127.0.0.1:{port}/live/spare"), &[]));
+        assert!(told.contains("another stream is waited for"), "{told}");
+        let told = reason(&self::pull(&url, &[]));
+        assert!(told.contains("a publisher is waited for"), "{told}");
+        push(&url, &[]);
+        assert!(pull.join().unwrap().status.success());
+    });
+    let written = std::fs::read(&output).unwrap();
+    assert!(written.len() > 10_000 && written.starts_with(b"FLV\x01\x05"), "{}", written.len());
+}
+
+#[test]
 fn seconds_of_a_pull_are_bounded() {
     let most = limits::PULL_FILE_SECONDS_MAX;
     let told = reason(&pull("rtmp://127.0.0.1:1/a/b", &["--seconds", &(most + 1).to_string()]));

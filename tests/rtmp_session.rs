@@ -11,6 +11,9 @@
     reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use core::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -20,23 +23,15 @@ use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, R
 use rillcast::proto::rtmp::server::{Session, SessionError};
 use rillcast::status::{Counter, Status};
 use rillcast::time::Millis;
-use rillcast::wire::amf0::{Emitter, Value, Values};
+use rillcast::wire::amf0::{Value, Values};
 use rillcast::wire::reader::Reader;
 use rillcast::wire::rtmp::chunk::{BasicHeader, MessageHeader};
 use rillcast::wire::rtmp::command::Command;
 use rillcast::wire::rtmp::message::{MessageType, SetChunkSize};
-use rillcast::wire::writer::Writer;
+use vectors::{amf, hex};
 
 const COMMAND: MessageType = MessageType::CommandAmf0;
 const DATA: MessageType = MessageType::DataAmf0;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
 
 /// An argument of a call.
 #[derive(Clone, Copy)]
@@ -44,13 +39,6 @@ enum Arg<'a> {
     B(bool),
     N(f64),
     S(&'a str),
-}
-
-fn amf(write: impl FnOnce(&mut Emitter<'_, '_>)) -> Vec<u8> {
-    let mut buffer = vec![0; 8192];
-    let mut w = Writer::new(&mut buffer);
-    write(&mut Emitter::new(&mut w));
-    w.written().to_vec()
 }
 
 fn call(name: &str, transaction: f64, arguments: &[Arg<'_>]) -> Vec<u8> {
@@ -149,6 +137,10 @@ impl Peer {
         let event = self.session.message(kind, stream, Millis(77), payload, out, status)?;
         Ok(match event {
             None => String::new(),
+            Some(Event::Connect { app, said, query, agent, publishes }) => {
+                let (said, agent) = (said.escape_ascii(), agent.escape_ascii());
+                format!("connect {app} {said} {query} {agent} {publishes}")
+            }
             Some(Event::Connected { app, query, agent }) => {
                 format!("connected {app} {query} {}", agent.escape_ascii())
             }
@@ -878,4 +870,45 @@ proptest! {
             peer.replies();
         }
     }
+}
+
+#[test]
+fn connect_is_answered_by_the_service_where_it_wants_to_be_asked() {
+    let mut peer = Peer::new();
+    peer.session = Session::new(Admission::Asked);
+    let properties =
+        [("app", "/live/?authmod=adobe&user=bob"), ("type", "nonprivate"), ("flashVer", "X")];
+    let event = peer.send(COMMAND, 0, &connect(&properties)).unwrap();
+    assert_eq!(event, "connect live /live/ authmod=adobe&user=bob X true");
+    assert_eq!(peer.replies(), [], "nothing before the service has said so");
+    let early = peer.send(COMMAND, 0, &call("createStream", 2.0, &[]));
+    assert_eq!(early, Err(SessionError::NotConnected));
+    peer.session.accept_connect(&mut peer.out).unwrap();
+    let replies = peer.replies();
+    assert_eq!(replies.last().unwrap().1, "_result 1 status NetConnection.Connect.Success");
+    assert_eq!(replies.len(), 4);
+    assert_eq!(peer.session.accept_connect(&mut peer.out), Err(SessionError::NotConnected));
+    assert_eq!(peer.send(COMMAND, 0, &connect(&properties)), Err(SessionError::ConnectedTwice));
+}
+
+#[test]
+fn connect_that_the_service_rejects_is_told_so_and_over() {
+    let mut peer = Peer::new();
+    peer.session = Session::new(Admission::Asked);
+    for (properties, publishes) in [
+        (&[("app", "live"), ("flashVer", "LNX 9,0,124,2")][..], false),
+        (&[("app", "live"), ("flashVer", "FMLE/3.0 (compatible; FMSc/1.0)")], true),
+    ] {
+        let mut other = Session::new(Admission::Asked);
+        core::mem::swap(&mut peer.session, &mut other);
+        let event = peer.send(COMMAND, 0, &connect(properties)).unwrap();
+        assert!(event.ends_with(&publishes.to_string()), "{event}");
+    }
+    peer.session.reject_connect("[ authmod=adobe ] : ?reason=needauth", &mut peer.out).unwrap();
+    let sent = peer.out.pending().to_vec();
+    assert!(sent.windows(16).any(|window| window == b"?reason=needauth"));
+    assert_eq!(peer.replies(), said(&[(0, "_error 1 error NetConnection.Connect.Rejected")]));
+    let again = peer.session.reject_connect("", &mut peer.out);
+    assert_eq!(again, Err(SessionError::NotConnected));
+    assert_eq!(peer.send(COMMAND, 0, &connect(&[("app", "live")])), Err(SessionError::Closed));
 }

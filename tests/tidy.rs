@@ -288,6 +288,32 @@ fn layers_with_state_assert_what_they_own() {
 }
 
 #[test]
+fn secrets_are_compared_in_constant_time() {
+    // Who may have the text of a secret: to compare its digest, or to say it to who knows it.
+    let places = [
+        "src/config/secret.rs",
+        "src/service/door/mod.rs",
+        "src/service/door/sign_in.rs",
+        "src/service/http/guard.rs",
+    ];
+    let mut faults = Vec::new();
+    for source in Source::tree("src") {
+        for at in words(&source.code, "expose") {
+            let line = source.code[..at].rfind('\n').map_or(0, |feed| feed + 1);
+            let line = source.code[line..].lines().next().unwrap_or_default();
+            let compares = ["==", "!=", "starts_with", "contains", "eq("];
+            let is_body = at < source.body;
+            if is_body && !places.contains(&source.path.as_str()) {
+                faults.push(source.fault(at, "a secret's text is used here"));
+            } else if is_body && compares.iter().any(|word| line.contains(word)) {
+                faults.push(source.fault(at, "a secret is compared byte by byte"));
+            }
+        }
+    }
+    refuse(&faults);
+}
+
+#[test]
 fn readme_shows_the_table_of_settings() {
     let table = rillcast::config::settings::markdown_table();
     let path = top().join("README.md");

@@ -14,5 +14,7 @@ mod hls;
 mod rtmp;
 #[path = "golden/ts.rs"]
 mod ts;
+#[path = "support/vectors.rs"]
+mod vectors;
 #[path = "golden/x509.rs"]
 mod x509;

@@ -14,6 +14,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::config::document::{self, DocumentError};
 use crate::config::relay;
+use crate::config::rights;
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
 use crate::limits::{PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
@@ -232,7 +233,7 @@ impl fmt::Display for Page {
                 writeln!(f, "  {key} = {default}  ({kind}; {applies})")?;
                 writeln!(f, "      {}", setting.help())?;
             }
-            for [key, allowed, default, help] in relay::TABLE {
+            for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
                 writeln!(f, "  {key} = {default}  ({allowed}; at restart)")?;
                 writeln!(f, "      {help}")?;
             }
@@ -355,7 +356,8 @@ impl Given {
                 Arg::Long("fast") if page == Page::Push => given.fast = true,
                 Arg::Long(name) if page.way().is_some() && ClientOption::find(name).is_some() => {
                     let name = name.to_owned();
-                    given.options.push((name, parser.value()?.string()?));
+                    let value = option_value(parser, &name)?;
+                    given.options.push((name, value));
                 }
                 Arg::Value(operand) => given.operands.push(operand),
                 Arg::Short(_) | Arg::Long(_) => return Err(CliError::Usage(arg.unexpected())),
@@ -415,6 +417,18 @@ impl Given {
         }
         Ok(draft.check()?)
     }
+}
+
+/// The text of a client's option. A bare `--listen` is 1, as nobody means anything else.
+fn option_value(parser: &mut Parser, name: &str) -> Result<String, lexopt::Error> {
+    if !matches!(name, "listen" | "rtmp_listen") {
+        return parser.value()?.string();
+    }
+    let given = match parser.optional_value() {
+        Some(value) => Some(value),
+        None => parser.raw_args()?.next_if(|next| next == "0" || next == "1"),
+    };
+    given.map_or_else(|| Ok("1".to_owned()), OsString::string)
 }
 
 /// The file's text, read no further than one byte past what a settings file may have.

@@ -16,8 +16,9 @@ use crate::media::testcard::{TestCard, TestCardError};
 use crate::proto::rtmp::plan::Role;
 use crate::service::card;
 use crate::service::clock;
+use crate::service::door::{Access, Door};
 use crate::service::http::{self, HttpContext, HttpSettings};
-use crate::service::ingest::{self, Access, Deadlines, Ingest};
+use crate::service::ingest::{self, Deadlines, Ingest};
 use crate::service::intake::Place;
 use crate::service::pull::Pull;
 use crate::service::push::Push;
@@ -144,6 +145,12 @@ impl Server {
         let streams = Rc::new(Streams::new(config, Rc::clone(&store), Rc::clone(&status)));
         allow_descriptors(config);
         let rtmp_port = rtmp.local_addr().map_or(0, |address| address.port());
+        let access = Access {
+            publish_from: config.rtmp_publish_from.clone(),
+            play_from: config.rtmp_play_from.clone(),
+            rights: config.rights.clone(),
+        };
+        let door = Rc::new(Door::new(access, Rc::clone(&status)));
         let settings = HttpSettings::standard(narrow(config.limits_viewers), rtmp_port);
         let http = HttpContext::new(Rc::clone(&store), Rc::clone(&status), settings)?;
         let tunnels = Rc::new(Tunnels::new(narrow(config.tunnels())));
@@ -151,19 +158,17 @@ impl Server {
             http.carry(Rc::clone(&tunnels));
         }
         http.show(Rc::clone(streams.relays()));
+        http.guard(Rc::clone(&door));
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
             play_wait: Duration::from_secs(config.rtmp_play_wait_s.into()),
             ..Deadlines::STANDARD
         };
-        let access = Access {
-            publish_from: config.rtmp_publish_from.clone(),
-            play_from: config.rtmp_play_from.clone(),
-        };
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
-                .with_access(access);
+                .with_door(door)
+                .with_connections_per_address(narrow(config.limits_connections_per_address));
         let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
         let (ingest, http) = (Rc::new(ingest), Rc::new(http));
         Ok(Self { rtmp, rtmps, web, store, streams, ingest, http, tunnels, status, relays })
@@ -245,7 +250,7 @@ fn relay(config: &RelayConfig) -> Result<(RelayConfig, Target, Box<Place>), Serv
     };
     let target = Target { url: config.url.clone(), options: config.options.clone(), role };
     let (way, name) = (config.way.name(), config.name.clone());
-    target.check().map_err(|cause| ServeError::Relay { way, name, cause })?;
+    target.check_service().map_err(|cause| ServeError::Relay { way, name, cause })?;
     Ok((config.clone(), target, Box::new(Place::new())))
 }
 

@@ -11,6 +11,7 @@ use core::ops::Range;
 use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value as Toml};
 
 use super::relay;
+use super::rights;
 use super::settings::{Config, Draft, Setting, SettingError, TABLE};
 use super::value::Value;
 use crate::limits::SETTINGS_TEXT_BYTES_MAX;
@@ -26,7 +27,7 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
     let document = Document::parse(text).map_err(|error| DocumentError::syntax(text, &error))?;
     for (name, item) in document.iter() {
         let place = span(document.as_table(), name, item);
-        let known = relay::is_relay(name)
+        let known = has_sections(name)
             || TABLE.iter().any(|setting| setting.key.split('.').next() == Some(name));
         let Some(group) = item.as_table_like().filter(|_| known) else {
             let cause = SettingError::unknown(name);
@@ -35,7 +36,7 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
         for (leaf, item) in group.iter() {
             let key = format!("{name}.{leaf}");
             let place = span(group, leaf, item);
-            if relay::is_relay(name)
+            if has_sections(name)
                 && let Some(section) = item.as_table_like()
             {
                 read_section(text, draft, &key, section)?;
@@ -47,7 +48,12 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
     Ok(())
 }
 
-/// Reads a section of an upstream, whose name is part of its keys.
+/// Whether a group has sections of a person's own names.
+fn has_sections(group: &str) -> bool {
+    relay::is_relay(group) || rights::is_right(group)
+}
+
+/// Reads a section, whose name is part of its keys.
 fn read_section(
     text: &str,
     draft: &mut Draft,
@@ -205,7 +211,7 @@ impl fmt::Display for DefaultText {
 }
 
 fn set(draft: &mut Draft, key: &str, item: &Item) -> Result<(), SettingError> {
-    if relay::is_relay(key) {
+    if has_sections(key) {
         return draft.set(key, "");
     }
     let Some(setting) = Setting::find(key) else {
@@ -249,7 +255,8 @@ fn toml(value: &Value) -> Toml {
         | Value::Level(_)
         | Value::Networks(_)
         | Value::Port(_)
-        | Value::File(_) => value.to_string().into(),
+        | Value::File(_)
+        | Value::Track(_) => value.to_string().into(),
     }
 }
 
@@ -297,6 +304,22 @@ mod tests {
         assert!(error(&wrong).starts_with("line 5, column 1: pull.door.stream takes"));
         assert!(error("push = 1\n").contains("unknown setting"));
         assert!(error("[push]\nurl = \"x\"\n").contains("write it like push.NAME.url"));
+    }
+
+    #[test]
+    fn sections_of_streams_and_users_are_read_by_their_names() {
+        let text = "[stream.\"live/cam.1\"]\npublish_key = \"k\"\npublish_users = \"bob\"\n\
+            [stream.\"live/*\"]\nplay_from = \"any\"\n[user.bob]\npassword = 1234\n";
+        let rights = config(text).unwrap().rights;
+        let [cam, others] = &rights.streams[..] else { panic!() };
+        assert_eq!((cam.path.as_str(), others.path.as_str()), ("live/cam.1", "live/*"));
+        assert_eq!(rights.users[0].password.as_ref().unwrap().expose(), "1234");
+        let wrong = text.replace("\"k\"", "\"secret key\"");
+        let line = error(&wrong);
+        assert!(line.starts_with("line 2, column 1: stream.live/cam.1.publish_key"), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+        assert!(error(&text.replace("[user.bob]", "[user.eve]")).contains("user.bob.password"));
+        assert!(error("[stream]\npublish_key = \"secret\"\n").contains("no setting of a stream"));
     }
 
     #[test]

@@ -3,5 +3,7 @@
 pub mod document;
 pub mod networks;
 pub mod relay;
+pub mod rights;
+pub mod secret;
 pub mod settings;
 pub mod value;

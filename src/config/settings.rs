@@ -14,6 +14,7 @@ use log::LevelFilter;
 
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
+use super::rights::{self, Rights, RightsError};
 use super::value::{Kind, Refusal, Seen, Size, Value};
 use crate::limits;
 
@@ -31,11 +32,13 @@ macro_rules! settings {
             $($(#[doc = $help])+ pub $field: $type,)*
             /// Sections of upstreams.
             pub relays: Vec<RelayConfig>,
+            /// Sections of streams and users.
+            pub rights: Rights,
         }
 
         impl Config {
             fn defaults() -> Self {
-                Self { $($field: $default,)* relays: Vec::new() }
+                Self { $($field: $default,)* relays: Vec::new(), rights: Rights::default() }
             }
         }
 
@@ -90,6 +93,12 @@ settings! {
     /// Whether RTMP may also come in HTTP requests (RTMPT), on the port of `http.listen`.
     rtmpt_enabled: bool = "rtmpt.enabled", Flag,
         true, Restart;
+    /// Video track that HLS takes of an encoder that sends several.
+    media_video_track: Option<u8> = "media.video_track", Track,
+        None, Restart;
+    /// Audio track that HLS takes of an encoder that sends several.
+    media_audio_track: Option<u8> = "media.audio_track", Track,
+        None, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;
@@ -117,6 +126,10 @@ settings! {
     limits_players: u32 = "limits.players",
         Number { min: 0, max: limits::PLAYERS_MAX, unit: "" },
         64, Restart;
+    /// RTMP connections from one address at once; from this device there may be more.
+    limits_connections_per_address: u32 = "limits.connections_per_address",
+        Number { min: 1, max: limits::CONNECTIONS_PER_ADDRESS_MAX, unit: "" },
+        32, Restart;
     /// RTMP connections in HTTP requests at once, where `rtmpt.enabled`.
     limits_tunnels: u32 = "limits.tunnels",
         Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
@@ -232,6 +245,9 @@ impl Draft {
         if relay::is_relay(key) {
             return Ok(relay::set(&mut self.0.relays, key, text)?);
         }
+        if rights::is_right(key) {
+            return Ok(self.0.rights.set(key, text)?);
+        }
         let setting = Setting::find(key).ok_or_else(|| SettingError::unknown(key))?;
         let value = setting.parse(text)?;
         (setting.put)(&mut self.0, value);
@@ -260,6 +276,7 @@ impl Draft {
         check_durations(&config)?;
         check_memory(&config)?;
         relay::check(&config.relays)?;
+        config.rights.check()?;
         Ok(config)
     }
 }
@@ -338,6 +355,9 @@ pub enum SettingError {
     /// A section of an upstream.
     #[error(transparent)]
     Relay(#[from] RelayError),
+    /// A section of a stream or user.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// Misbehaved: two services on one port.
     #[error(
         "rtmp.listen is {rtmp} and http.listen is {http}: two services cannot share a port; \
@@ -432,7 +452,7 @@ impl fmt::Display for MarkdownTable {
             let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
             writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
         }
-        for [key, allowed, default, help] in relay::TABLE {
+        for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
             writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
         }
         Ok(())
@@ -566,6 +586,7 @@ mod tests {
                 Kind::Level => "trace".to_owned(),
                 Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
                 Kind::Networks => "any".to_owned(),
+                Kind::Track => "2".to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();
@@ -585,6 +606,7 @@ mod tests {
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),
+            ("limits.connections_per_address", 1, limits::CONNECTIONS_PER_ADDRESS_MAX),
             ("rtmp.play_wait_s", 0, limits::PLAY_WAIT_S_MAX),
             ("limits.viewers", 1, limits::VIEWERS_MAX),
             ("limits.ring_bytes", limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),
@@ -735,7 +757,10 @@ mod tests {
     #[test]
     fn markdown_table_has_a_row_for_each_setting() {
         let table = markdown_table();
-        assert_eq!(table.lines().count(), 2 + TABLE.len() + relay::TABLE.len());
+        assert_eq!(
+            table.lines().count(),
+            2 + TABLE.len() + relay::TABLE.len() + rights::TABLE.len()
+        );
         let row = "| `limits.slot_bytes` | `3MiB` | 256KiB to 64MiB | at restart | \
                    Room of one segment; a segment that fills it is cut early. |";
         assert!(table.lines().any(|line| line == row), "{table}");

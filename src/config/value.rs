@@ -46,6 +46,8 @@ pub enum Kind {
     Flag,
     /// Ranges of IP addresses.
     Networks,
+    /// Number of a track, or the first that comes.
+    Track,
 }
 
 /// One value that its kind has accepted.
@@ -70,6 +72,8 @@ pub enum Value {
     Flag(bool),
     /// Of `Kind::Networks`.
     Networks(Networks),
+    /// Of `Kind::Track`; none is the first that comes.
+    Track(Option<u8>),
 }
 
 /// Why a kind does not take a text.
@@ -105,6 +109,10 @@ impl Kind {
             Self::Level => text.parse().map(Value::Level).ok(),
             Self::Flag => text.parse().map(Value::Flag).ok(),
             Self::Networks => Networks::parse(text).map(Value::Networks),
+            Self::Track if text == FIRST => Some(Value::Track(None)),
+            Self::Track => digits(text)
+                .and_then(|number| u8::try_from(number).ok())
+                .map(|number| Value::Track(Some(number))),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -123,7 +131,8 @@ impl Kind {
                 | Self::Folder
                 | Self::Level
                 | Self::Flag
-                | Self::Networks,
+                | Self::Networks
+                | Self::Track,
                 _,
             )
             | (_, Refusal::Malformed) => Cure::Like(example),
@@ -149,6 +158,7 @@ impl fmt::Display for Kind {
             Self::Level => f.write_str("off, error, warn, info, debug, trace"),
             Self::Flag => f.write_str("true, false"),
             Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
+            Self::Track => write!(f, "{FIRST}, 0 to {}", u8::MAX),
         }
     }
 }
@@ -166,9 +176,14 @@ impl fmt::Display for Value {
             Self::Level(level) => f.write_str(&level.as_str().to_ascii_lowercase()),
             Self::Flag(flag) => flag.fmt(f),
             Self::Networks(networks) => networks.fmt(f),
+            Self::Track(None) => f.write_str(FIRST),
+            Self::Track(Some(number)) => number.fmt(f),
         }
     }
 }
+
+/// The track that comes first, whatever its number.
+const FIRST: &str = "first";
 
 /// What a person can do about a refused text.
 pub(crate) enum Cure<'a> {
@@ -361,6 +376,18 @@ mod tests {
         assert_eq!(seen.chars().count(), SEEN_CHARS_MAX + 3);
     }
 
+    #[test]
+    fn track_is_the_first_or_a_number_of_one_byte() {
+        let track = |text: &str| Kind::Track.parse(text);
+        assert_eq!(track("first"), Ok(Value::Track(None)));
+        for number in [0, 7, u8::MAX] {
+            assert_eq!(track(&number.to_string()), Ok(Value::Track(Some(number))));
+        }
+        for text in ["256", "-1", "", "First", "1.0"] {
+            assert_eq!(track(text), Err(Refusal::Malformed), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn bytes_parse_back_from_their_text(bytes in (256u32 << 10)..=(64 << 20)) {
@@ -371,7 +398,7 @@ mod tests {
         #[test]
         fn kinds_never_panic_on_any_text(text in ".*") {
             let kinds = [Kind::Address, Kind::Folder, Kind::Level, Kind::Flag, Kind::Networks];
-            for kind in kinds.into_iter().chain([NUMBER, BYTES]) {
+            for kind in kinds.into_iter().chain([NUMBER, BYTES, Kind::Track]) {
                 if let Ok(value) = kind.parse(&text) {
                     prop_assert_eq!(kind.parse(&value.to_string()), Ok(value));
                 }

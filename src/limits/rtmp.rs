@@ -1,6 +1,6 @@
 //! Bounds of RTMP: chunk stream, commands, upstreams, who may publish, tunnels.
 
-use super::LEFTOVER_DEPTH_MAX;
+use super::{LEFTOVER_DEPTH_MAX, PUBLISHERS_MAX};
 use core::time::Duration;
 
 // ---- RTMP: chunk stream ---------------------------------------------------------------------
@@ -203,8 +203,27 @@ pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
 /// reconnect faster than TCP notices.
 pub const TAKEOVER_TIME_MIN: Duration = Duration::from_secs(5);
 
+/// A publisher without a byte for so long gives way to its own sender on a new connection: the old
+/// one hangs, or is gone without a word. Encoders send audio or pictures many times a second.
+pub const TAKEOVER_QUIET_TIME: Duration = Duration::from_secs(1);
+
+/// Bytes of a publisher that come this long after another has asked for its stream show that it is
+/// well; those before may have been on their way.
+pub const TAKEOVER_PROOF_TIME: Duration = Duration::from_millis(500);
+const _: () = assert!(
+    TAKEOVER_QUIET_TIME.as_millis() + TAKEOVER_PROOF_TIME.as_millis() < 2_000,
+    "an encoder that comes back is on the air within 2 s"
+);
+const _: () = assert!(GATHER_PAUSE_MAX.as_millis() < TAKEOVER_PROOF_TIME.as_millis());
+
 /// For a refused peer to take the refusal and close.
 pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Most that `limits.connections_per_address` may be: every place there can be.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = PLAYERS_MAX + PUBLISHERS_MAX;
+
+/// Pause between two lines that say that an address has too many connections.
+pub const CROWD_PAUSE: Duration = Duration::from_secs(10);
 
 /// Media bytes on a message stream that nobody publishes before the peer is sent away.
 pub const STRAY_BYTES_MAX: u64 = 64 << 10;
@@ -367,6 +386,20 @@ pub const RELAY_REASON_BYTES_MAX: usize = 256;
 /// Seconds for which a stream is fetched on after its last viewer: an hour is always.
 pub const WATCHED_IDLE_S_MAX: u32 = 3600;
 // ---- RTMP: who may publish ------------------------------------------------------------------
+
+/// Bytes of a stream key or password: the largest platforms' keys are under 128. A query has room
+/// for it, and for what else stands there.
+pub const SECRET_BYTES_MAX: usize = 256;
+const _: () = assert!(2 * SECRET_BYTES_MAX + AUTH_USER_BYTES_MAX < QUERY_BYTES_MAX);
+
+/// Streams with settings of their own: twice as many as can be on the air.
+pub const STREAM_RIGHTS_MAX: usize = 64;
+
+/// Users that can sign in: one for each stream that can be on the air.
+pub const USERS_MAX: usize = 32;
+
+/// Users that one stream names.
+pub const STREAM_USERS_MAX: usize = 16;
 
 // ---- RTMPT ----------------------------------------------------------------------------------
 

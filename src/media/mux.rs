@@ -48,6 +48,15 @@ pub struct Head {
     pub pcr: Option<Ticks>,
 }
 
+/// A packet that carries only the clock, and what it would be on the other track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockPacket {
+    place: usize,
+    otherwise: Track,
+    counter: u8,
+    clock: Ticks,
+}
+
 /// Counters and clock of one stream.
 #[derive(Debug)]
 pub struct Mux {
@@ -112,22 +121,36 @@ impl Mux {
             && sink.reserve(PACKET_BYTES)
         {
             let clock = last.plus(PCR_INTERVAL_TICKS_MAX);
-            let field = AdaptationField {
-                discontinuity: false,
-                random_access: false,
-                pcr: Some(Pcr::from_ticks(clock)),
-            };
             // A packet without payload repeats the last counter (H.222.0 §2.4.3.3).
-            let counter = self.counter(track).wrapping_sub(1) & 0x0f;
-            let pid = track.pid();
-            let header = Header { pid, start: false, adaptation: true, payload: false, counter };
-            let mut packet = [0; PACKET_BYTES];
-            let mut w = Writer::new(&mut packet);
-            let written = w.bytes(&header.bytes()).and_then(|()| field.emit(&mut w, PAYLOAD_BYTES));
-            debug_assert!(written.is_ok());
-            put(sink, &packet);
+            put(sink, &clock_packet(track, self.counter(track).wrapping_sub(1) & 0x0f, clock));
             self.clock = Some(clock);
         }
+    }
+
+    /// Writes a packet that carries only the clock of media time `at`, for a track that is expected
+    /// to carry it. `None` where there is no room for it.
+    pub fn clock_packet(
+        &mut self,
+        track: Track,
+        otherwise: Track,
+        at: Ticks,
+        sink: &mut impl Sink,
+    ) -> Option<ClockPacket> {
+        let clock = self.clock_first(at);
+        let place = sink.written() / PACKET_BYTES;
+        if !sink.reserve(PACKET_BYTES) {
+            return None;
+        }
+        put(sink, &clock_packet(track, self.counter(track).wrapping_sub(1) & 0x0f, clock));
+        self.clock = Some(clock);
+        let counter = self.counter(otherwise).wrapping_sub(1) & 0x0f;
+        Some(ClockPacket { place, otherwise, counter, clock })
+    }
+
+    /// The other track carries the clock: writes that packet again, for it.
+    pub fn clock_packet_again(&self, packet: ClockPacket, sink: &mut impl Sink) {
+        let again = clock_packet(packet.otherwise, packet.counter, packet.clock);
+        sink.rewrite(packet.place, &again);
     }
 
     /// Forgets the clock: the next reference may be anywhere (after a discontinuity).
@@ -296,6 +319,21 @@ fn put(sink: &mut impl Sink, packet: &[u8; PACKET_BYTES]) {
     }
 }
 
+fn clock_packet(track: Track, counter: u8, clock: Ticks) -> [u8; PACKET_BYTES] {
+    let field = AdaptationField {
+        discontinuity: false,
+        random_access: false,
+        pcr: Some(Pcr::from_ticks(clock)),
+    };
+    let (pid, start, adaptation, payload) = (track.pid(), false, true, false);
+    let header = Header { pid, start, adaptation, payload, counter };
+    let mut packet = [0; PACKET_BYTES];
+    let mut w = Writer::new(&mut packet);
+    let written = w.bytes(&header.bytes()).and_then(|()| field.emit(&mut w, PAYLOAD_BYTES));
+    debug_assert!(written.is_ok());
+    packet
+}
+
 fn pat_packet(counter: u8) -> [u8; PACKET_BYTES] {
     let mut packet = [0; PACKET_BYTES];
     let written = emit_pat(&mut Writer::new(&mut packet), counter);
@@ -434,6 +472,22 @@ mod tests {
         assert!(sink.packets[1..11].iter().all(|packet| packet[3] & 0x30 == 0x20));
         assert_eq!(mux.clock_at(Ticks(180_000)), None, "it does not stand still");
         assert_eq!(mux.clock_first(Ticks(90_000)), at.unwrap().plus(Ticks(1)));
+    }
+
+    #[test]
+    fn mux_gives_the_clock_to_the_other_track_without_counting() {
+        let (mut mux, mut sink) = (Mux::new(), Narrow::new());
+        let slices = || [&[1u8; 10][..]].into_iter();
+        mux.pes(&head(Track::Audio, None), 10, slices(), &mut sink);
+        let at = Ticks(90_000);
+        let packet = mux.clock_packet(Track::Video, Track::Audio, at, &mut sink).unwrap();
+        assert_eq!(mux.clock_at(at), None, "it is the last reference");
+        let before = sink.packets[1];
+        mux.pes(&head(Track::Audio, None), 10, slices(), &mut sink);
+        mux.clock_packet_again(packet, &mut sink);
+        assert_eq!((before[1..4].to_vec(), sink.packets.len()), (vec![1, 0, 0x2f], 3));
+        assert_eq!(sink.packets[1][1..4], [1, 1, 0x20], "as the packet of audio before it");
+        assert_eq!(sink.packets[1][4..], before[4..]);
     }
 
     #[test]

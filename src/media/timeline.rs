@@ -251,6 +251,7 @@ impl Timeline {
             (Some(placed), _) => {
                 let step = step(placed.at, at).filter(|step| {
                     placed.position + step.ticks >= own.last - TIME_REGRESS_MS_MAX * TICKS_PER_MS
+                        && !(step.ticks < 0 && has_jumped_to(other, placed, at))
                 });
                 if let Some(step) = step {
                     self.counts.wraps += u64::from(step.wrapped);
@@ -461,6 +462,16 @@ fn distance(from: Millis, to: Millis) -> Option<i64> {
     readings(from, to)
         .map(|(ticks, _)| ticks)
         .find(|ticks| ticks.abs() <= TRACKS_APART_MS_MAX * TICKS_PER_MS)
+}
+
+/// Whether the other track has jumped to about `at`. A step back as far as that is just no jump; it
+/// belongs to the same one.
+fn has_jumped_to(other: Option<Placed>, own: Placed, at: Millis) -> bool {
+    let near = TIME_REGRESS_MS_MAX * TICKS_PER_MS;
+    other.is_some_and(|other| {
+        other.generation > own.generation
+            && distance(other.at, at).is_some_and(|ticks| ticks.abs() <= near)
+    })
 }
 
 /// What the distance of two timestamps may mean in ticks: with no wrap between, one passed, or
@@ -830,6 +841,19 @@ mod tests {
         assert!(!v.jump && v.dts.0 > 960 * 90);
         let next = t.audio(Millis(500_220), 960, HZ);
         assert_eq!(next.pts.0 - LEAD - v.dts.0, 220 * 90);
+    }
+
+    #[test]
+    fn track_that_would_just_step_back_goes_with_the_one_that_jumped() {
+        for (from, to) in [(5_000, 5_974), (3_126_565_933, 3_222_010_611)] {
+            let mut t = Timeline::new(Ticks(0));
+            run(&mut t, from, 2_000);
+            assert!(t.audio(Millis(to), AAC, HZ).jump);
+            assert!(!t.video(Millis(to), 0).jump);
+            let v = t.video(Millis(to + 40), 0);
+            let a = t.audio(Millis(to + 100), 4_000, 40_000);
+            assert_eq!(v.dts.0 + LEAD - a.pts.0, (40 - 100) * 90);
+        }
     }
 
     #[test]

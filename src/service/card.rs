@@ -7,7 +7,7 @@ use crate::limits::{CARD_MESSAGE_BYTES_MAX, TAKEOVER_TIME_MIN};
 use crate::media::testcard::{CardKind, TestCard};
 use crate::service::clock;
 use crate::service::reactor::Reactor;
-use crate::service::stream::{PublishRefusal, Streams};
+use crate::service::stream::{PublishRefusal, Right, Streams};
 use crate::time::{Instant, Millis};
 use crate::wire::flv::TagKind;
 use core::time::Duration;
@@ -31,7 +31,7 @@ pub async fn run(
 ) -> Result<(), PublishRefusal> {
     let id = streams.new_publisher();
     let start = clock::now();
-    let (stream, _replaced) = streams.publish(PATH, id, start, TAKEOVER_TIME_MIN)?;
+    let (stream, _replaced) = streams.publish(PATH, (id, Right::Own), start, TAKEOVER_TIME_MIN)?;
     log::info!("stream published stream={PATH} peer=testcard");
     let mut buffer = vec![0; CARD_MESSAGE_BYTES_MAX].into_boxed_slice();
     let sender = Sender { streams: &streams, stream, id };

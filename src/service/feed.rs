@@ -515,6 +515,7 @@ mod tests {
     use crate::config::settings::Draft;
     use crate::proto::rtmp::dechunk::{Dechunker, Rings};
     use crate::service::store::Store;
+    use crate::service::stream::Right;
     use crate::time::Instant;
     use core::cell::RefCell;
     use core::time::Duration;
@@ -550,7 +551,8 @@ mod tests {
             let store = Store::open(&config, 7, Rc::clone(&status)).unwrap();
             let streams = Streams::new(&config, Rc::new(RefCell::new(store)), Rc::clone(&status));
             let publisher = streams.new_publisher();
-            let (stream, _) = streams.publish("live/cam", publisher, NOW, Duration::ZERO).unwrap();
+            let (stream, _) =
+                streams.publish("live/cam", (publisher, Right::Own), NOW, Duration::ZERO).unwrap();
             let (feed, out) = (Feed::new(Towards::Player), Outbox::new());
             let wire = Vec::new();
             Self { streams, status, publisher, stream, feed, out, wire, _folder: folder }
@@ -728,7 +730,7 @@ mod tests {
         watch(&mut world);
         world.publisher = world.streams.new_publisher();
         let path = "live/cam";
-        world.streams.publish(path, world.publisher, NOW, Duration::ZERO).unwrap();
+        world.streams.publish(path, (world.publisher, Right::Own), NOW, Duration::ZERO).unwrap();
         world.picture(0, false, 900, 2);
         world.picture(40, true, 900, 3);
         watch(&mut world);

@@ -84,8 +84,7 @@ impl Link {
     }
 
     /// RTMPT over `link`: the session is opened at once, and bytes are sent when so many packets
-    /// wait, or every 50 ms. Requests name `host`; when the connection ends, `redial` makes a new
-    /// one.
+    /// wait, or every 50 ms. Requests name `host`; when the connection ends, `redial` makes one.
     #[must_use]
     pub fn tunnel(
         reactor: &Rc<Reactor>,

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod clock;
+pub mod door;
 pub mod feed;
 pub mod files;
 pub mod http;

@@ -12,7 +12,7 @@ use crate::service::clock;
 use crate::service::intake::{self, Place};
 use crate::service::relay::State;
 use crate::service::store::masked;
-use crate::service::stream::{PublisherId, Stream};
+use crate::service::stream::{PublisherId, Right, Stream};
 use crate::service::upstream::{Conversation, Keeper, Reason, Stop, verdict};
 use crate::time::Instant;
 use core::cell::RefCell;
@@ -73,7 +73,7 @@ impl Pull {
         conversation.open(watch).await?;
         let id = streams.new_publisher();
         let path = &relay.stream;
-        let granted = streams.publish(path, id, clock::now(), TAKEOVER_TIME_MIN)?;
+        let granted = streams.publish(path, (id, Right::Own), clock::now(), TAKEOVER_TIME_MIN)?;
         let (index, _replaced) = granted;
         let Some(cell) = streams.get(index) else { return Ok(()) };
         relay.enter(State::Running, clock::now());

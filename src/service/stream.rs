@@ -6,6 +6,7 @@
 use crate::config::settings::Config;
 use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
 use crate::service::relay::Relays;
@@ -16,12 +17,26 @@ use crate::storage::{FrameRing, Label, Place, narrow};
 use crate::time::{Instant, Millis, Ticks};
 use crate::wire::flv::{self, TagKind};
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::rc::Rc;
 
 /// Who publishes: a number that is never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublisherId(pub u64);
+
+/// By what right somebody publishes or plays. Two that are equal are the same sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing is asked for: the address counts.
+    Address(IpAddr),
+    /// The stream's key.
+    Key,
+    /// A user, by number.
+    User(usize),
+    /// It is this program.
+    Own,
+}
 
 /// One stream's memory and state.
 #[derive(Debug)]
@@ -62,14 +77,16 @@ impl Stream {
     }
 }
 
+/// Who publishes a stream.
 #[derive(Clone, Copy, Debug)]
-struct Publisher {
-    id: PublisherId,
-    heard: Instant,
+pub struct Publisher {
+    /// Who.
+    pub id: PublisherId,
+    /// By what right.
+    pub right: Right,
+    /// When its last audio or video message was complete.
+    pub heard: Instant,
 }
-
-/// What stands before a stream's description in the message that carries it.
-const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// Why a publisher is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,9 +137,14 @@ impl Streams {
     pub fn new(config: &Config, store: Rc<RefCell<Store>>, status: Rc<Status>) -> Self {
         let ring_bytes = narrow(config.limits_ring_bytes);
         let target = Ticks::from_millis(config.hls_segment_ms.into());
+        let pipeline = || {
+            let mut pipeline = Pipeline::new(target);
+            pipeline.choose(config.media_video_track, config.media_audio_track);
+            pipeline
+        };
         let stream = || Stream {
             ring: FrameRing::new(ring_bytes, RING_MESSAGES),
-            pipeline: Pipeline::new(target),
+            pipeline: pipeline(),
             publisher: None,
             epoch: 0,
             bells: Vec::new(),
@@ -155,20 +177,20 @@ impl Streams {
         PublisherId(self.next_id.get())
     }
 
-    /// Lets `id` publish the stream at `path` if nobody does, or if the one who does has been
-    /// silent for `silence`. Gives the stream's number, and who had to give way.
+    /// Lets `id` publish the stream at `path`, by that right, if nobody does, or if the one who
+    /// does has been silent for `silence`. Gives the stream's number, and who had to give way.
     ///
     /// # Errors
     /// `PublishRefusal`.
     pub fn publish(
         &self,
         path: &str,
-        id: PublisherId,
+        (id, right): (PublisherId, Right),
         now: Instant,
         silence: Duration,
     ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
         let present = self.store.borrow().stream(path);
-        let holder = present.and_then(|index| self.places.get(index)?.borrow().publisher);
+        let holder = self.holder(path);
         let mut replaced = None;
         if let (Some(index), Some(holder)) = (present, holder) {
             if holder.id == id || now.since(holder.heard) < silence {
@@ -180,7 +202,7 @@ impl Streams {
         let index = self.store.borrow_mut().publish(path, now)?;
         if let Some(stream) = self.places.get(index) {
             let mut stream = stream.borrow_mut();
-            stream.publisher = Some(Publisher { id, heard: now });
+            stream.publisher = Some(Publisher { id, right, heard: now });
             stream.ring.restart();
             if present.is_none() {
                 stream.epoch = stream.epoch.wrapping_add(1);
@@ -218,6 +240,13 @@ impl Streams {
                 self.leave(index, publisher.id, now);
             }
         }
+    }
+
+    /// Who publishes the stream at `path`, if somebody does.
+    #[must_use]
+    pub fn holder(&self, path: &str) -> Option<Publisher> {
+        let stream = self.store.borrow().stream(path)?;
+        self.places.get(stream)?.borrow().publisher
     }
 
     /// The number of the stream at `path`, if it has a place.

@@ -6,7 +6,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::play::{self, whole};
+use crate::play;
 use crate::publish::PUBLISHERS;
 use crate::relay::{arrived, rillcast};
 use crate::support::process::{self, Running, Scratch};
@@ -60,7 +60,7 @@ fn ffmpeg_publishes_and_plays_over_rtmpe_and_in_http_requests() {
         player.succeed(Duration::from_secs(15));
         publisher.finish(Duration::from_secs(20));
         let bytes = std::fs::read(&output).unwrap();
-        let got = flv::read(&bytes[..whole(&bytes)]).unwrap();
+        let got = flv::read(flv::whole(&bytes)).unwrap();
         let pictures = play::one_piece(scheme, &sent, &got, flv::VIDEO);
         assert!(pictures > 50, "{scheme}: {pictures} pictures");
         assert!(rillcast.counter("rtmpe_opened") >= 2.0);

@@ -276,7 +276,16 @@ fn unknown_and_empty_messages_are_borne() {
 
 #[test]
 fn second_publisher_is_told_bad_name_and_the_first_goes_on() {
-    beside_a_good_stream("a second publisher", &[], |rillcast| {
+    let rillcast = Rillcast::start(&[]);
+    let tags = flv::read_file(&media::plain(8));
+    let sent = flv::sent(&tags);
+    // It must go on: one that is quiet would give way.
+    let mut good = Raw::start(rillcast.rtmp, "good", 4096);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            good.tags(&tags, 1.0);
+            good.leave();
+        });
         for round in 0..3 {
             let mut raw = Raw::open(rillcast.rtmp);
             raw.handshake();
@@ -289,6 +298,10 @@ fn second_publisher_is_told_bad_name_and_the_first_goes_on() {
             println!("second publisher: {}", rillcast.wait_line(&[&raw.local.to_string()]));
         }
     });
+    let mut follower = rillcast.follow("good");
+    session::whole(&mut follower, &sent, Duration::from_secs(8));
+    let name = "beside a second publisher";
+    session::judge(&rillcast, "good", name, &follower, &sent, Expect::default());
 }
 
 #[test]

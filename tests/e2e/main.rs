@@ -24,6 +24,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod encrypted;
 mod enhanced;
 mod field;

@@ -10,8 +10,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use super::publish::PUBLISHERS;
 use crate::support::flv::{self, Tag};
+use crate::support::peers::{self, PUBLISHERS};
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::Rillcast;
 use crate::support::{http, media};
@@ -20,36 +20,11 @@ use crate::support::{http, media};
 type Player = fn(&str, &str, u32, &str) -> Running;
 
 const PLAYERS: [(&str, Player); 4] = [
-    ("ffmpeg", ffmpeg),
-    ("rtmpdump", rtmpdump),
-    ("gstreamer rtmp2src", |u, f, _, l| gstreamer("rtmp2src", u, f, l)),
-    ("librtmp (rtmpsrc)", |u, f, _, l| gstreamer("rtmpsrc", u, f, l)),
+    ("ffmpeg", peers::ffmpeg_player),
+    ("rtmpdump", peers::rtmpdump),
+    ("gstreamer rtmp2src", |u, f, _, l| peers::gstreamer_player("rtmp2src", u, f, l)),
+    ("librtmp (rtmpsrc)", |u, f, _, l| peers::gstreamer_player("rtmpsrc", u, f, l)),
 ];
-
-fn ffmpeg(url: &str, file: &str, seconds: u32, log: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "warning", "-nostdin", "-y", "-rtmp_live", "live", "-i", url]);
-    command.args(["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-t", &seconds.to_string()]);
-    command.args(["-f", "flv", file]);
-    Running::start("ffmpeg player", &mut command, log)
-}
-
-fn rtmpdump(url: &str, file: &str, seconds: u32, log: &str) -> Running {
-    process::need("rtmpdump");
-    let mut command = Command::new("rtmpdump");
-    command.args(["-q", "-v", "-r", url, "-B", &seconds.to_string(), "-o", file]);
-    Running::start("rtmpdump", &mut command, log)
-}
-
-fn gstreamer(source: &str, url: &str, file: &str, log: &str) -> Running {
-    process::need("gst-launch-1.0");
-    // librtmp takes options behind the URL; without `live=1` it asks for a recording first.
-    let location = if source == "rtmpsrc" { format!("{url} live=1") } else { url.to_owned() };
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-e", "-q", source, &format!("location={location}"), "!", "filesink"]);
-    command.arg(format!("location={file}"));
-    Running::start("gst-launch-1.0 player", &mut command, log)
-}
 
 /// The bodies of one kind, without configuration.
 fn bodies(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
@@ -89,7 +64,7 @@ pub fn plays_at(rillcast: &Rillcast, url: &str, publisher: usize, player: usize)
     let mut receiver = play(url, &file, 3, &scratch.join("player.log"));
     process::wait_for("three seconds of media", Duration::from_secs(10), || {
         let bytes = std::fs::read(&file).unwrap_or_default();
-        let tags = flv::read(&bytes[..whole(&bytes)]).unwrap_or_default();
+        let tags = flv::read(flv::whole(&bytes)).unwrap_or_default();
         (receiver.ended().is_some() || bodies(&tags, flv::VIDEO).len() > 75).then_some(())
     });
     if receiver.ended().is_none() {
@@ -98,7 +73,7 @@ pub fn plays_at(rillcast: &Rillcast, url: &str, publisher: usize, player: usize)
     }
     sender.finish(Duration::from_secs(15));
     let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let got = flv::read(&bytes[..whole(&bytes)]).unwrap();
+    let got = flv::read(flv::whole(&bytes)).unwrap();
     let sent = flv::read_file(&truth);
     let video = got.iter().find(|tag| tag.kind == flv::VIDEO && !tag.is_config());
     assert_eq!(video.unwrap().body[0] >> 4, 1, "{what}: begins at a keyframe");
@@ -106,19 +81,6 @@ pub fn plays_at(rillcast: &Rillcast, url: &str, publisher: usize, player: usize)
     let sounds = one_piece(&what, &sent, &got, flv::AUDIO);
     assert!(pictures > 50 && sounds > 80, "{what}: {pictures} pictures, {sounds} sounds");
     println!("pass  {what}: {pictures} pictures, {sounds} sounds");
-}
-
-/// Bytes up to the end of the last whole tag.
-pub fn whole(bytes: &[u8]) -> usize {
-    let mut at = 13;
-    while let Some(head) = bytes.get(at..at + 4) {
-        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
-        if bytes.len() < at + 11 + size + 4 {
-            break;
-        }
-        at += 11 + size + 4;
-    }
-    at.min(bytes.len())
 }
 
 #[test]
@@ -183,8 +145,9 @@ fn stalled_player_holds_nobody_back_and_goes_on_at_a_keyframe() {
     process::wait_for("the stream", Duration::from_secs(8), || {
         http::get(rillcast.http, &Rillcast::playlist_path("cam")).ok().filter(|a| a.status == 200)
     });
-    let mut player = gstreamer("rtmp2src", &url, &file, &scratch.join("player.log"));
-    let mut other = ffmpeg(&url, &scratch.join("other.flv"), 4, &scratch.join("other.log"));
+    let mut player = peers::gstreamer_player("rtmp2src", &url, &file, &scratch.join("player.log"));
+    let (other, log) = (scratch.join("other.flv"), scratch.join("other.log"));
+    let mut other = peers::ffmpeg_player(&url, &other, 4, &log);
     let mut stalled = Stalled::new(&rillcast);
     other.succeed(Duration::from_secs(15));
     process::wait_for("an overrun", Duration::from_secs(20), || {
@@ -196,7 +159,7 @@ fn stalled_player_holds_nobody_back_and_goes_on_at_a_keyframe() {
     player.signal("INT");
     player.finish(Duration::from_secs(5));
     let bytes = std::fs::read(&file).unwrap();
-    let got = flv::read(&bytes[..whole(&bytes)]).unwrap();
+    let got = flv::read(flv::whole(&bytes)).unwrap();
     one_piece("beside a stalled player", &flv::read_file(&truth), &got, flv::VIDEO);
     assert!(stalled.keyframes_after > 0, "the stalled player goes on at a keyframe");
 }

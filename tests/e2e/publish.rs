@@ -5,74 +5,15 @@
 //! publisher's own rewriting of times is not held against the program. `judges` shows with nginx's
 //! recorder that the file is what went over the wire.
 
-use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support::flv::{self, Sent};
+#[allow(unused_imports, reason = "the other files find publishers here")]
+pub use crate::support::peers::{Nginx, PUBLISHERS, Publisher, ffmpeg, gstreamer};
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::Rillcast;
 use crate::support::session::{self, Expect};
 use crate::support::{media, outside};
-
-/// nginx with its RTMP module, in a folder of its own.
-pub struct Nginx {
-    pub rtmp: SocketAddr,
-    _running: Running,
-}
-
-impl Nginx {
-    /// Starts with application `live`, whose streams are recorded in the folder.
-    pub fn recording(scratch: &Scratch) -> Self {
-        let folder = scratch.path().display();
-        Self::start(scratch, &format!("record all; record_path {folder}; record_unique off;"))
-    }
-
-    /// Starts with application `live` and the given directives in it.
-    pub fn start(scratch: &Scratch, directives: &str) -> Self {
-        let rtmp = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
-        let configuration = format!(
-            "rtmp {{ server {{ listen {rtmp}; chunk_size 4096; access_log off;\n\
-             application live {{ live on; {directives} }} }} }}\n"
-        );
-        let running = process::nginx(scratch, &configuration, rtmp);
-        Self { rtmp, _running: running }
-    }
-}
-
-/// ffmpeg copies a file to a URL in real time, and to `truth`.
-pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
-    command.args([
-        "-v", "warning", "-nostdin", "-re", "-i", input, "-c", "copy", "-map", "0", "-f", "tee",
-    ]);
-    command.arg(format!("[f=flv]{truth}|[f=flv:flvflags=no_duration_filesize]{url}"));
-    Running::start("ffmpeg", &mut command, log)
-}
-
-/// GStreamer does the same with one of its two sinks: `rtmp2sink` (its own) or `rtmpsink`
-/// (librtmp).
-pub fn gstreamer(sink: &str, input: &str, url: &str, truth: &str, log: &str) -> Running {
-    process::need("gst-launch-1.0");
-    let line = format!(
-        "-e filesrc location={input} ! flvdemux name=d flvmux name=m streamable=true ! tee name=t \
-         t. ! queue ! {sink} location={url} t. ! queue ! filesink location={truth} \
-         d.video ! queue ! h264parse ! identity sync=true ! m. \
-         d.audio ! queue ! aacparse ! identity sync=true ! m."
-    );
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(line.split_whitespace());
-    Running::start("gst-launch-1.0", &mut command, log)
-}
-
-/// A publisher: input, URL, truth, log.
-pub type Publisher = fn(&str, &str, &str, &str) -> Running;
-
-pub const PUBLISHERS: [(&str, Publisher); 3] = [
-    ("ffmpeg", ffmpeg),
-    ("gstreamer rtmp2sink", |i, u, t, l| gstreamer("rtmp2sink", i, u, t, l)),
-    ("librtmp (rtmpsink)", |i, u, t, l| gstreamer("rtmpsink", i, u, t, l)),
-];
 
 /// Follows to the end of the publisher; then what it sent, with what nothing could have received
 /// (before a relay was connected) cut off.

@@ -109,6 +109,27 @@ fn pushed_file_reaches_ffmpeg_that_listens() {
 }
 
 #[test]
+fn ffmpeg_publishes_to_a_pull_that_listens() {
+    let file = media::plain(4);
+    let scratch = Scratch::new("relay");
+    let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+    let url = format!("rtmp://{address}/live/cam");
+    let output = scratch.join("out.flv");
+    let mut command = Command::new(BINARY);
+    command.args(["pull", &url, &output, "--listen"]);
+    let mut pull = Running::start("rillcast pull", &mut command, &scratch.join("pull.log"));
+    // Whoever only looks whether somebody listens is not a publisher.
+    wait_for("a listener", Duration::from_secs(5), || process::accepts(address).then_some(()));
+    let mut ffmpeg =
+        crate::publish::ffmpeg(&file, &url, &scratch.join("truth.flv"), &scratch.join("log"));
+    ffmpeg.succeed(Duration::from_secs(15));
+    pull.succeed(Duration::from_secs(5));
+    let (sent, came) = (flv::read_file(&scratch.join("truth.flv")), flv::read_file(&output));
+    let count = arrived(&sent, &came);
+    assert_eq!(count, frames(&sent, flv::VIDEO).len() + frames(&sent, flv::AUDIO).len());
+}
+
+#[test]
 fn stream_goes_on_to_nginx_while_it_is_on_the_air() {
     let file = media::plain(6);
     let sent = flv::read_file(&file);

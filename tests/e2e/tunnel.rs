@@ -52,27 +52,13 @@ fn publish_and_play(rillcast: &Rillcast, http: SocketAddr) {
     let video = &sent.video;
     for file in [&played, &dumped] {
         let bytes = std::fs::read(file).expect("what a player wrote");
-        let end = whole_tags(&bytes);
-        let got = flv::sent(&flv::read(&bytes[..end]).expect("tags"));
+        let got = flv::sent(&flv::read(flv::whole(&bytes)).expect("tags"));
         assert!(got.video.len() >= 50, "{file}: {} pictures", got.video.len());
         for unit in &got.video[1..] {
             let known = video.iter().any(|one| one.nals == unit.nals);
             assert!(known, "{file}: a picture that nobody sent");
         }
     }
-}
-
-/// Bytes up to the last whole tag: a player that was stopped may have written half of one.
-fn whole_tags(bytes: &[u8]) -> usize {
-    let mut at = 13;
-    while let Some(head) = bytes.get(at..at + 11) {
-        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
-        if at + 11 + size + 4 > bytes.len() {
-            break;
-        }
-        at += 11 + size + 4;
-    }
-    at
 }
 
 #[test]
@@ -128,6 +114,25 @@ fn push_and_pull_go_on_when_a_proxy_ends_their_connections() {
     assert_eq!(rillcast.counter("tunnels_opened"), 4.0, "sessions go on");
     let asked = std::fs::read_to_string(scratch.join("access.log")).unwrap().lines().count();
     assert!(asked > 200, "{asked} requests over connections of 10");
+}
+
+#[test]
+fn flush_interval_decides_how_many_requests_a_stream_takes() {
+    let rillcast = Rillcast::start(&[]);
+    let file = media::plain(4);
+    let sends = |interval: &str| {
+        let scratch = Scratch::new("proxy");
+        let (_running, proxy) = proxy(&scratch, rillcast.http, 100_000);
+        let url = format!("rtmpt://{proxy}/live/flush{interval}");
+        let pushed = relay::rillcast(&["push", &file, &url, "--rtmp_flush_interval", interval]);
+        assert!(pushed.status.success(), "{}", pushed.text);
+        let log = std::fs::read_to_string(scratch.join("access.log")).unwrap();
+        log.lines().filter(|line| line.contains("POST /send/")).count()
+    };
+    let (often, seldom) = (sends("1"), sends("100"));
+    println!("requests: {often} with an interval of 1 packet, {seldom} with 100");
+    assert!(seldom <= 100, "{seldom} in 4 s: one for each pause of 50 ms at most");
+    assert!(often >= 150, "{often}");
 }
 
 #[test]

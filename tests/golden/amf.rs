@@ -11,6 +11,7 @@
     reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
+use crate::vectors::hex;
 use proptest::prelude::*;
 use rillcast::limits::{
     AMF_DEPTH_MAX, AMF_PROPERTIES_MAX, AMF3_OBJECTS_MAX, AMF3_STRINGS_MAX, AMF3_TRAITS_MAX,
@@ -18,16 +19,6 @@ use rillcast::limits::{
 use rillcast::wire::amf0::{self, AmfError, Value, Values};
 use rillcast::wire::amf3::{self, Tree};
 use rillcast::wire::writer::Writer;
-
-/// The bytes of a hex vector; spaces are free.
-pub(crate) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    assert_eq!(digits.len() % 2, 0);
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
 
 fn one(bytes: &[u8]) -> Value<'_> {
     let mut values = Values::new(bytes);

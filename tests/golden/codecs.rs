@@ -1,30 +1,14 @@
 //! Vectors of the codecs that Enhanced RTMP added: configuration and frame heads, captured from
 //! ffmpeg 5.1 (libx265, libaom, libvpx, libopus, its own AC-3, E-AC-3 and FLAC) or taken from the
 //! standards by hand.
-#![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
+use crate::vectors::{hex, written};
 use rillcast::wire::ac3::{FrameHeader, Kind};
 use rillcast::wire::av1::Av1Config;
 use rillcast::wire::flac::StreamInfo;
 use rillcast::wire::hevc::{HevcConfig, Sps};
 use rillcast::wire::opus::{ControlHeader, Mapping, OpusHead, packet_samples};
 use rillcast::wire::vp9::VpConfig;
-use rillcast::wire::writer::Writer;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
-        .collect()
-}
-
-fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut buffer = [0; 256];
-    let mut w = Writer::new(&mut buffer);
-    emit(&mut w);
-    w.finish().to_vec()
-}
 
 #[test]
 fn hevc_record_is_that_of_libx265() {

@@ -2,6 +2,7 @@
 //! taken from Enhanced RTMP v2 by hand.
 #![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
+use crate::vectors::{hex, written};
 use rillcast::time::Millis;
 use rillcast::wire::aac::{AudioSpecificConfig, Frequency, Sbr};
 use rillcast::wire::flv::{
@@ -9,22 +10,6 @@ use rillcast::wire::flv::{
     TagKind, VideoBody, VideoCodec, VideoPacket,
 };
 use rillcast::wire::h264::{AvcConfig, LengthBytes, NalType, Sps, nals};
-use rillcast::wire::writer::Writer;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
-        .collect()
-}
-
-fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut buffer = [0; 256];
-    let mut w = Writer::new(&mut buffer);
-    emit(&mut w);
-    w.finish().to_vec()
-}
 
 #[test]
 fn file_header_is_that_of_annex_e() {

@@ -10,7 +10,7 @@
     reason = "shared by tests; the settings allow it in test functions alone"
 )]
 
-use crate::amf::hex;
+use crate::vectors::hex;
 use rillcast::limits::HANDSHAKE_BYTES;
 use rillcast::time::Millis;
 use rillcast::wire::amf0::Value;

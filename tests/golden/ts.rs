@@ -5,24 +5,13 @@
     reason = "a vector that cannot be read is a failed test"
 )]
 
+use crate::vectors::{hex, written};
 use rillcast::time::Ticks;
 use rillcast::wire::aac::{AdtsHeader, AudioSpecificConfig};
 use rillcast::wire::mpa::{FrameHeader, Layer};
 use rillcast::wire::ts::packet::{AdaptationField, Header, Packet, Pcr, packet_count};
 use rillcast::wire::ts::pes::{PesHeader, STREAM_AUDIO, STREAM_PRIVATE, STREAM_VIDEO};
 use rillcast::wire::ts::psi::{self, Pat, Pmt, PmtSection, PmtStream, crc32};
-use rillcast::wire::writer::Writer;
-
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
-}
-
-fn written(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut buffer = [0; 188];
-    let mut w = Writer::new(&mut buffer);
-    emit(&mut w);
-    w.finish().to_vec()
-}
 
 #[test]
 fn packet_headers_are_those_of_13818() {

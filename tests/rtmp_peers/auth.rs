@@ -21,11 +21,11 @@ fn publish(
     command: impl FnOnce(u16) -> Command,
 ) -> (Vec<Heard>, Vec<Rejection>) {
     let (listener, port) = listen();
-    let mut challenger = Challenger::new(scheme);
+    let mut challenger = Challenger::new();
     let mut rejections = Vec::new();
     let mut door = |app: &str, query: &str| {
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let knock = Knock { peer, app, query, now: Instant(0) };
+        let knock = Knock { peer, scheme, app, query, now: Instant(0) };
         match challenger.judge(&knock, BOB, &mut random::fill, &Status::new()) {
             Verdict::Granted => None,
             Verdict::Rejected { description, why } => {

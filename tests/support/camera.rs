@@ -5,7 +5,7 @@
 //! the program.
 
 use super::ts::{Demux, Pes, Pmt, Unwrap};
-use rillcast::limits::COMPOSITION_LEAD_MS;
+use rillcast::limits::{COMPOSITION_LEAD_MS, TIMELINE_EPOCH};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{NoRoom, Segment, Sink};
 use rillcast::status::{Counter, Status};
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 pub const VIDEO: u16 = 0x100;
 pub const AUDIO: u16 = 0x101;
+/// Decode time of what a stream begins with, in ticks.
+pub const EPOCH: i64 = TIMELINE_EPOCH.0;
 /// Ticks from decoding to presentation where the publisher asks for none.
 pub const LEAD: i64 = COMPOSITION_LEAD_MS * 90;
 pub const SPS: [u8; 4] = [0x67, 0x42, 0xc0, 0x1e];
@@ -418,7 +420,8 @@ fn judge_tracks(pmt: &Pmt, pes: &[Pes], before: Option<&Judged>, segment: &Segme
         assert!(there, "segment {n}: {pid:#x} is named without a packet");
     }
     if let Some(before) = before {
-        let same = before.pmt.streams == pmt.streams && before.pmt.pcr_pid == pmt.pcr_pid;
+        let named = |pmt: &Pmt| (pmt.streams.clone(), pmt.descriptors.clone(), pmt.pcr_pid);
+        let same = named(&before.pmt) == named(pmt);
         assert!(same || segment.discontinuity, "segment {n}: tracks change behind a tag (R14)");
         assert_eq!(before.pmt.version == pmt.version, same, "segment {n}: PMT version");
     }

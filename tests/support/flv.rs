@@ -54,6 +54,19 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Tag>, String> {
     Ok(tags)
 }
 
+/// The file up to its last whole tag: who was stopped while writing may have left half of one.
+pub fn whole(bytes: &[u8]) -> &[u8] {
+    let mut at = 13;
+    while let Some(head) = bytes.get(at..at + 11) {
+        let end = at + 11 + be(&head[1..4]) + 4;
+        if end > bytes.len() {
+            break;
+        }
+        at = end;
+    }
+    &bytes[..at.min(bytes.len())]
+}
+
 pub fn read_file(path: &str) -> Vec<Tag> {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     read(&bytes).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -19,6 +19,10 @@ fn folder() -> PathBuf {
 
 /// Path of an FLV made by `ffmpeg ARGS -f flv`; made on first use.
 pub fn made(name: &str, args: &str) -> String {
+    made_as(name, "flv", args)
+}
+
+fn made_as(name: &str, format: &str, args: &str) -> String {
     static ONE: OnceLock<Mutex<()>> = OnceLock::new();
     let _one =
         ONE.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -26,13 +30,13 @@ pub fn made(name: &str, args: &str) -> String {
     let sum = args
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    let path = folder().join(format!("{name}-{:08x}.flv", sum as u32));
+    let path = folder().join(format!("{name}-{:08x}.{format}", sum as u32));
     if !path.exists() {
         fs::create_dir_all(folder()).expect("media folder");
         let new = path.with_extension("new");
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "error", "-y", "-nostdin"]).args(args.split_whitespace());
-        command.args(["-f", "flv"]).arg(&new);
+        command.args(["-f", format]).arg(&new);
         let done = process::run("ffmpeg makes media", &mut command, Duration::from_secs(60));
         assert!(done.status.success(), "ffmpeg {args}: {}", done.text);
         fs::rename(&new, &path).expect("media in place");
@@ -131,6 +135,19 @@ pub fn slow_picture(seconds: u32) -> String {
     made(
         "slow",
         &format!("-f lavfi -i testsrc2=size=320x240:rate=5 -t {seconds} {X264} -g 5 -bf 0 -an"),
+    )
+}
+
+/// HEVC and AAC in an MP4: Debian's ffmpeg cannot put HEVC into FLV.
+pub fn hevc(seconds: u32) -> String {
+    made_as(
+        "hevc",
+        "mp4",
+        &format!(
+            "-f lavfi -i testsrc2=size=320x240:rate=25 {TONE} -t {seconds} -c:v libx265 -preset \
+             ultrafast -pix_fmt yuv420p -tag:v hvc1 -x265-params \
+             keyint=25:min-keyint=25:scenecut=0:bframes=0:log-level=none -c:a aac -b:a 64k"
+        ),
     )
 }
 

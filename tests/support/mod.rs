@@ -4,9 +4,9 @@
 //! `process` starts and ends programs; `rillcast` is the program under test; `media` makes inputs;
 //! `flv`, `ts`, `es` and `m3u8` read what was sent and what came out; `enhanced` builds the bodies
 //! that Debian's ffmpeg cannot write; `http` and `follow` fetch it; `judge_ts` and `judge_media`
-//! compare and list `faults`; `rtmp` is a publisher that can misbehave; `secure` makes
-//! certificates and runs stunnel; `outside` asks ffmpeg,
-//! hls-parser, tshark and Chromium. Each judge has a test that shows it finding a fault.
+//! compare and list `faults`; `rtmp` is a publisher that can misbehave; `outside` asks ffmpeg,
+//! hls-parser, tshark and Chromium; `peers` are publishers and players of others; `secure` makes
+//! certificates and runs stunnel. Each judge has a test that shows it finding a fault.
 //!
 //! Does NOT decide what a test means: the files beside this folder do.
 #![allow(dead_code, reason = "each test file uses its own part")]
@@ -22,6 +22,7 @@ pub mod judge_ts;
 pub mod m3u8;
 pub mod media;
 pub mod outside;
+pub mod peers;
 pub mod process;
 pub mod rillcast;
 pub mod rtmp;

@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
-use crate::media::mux::{Mux, Track, packet_bytes_for};
+use crate::media::mux::{ClockPacket, Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
 use crate::storage::FrameRing;
@@ -98,6 +98,8 @@ struct Open {
     start: Ticks,
     end: Ticks,
     clock: Track,
+    /// The clock of the first picture is on a packet of its own while no picture has come.
+    guess: Option<ClockPacket>,
     video: Option<(VideoFormat, First)>,
     audio: Option<AudioFormat>,
     discontinuity: bool,
@@ -186,7 +188,7 @@ impl Segmenter {
             // No picture of the old encoding was written.
             (Track::Video, Video::Unknown | Video::Absent | Video::Starting) => {}
             (Track::Audio, _) => {
-                if self.open.is_some() && self.change != Change::HoldsAudio {
+                if self.open.is_some() && !self.change.holds_audio() {
                     self.flush(out);
                 }
                 let waits = self.last_audio.is_some_and(|last| self.video_runs(last));
@@ -232,6 +234,13 @@ impl Segmenter {
             self.cut_off = begins && !picture.unit.is_idr();
         }
         let changes = key && self.change != Change::Done;
+        if self.has_waited(picture.dts) {
+            if key {
+                self.drop_late_audio(picture.dts, out.status);
+            } else {
+                self.change_without_keyframe(out);
+            }
+        }
         if self.open.is_some() {
             if !self.fits(bytes, out.sink) {
                 out.status.add(Counter::SlotsFull, 1);
@@ -258,10 +267,7 @@ impl Segmenter {
     /// Takes an audio message; it is written when enough have come, or when a segment ends.
     pub fn sound(&mut self, sound: Sound, out: &mut Outlet<'_, impl Sink>) {
         self.last_audio = Some(sound.dts);
-        let late = |first: &Sound| sound.dts.minus(first.dts) >= AUDIO_HELD_TICKS_MAX;
-        if self.change == Change::HoldsAudio
-            && (self.held.is_full() || self.held.first().is_some_and(late))
-        {
+        if self.has_waited(sound.dts) || (self.change.holds_audio() && self.held.is_full()) {
             self.change_without_keyframe(out);
         }
         if self.waits(sound.dts) {
@@ -313,7 +319,7 @@ impl Segmenter {
     /// Whether audio must wait: for new parameters' keyframe, or for the picture that the next
     /// segment begins with. Starts the wait.
     fn waits(&mut self, now: Ticks) -> bool {
-        if self.change == Change::HoldsAudio {
+        if self.change.holds_audio() {
             return true;
         }
         let patience = match self.video {
@@ -435,6 +441,12 @@ impl Segmenter {
         status.add(Counter::MediaBeforeKeyframe, dropped);
     }
 
+    /// Whether audio of another encoding has waited for its keyframe as long as it can at `now`.
+    fn has_waited(&self, now: Ticks) -> bool {
+        let long = |first: &Sound| now.minus(first.dts) >= AUDIO_HELD_TICKS_MAX;
+        self.change.holds_audio() && self.held.first().is_some_and(long)
+    }
+
     /// Audio of another encoding has waited as long as it can: it goes on without a keyframe.
     fn change_without_keyframe(&mut self, out: &mut Outlet<'_, impl Sink>) {
         self.change = Change::Pending;
@@ -470,9 +482,10 @@ impl Segmenter {
 
     /// What belongs to the segment before what is at `dts` is written.
     fn before_cut(&mut self, dts: Ticks, out: &mut Outlet<'_, impl Sink>) {
-        if self.change != Change::HoldsAudio {
+        if !self.change.holds_audio() {
             self.flush(out);
         }
+        self.settle_clock(out.sink);
         if let Some(open) = self.open {
             self.mux.advance_clock(open.clock, dts, out.sink);
         }
@@ -509,7 +522,7 @@ impl Segmenter {
 
     /// Ends the segment at its own end; nothing follows yet.
     fn end(&mut self, out: &mut Outlet<'_, impl Sink>) {
-        if self.change == Change::HoldsAudio {
+        if self.change.holds_audio() {
             // No picture follows that could carry the clock of what is held.
             let video = core::mem::replace(&mut self.video, Video::Absent);
             self.change_without_keyframe(out);
@@ -530,7 +543,7 @@ impl Segmenter {
     /// Whether the held audio would find the clock of the picture at `dts` ahead of itself.
     fn held_is_older(&self, dts: Ticks) -> bool {
         let older = |first: &Sound| first.dts.plus(AUDIO_PES_TICKS_MAX) < dts;
-        self.change != Change::HoldsAudio && self.held.first().is_some_and(older)
+        !self.change.holds_audio() && self.held.first().is_some_and(older)
     }
 
     /// Whether one more frame like the last would make the PES packet too long.
@@ -539,11 +552,15 @@ impl Segmenter {
             return false;
         };
         let end = last.dts.plus(last.duration).plus(last.duration);
-        self.change != Change::HoldsAudio && end.minus(first.dts) > AUDIO_PES_TICKS_MAX
+        !self.change.holds_audio() && end.minus(first.dts) > AUDIO_PES_TICKS_MAX
     }
 }
 
 impl Change {
+    const fn holds_audio(self) -> bool {
+        matches!(self, Self::HoldsAudio)
+    }
+
     /// Both changes together.
     const fn with(self, other: Self) -> Self {
         match (self, other) {

@@ -31,10 +31,13 @@ impl Segmenter {
         let video = (with == Track::Video).then_some(self.format);
         let tracks = Tracks { video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
+        let guess =
+            (clock != with).then(|| self.mux.clock_packet(clock, with, start, out.sink)).flatten();
         self.open = Some(Open {
             start,
             end: start,
             clock,
+            guess,
             video: None,
             audio: None,
             discontinuity: self.discontinuity,
@@ -46,6 +49,7 @@ impl Segmenter {
     /// Ends the segment at `next` and says where the following one starts: later than this one,
     /// whatever the order in which tracks came.
     pub(super) fn finish(&mut self, next: Ticks, sink: &mut impl Sink) -> Ticks {
+        self.settle_clock(sink);
         let Some(open) = self.open.take() else { return next };
         let next = next.max(open.start.plus(Ticks(1)));
         if open.video.is_none() && open.audio.is_none() {
@@ -72,6 +76,19 @@ impl Segmenter {
             forced: first == Some(First::Other),
         });
         next
+    }
+
+    /// No picture has come to a segment that audio began and whose clock pictures were expected to
+    /// carry: audio does.
+    pub(super) fn settle_clock(&mut self, sink: &mut impl Sink) {
+        let Some(open) = &mut self.open else { return };
+        if open.video.is_some() {
+            return;
+        }
+        if let Some(guess) = open.guess.take() {
+            self.mux.clock_packet_again(guess, sink);
+            open.clock = Track::Audio;
+        }
     }
 
     fn with_pmt(&mut self, tracks: Tracks, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
@@ -102,13 +119,7 @@ impl Segmenter {
             out.status.add(Counter::MediaWithoutSlot, 1);
             return;
         };
-        let mut pcr = None;
-        if open.clock == Track::Video && open.video.is_some() {
-            self.mux.advance_clock(Track::Video, picture.dts, out.sink);
-            pcr = self.mux.clock_at(picture.dts);
-        } else if open.clock == Track::Video {
-            pcr = Some(self.mux.clock_first(picture.dts));
-        }
+        let pcr = self.clock_of_picture(open, picture.dts, out.sink);
         if !out.sink.reserve(packet_bytes_for(picture.unit.len())) {
             out.status.add(Counter::MediaWithoutSlot, 1);
             self.give_up(picture.dts, out);
@@ -199,28 +210,56 @@ impl Segmenter {
         }
     }
 
+    /// The clock reference of a picture at `dts`, if it carries the clock. Where audio does but is
+    /// late, its clock is carried on; audio that waits for its PES packet is not late.
+    fn clock_of_picture(&mut self, open: Open, dts: Ticks, sink: &mut impl Sink) -> Option<Ticks> {
+        if open.clock == Track::Audio {
+            self.mux.advance_clock(Track::Audio, dts.minus(AUDIO_PES_TICKS_MAX), sink);
+            return None;
+        }
+        if open.video.is_some() || open.guess.is_some() {
+            self.mux.advance_clock(Track::Video, dts, sink);
+        }
+        if open.video.is_some() { self.mux.clock_at(dts) } else { Some(self.mux.clock_first(dts)) }
+    }
+
     /// The clock reference of audio at `dts`, if it carries the clock. Where pictures do but are
     /// late, their clock is carried on.
     fn clock_of_sound(&mut self, open: Open, dts: Ticks, sink: &mut impl Sink) -> Option<Ticks> {
-        if open.clock == Track::Audio {
+        let late = match self.video {
+            Video::Running { last } => dts > last.plus(VIDEO_LATE_TICKS),
+            Video::Unknown | Video::Absent | Video::Starting | Video::Resuming => true,
+        };
+        if late {
+            self.settle_clock(sink);
+        }
+        let clock = self.open.map_or(open.clock, |open| open.clock);
+        if clock == Track::Audio {
             if open.audio.is_none() {
                 return Some(self.mux.clock_first(dts));
             }
             self.mux.advance_clock(Track::Audio, dts, sink);
             return self.mux.clock_at(dts);
         }
-        let mut until = dts;
-        if let Video::Running { last } = self.video {
-            if dts <= last.plus(VIDEO_LATE_TICKS) {
-                return None;
-            }
-            if self.video_runs(dts) {
+        if open.guess.is_some() && open.video.is_none() && !late {
+            // The clock of this segment is not settled: it has its first reference, and no more.
+            return None;
+        }
+        let until = match self.video {
+            // Audio that waited may be far behind a picture whose clock is still to come.
+            Video::Running { last } if !late => dts.min(last),
+            Video::Running { last } if self.video_runs(dts) => {
                 // The next picture must not find the clock ahead of itself; nor may audio be
                 // a second ahead of the clock (H.222.0 §2.4.2.6).
                 let picture = last.plus(self.frame).plus(PCR_LEAD_TICKS).minus(Ticks(1));
-                until = picture.max(dts.minus(VIDEO_LATE_TICKS)).min(dts);
+                picture.max(dts.minus(VIDEO_LATE_TICKS)).min(dts)
             }
-        }
+            Video::Running { .. }
+            | Video::Unknown
+            | Video::Absent
+            | Video::Starting
+            | Video::Resuming => dts,
+        };
         self.mux.advance_clock(Track::Video, until, sink);
         None
     }

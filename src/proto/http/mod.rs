@@ -117,6 +117,8 @@ pub struct Request<'a> {
     pub version: Version,
     /// Decoded, normal path from its first slash, without the query; `*` when there is none.
     pub path: &'a str,
+    /// What followed the path's `?`, not decoded; empty if it is no text.
+    pub query: &'a str,
     /// Host and port that the client believes to speak to, if they can be repeated to it.
     pub authority: Option<&'a str>,
     /// Whether the client wants the connection to stay.
@@ -308,7 +310,7 @@ fn read_head<'a>(
     if line.version == Version::Http11 && facts.hosts != 1 {
         return Err(RequestError::Host);
     }
-    let (target_authority, target_path) = split_target(line.target, method)?;
+    let (target_authority, target_path, query) = split_target(line.target, method)?;
     let authority = target_authority.or(facts.host).and_then(|host| {
         let host = core::str::from_utf8(host).ok()?;
         is_authority(host).then_some(host)
@@ -321,6 +323,7 @@ fn read_head<'a>(
             b"*" => "*",
             target => path::normalise(target, path)?,
         },
+        query: core::str::from_utf8(query).unwrap_or_default(),
         authority,
         keep_alive: match line.version {
             Version::Simple => false,
@@ -374,8 +377,8 @@ fn put(block: &mut [u8], at: &mut usize, b: u8) {
     }
 }
 
-/// Authority and path of a target; the path has no query.
-fn split_target(target: &[u8], method: Method) -> Result<(Option<&[u8]>, &[u8]), RequestError> {
+/// Authority, path and query of a target.
+fn split_target(target: &[u8], method: Method) -> Result<Target<'_>, RequestError> {
     let scheme = target.split_at_checked(7);
     let (authority, path) = match (target, scheme) {
         ([b'/', ..], _) => (None, target),
@@ -389,10 +392,14 @@ fn split_target(target: &[u8], method: Method) -> Result<(Option<&[u8]>, &[u8]),
         _ if method == Method::Other => (None, &b"*"[..]),
         _ => return Err(RequestError::Target),
     };
-    let query = path.iter().position(|&b| b == b'?');
-    let (path, _) = path.split_at(query.unwrap_or(path.len()));
-    Ok((authority, if path.is_empty() { b"/" } else { path }))
+    let end = path.iter().position(|&b| b == b'?');
+    let (path, query) = path.split_at(end.unwrap_or(path.len()));
+    let query = query.strip_prefix(b"?").unwrap_or_default();
+    Ok((authority, if path.is_empty() { b"/" } else { path }, query))
 }
+
+/// Authority, if there is one, path, and query without its `?`.
+type Target<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
 
 /// What the fields say, each before it is judged.
 #[derive(Debug)]

@@ -9,8 +9,9 @@
 //! Quirks tolerated:
 //! * a type 1 header first on chunk stream 2: librtmp sends its pings so;
 //! * a type 0 or 1 header while a message is incomplete: the encoder restarted, the rest goes;
-//! * no extended timestamp on type 3 chunks (old encoders, OBS): recognised at the first chunk
-//!   whose next bytes differ from the timestamp, and remembered for the connection.
+//! * no extended timestamp on type 3 chunks (old encoders, OBS), or on some: recognised chunk by
+//!   chunk, where the next bytes differ from the timestamp; where a type 3 chunk begins a message
+//!   they may differ, and it is as inside the last message that told.
 
 use crate::limits::{
     CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, COMMAND_BYTES_MAX, CONTROL_BYTES_MAX,
@@ -157,7 +158,7 @@ pub struct Dechunker {
     state: State,
     chunk_bytes: u32,
     streams: heapless::Vec<ChunkStream, CHUNK_STREAMS_MAX>,
-    /// The peer leaves out the extended timestamp on type 3 chunks.
+    /// The peer left out the extended timestamp on the last type 3 chunk that would tell.
     unrepeated: bool,
     position: u64,
     csid: u32,
@@ -318,14 +319,25 @@ impl Dechunker {
         let mut used = r.position();
         if basic.fmt == 3
             && let Some(value) = stream.extended
-            && !self.unrepeated
         {
-            match repeat(value, r.rest()) {
-                Repeat::Undecided => return Ok(None),
-                Repeat::Absent if stream.partial.is_some() => self.unrepeated = true,
+            if let Some(partial) = stream.partial {
+                let left = (stream.length - partial.filled).min(self.chunk_bytes);
+                match repeat(value, r.rest()) {
+                    // So few may be all that come: then it is as it was before.
+                    Repeat::Undecided if self.unrepeated && left < 4 => {}
+                    Repeat::Undecided => return Ok(None),
+                    Repeat::Absent => self.unrepeated = true,
+                    Repeat::Present => {
+                        self.unrepeated = false;
+                        used += 4;
+                    }
+                }
+            } else if !self.unrepeated {
                 // First chunk of a new message: whatever stands there is the field.
-                Repeat::Absent if r.len() < 4 => return Ok(None),
-                Repeat::Absent | Repeat::Present => used += 4,
+                if r.len() < 4 {
+                    return Ok(None);
+                }
+                used += 4;
             }
         }
         if let (Some(partial), 0..=2) = (stream.partial, basic.fmt) {

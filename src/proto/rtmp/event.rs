@@ -5,6 +5,20 @@ use crate::time::Millis;
 /// Something that happened on a connection; borrows the message or the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// Under `Admission::Asked`, the peer asks to connect: answer with `accept_connect` or
+    /// `reject_connect`.
+    Connect {
+        /// Application without query, safe as a path; may be empty.
+        app: &'a str,
+        /// The application as it was said, without query; bytes of the peer's choice.
+        said: &'a [u8],
+        /// What followed the application's `?`, then the tcUrl's.
+        query: &'a str,
+        /// What the peer says it is; bytes of its choice.
+        agent: &'a [u8],
+        /// Whether it says, as publishers do, that it will publish.
+        publishes: bool,
+    },
     /// The peer is connected to an application.
     Connected {
         /// Application without query, safe as a path; may be empty.
@@ -197,6 +211,8 @@ impl Reason {
 pub enum Admission {
     /// It may.
     Open,
+    /// The service says so, for each `Event::Connect`.
+    Asked,
     /// It is told why not, when it says connect, and then closed.
     Refused(&'static str),
 }

@@ -17,6 +17,7 @@
 use std::io::IoSlice;
 
 use crate::limits;
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::enchunk::{Chunk, Enchunker, Outgoing};
 use crate::storage::Label;
 use crate::time::Millis;
@@ -30,9 +31,6 @@ const CSID_VIDEO: u32 = 6;
 
 /// What comes before metadata on its way to a server.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData";
-
-/// What comes before metadata on its way to a player.
-const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// Stands in for payload that is lost.
 const ZEROS: &[u8] = &[0; 1024];

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod client;
 pub mod connect_arguments;
+pub mod data;
 pub mod dechunk;
 pub mod enchunk;
 pub mod encryption;

@@ -5,8 +5,8 @@
 //! and nothing is sent from here.
 //! Source: ffmpeg-protocols, "rtmp"; names, bounds and defaults as ffmpeg 5.1 lists them.
 //!
-//! Quirks: `rtmp_listen` and `listen` are one option; `timeout` implies it. The fetch that
-//! `rtmp_swfverify` asks for is left to whoever has HTTP.
+//! Quirks: `rtmp_listen` and `listen` are one option; `timeout` implies it. ffmpeg would fetch the
+//! file of `rtmp_swfverify` to hash it; here its hash and size are given by the options for them.
 
 use core::fmt;
 
@@ -90,7 +90,7 @@ pub struct ClientOptions<'a> {
     pub swf_hash: Option<[u8; 32]>,
     /// `rtmp_swfsize`: bytes of the decompressed player; 0 if not known.
     pub swf_bytes: u32,
-    /// `rtmp_swfverify`: where the player can be fetched for the two.
+    /// `rtmp_swfverify`: the player that the two are of.
     pub swf_verify: Option<&'a str>,
     /// `listen`, `rtmp_listen`: wait for a connection instead of making one.
     pub listen: bool,
@@ -353,7 +353,7 @@ pub const TABLE: &[ClientOption] = &[
         name: "rtmp_swfverify", way: Way::Play,
         takes: "URL",
         default: "none",
-        help: "SWF file to compute hash and size of.",
+        help: "SWF player, as rtmp_swfurl; not fetched: set rtmp_swfhash and rtmp_swfsize too.",
         put: |to, text| { to.swf_verify = Some(text); Ok(()) },
     },
     ClientOption {

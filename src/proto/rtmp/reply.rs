@@ -76,13 +76,21 @@ pub(super) fn error(
     description: &str,
     out: &mut Outbox,
 ) -> Result<(), SessionError> {
-    let reply = Reply::Refused { transaction: command.transaction, code, description };
-    send(CSID_REPLY, 0, &reply, out)
+    refused(command.transaction, code, description, out)
+}
+
+/// The same to a call that is known by its number alone.
+pub(super) fn refused(
+    transaction: f64,
+    code: &str,
+    description: &str,
+    out: &mut Outbox,
+) -> Result<(), SessionError> {
+    send(CSID_REPLY, 0, &Reply::Refused { transaction, code, description }, out)
 }
 
 /// `_result` to connect.
-pub(super) fn connected(command: &Command<'_>, out: &mut Outbox) -> Result<(), SessionError> {
-    let transaction = command.transaction;
+pub(super) fn connected(transaction: f64, out: &mut Outbox) -> Result<(), SessionError> {
     send(CSID_REPLY, 0, &Reply::Connected { transaction }, out)
 }
 

@@ -22,9 +22,12 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use super::HttpSettings;
+use super::guard;
 use super::tunnelled::Tunnelled;
+use crate::config::secret::Secret;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
 use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
+use crate::service::door::Door;
 use crate::service::relay::Relays;
 use crate::service::store::{SegmentView, Store};
 use crate::service::tunnel::Tunnels;
@@ -74,6 +77,8 @@ pub(super) struct Desk {
     pub(super) out: Box<[u8]>,
     /// Buffers for answers that a socket took only in part.
     pub(super) spills: Vec<Box<[u8]>>,
+    /// Who asks viewers for a key, if somebody does.
+    pub(super) door: Option<Rc<Door>>,
     /// Where RTMPT is answered, if it is.
     pub(super) tunnels: Option<Rc<Tunnels>>,
     /// The place that is served, and its peer.
@@ -102,6 +107,7 @@ impl Desk {
             own: net::own_addresses(),
             out: buffer(),
             spills: (0..HTTP_SPILLS).map(|_| buffer()).collect(),
+            door: None,
             tunnels: None,
             token: 0,
             peer: IpAddr::from([0, 0, 0, 0]),
@@ -189,6 +195,14 @@ impl Desk {
         name: &str,
         socket: BorrowedFd<'_>,
     ) -> Answer {
+        let door = self.door.clone();
+        let key = match guard::judge(door.as_deref(), name, request, self.peer, self.now) {
+            Ok(key) => key,
+            Err(denial) => {
+                let head = ResponseHead { code: Code::Forbidden, ..head };
+                return self.plain(head, request, &denial);
+            }
+        };
         if name.strip_suffix(".ts").is_some() {
             let segment = self.store.borrow().segment(name);
             return match segment {
@@ -198,7 +212,7 @@ impl Desk {
         }
         if name.ends_with('/') {
             return match index_of(name, "index.m3u8") {
-                Some(index) => self.playlist(head, request, &index),
+                Some(index) => self.playlist(head, request, &index, key),
                 None => self.not_found(head, request, &"no such stream is live"),
             };
         }
@@ -207,10 +221,16 @@ impl Desk {
         if is_stream {
             return self.redirect(head, request, socket);
         }
-        self.playlist(head, request, name)
+        self.playlist(head, request, name, key)
     }
 
-    fn playlist(&mut self, head: ResponseHead<'_>, request: &Request<'_>, name: &str) -> Answer {
+    fn playlist(
+        &mut self,
+        head: ResponseHead<'_>,
+        request: &Request<'_>,
+        name: &str,
+        key: Option<&Secret>,
+    ) -> Answer {
         if let Some(path) = name.strip_suffix("/index.m3u8") {
             self.relays.want(path, self.now);
         }
@@ -224,7 +244,11 @@ impl Desk {
             cache: Some(Cache::NoCache),
             ..head
         };
-        self.small(head, request, EntityTag(playlist.version), playlist.body)
+        let etag = EntityTag(playlist.version);
+        let Some(key) = key else { return self.small(head, request, etag, playlist.body) };
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        let bytes = guard::with_key(playlist.body, key, &mut Writer::new(room));
+        self.tagged(head, request, etag, bytes)
     }
 
     fn asset(&mut self, head: ResponseHead<'_>, request: &Request<'_>, asset: Asset) -> Answer {

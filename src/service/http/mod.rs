@@ -9,6 +9,7 @@
 mod answer;
 mod connection;
 mod drain;
+mod guard;
 mod tunnelled;
 
 use core::cell::RefCell;
@@ -23,6 +24,7 @@ use smol::future;
 use self::answer::Desk;
 use self::connection::{Connection, Outcome};
 use super::clock;
+use super::door::Door;
 use super::reactor::{Reactor, Source};
 use super::relay::Relays;
 use super::store::Store;
@@ -147,6 +149,11 @@ impl HttpContext {
     /// Answers RTMPT from now on.
     pub fn carry(&self, tunnels: Rc<Tunnels>) {
         self.inner.borrow_mut().desk.tunnels = Some(tunnels);
+    }
+
+    /// Asks viewers for keys from now on.
+    pub fn guard(&self, door: Rc<Door>) {
+        self.inner.borrow_mut().desk.door = Some(door);
     }
 
     /// Shows `relays`, and tells them what is asked for.

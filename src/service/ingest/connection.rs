@@ -6,19 +6,22 @@
 
 use super::pace::Pace;
 use super::player::{Playing, Want};
+use super::publisher::Claim;
 use super::{Ingest, Live, Phase};
 use crate::limits::{
-    AGENT_BYTES_SHOWN, PUBLISHES_MAX, PUBLISHES_PER_CONNECTION, RTMPE_HANDSHAKES_PER_S,
-    STRAY_BYTES_MAX, STREAM_PATH_BYTES_MAX,
+    AGENT_BYTES_SHOWN, PUBLISHES_MAX, RTMPE_HANDSHAKES_PER_S, STRAY_BYTES_MAX,
+    STREAM_PATH_BYTES_MAX,
 };
+use crate::proto::rtmp::auth::challenger::Rejection;
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
-use crate::proto::rtmp::event::{Admission, Event, PlayStart, Reason};
+use crate::proto::rtmp::event::{Admission, Event, PlayStart};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::seal::Seal;
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
+use crate::service::door::{Ask, Connect, Denial, Door, Grant, NotYet, Purpose, StreamPath};
 use crate::service::intake::{self, Intake, Place, Received};
-use crate::service::store::masked;
+use crate::service::store::{masked, masked_pair};
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, widen};
@@ -54,8 +57,10 @@ pub(super) enum Fault {
     Publishes { max: u32 },
     #[error("publish of {path}: {refusal}")]
     Publish { path: String, refusal: PublishRefusal },
-    #[error("publish of {path} from an address outside of rtmp.publish_from")]
-    Outside { path: String },
+    #[error("connect: {0}")]
+    NotYet(Rejection),
+    #[error("publish of {path}: {denial}")]
+    Denied { path: String, denial: Denial },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -70,11 +75,11 @@ enum Stage {
 /// A stream that this connection publishes.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
-    id: u32,
-    stream: usize,
-    path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    pub(super) id: u32,
+    pub(super) stream: usize,
+    pub(super) path: StreamPath,
     /// Wants `Streams::settle`.
-    touched: bool,
+    pub(super) touched: bool,
 }
 
 /// One connection.
@@ -88,23 +93,43 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) published: heapless::Vec<Published, PUBLISHES_MAX>,
     /// Publishes that began.
-    publishes: u32,
+    pub(super) publishes: u32,
     total: u64,
     stray: u64,
     pace: Pace,
+    /// Who has signed in.
+    user: Option<usize>,
+    /// What it may publish if who does is gone.
+    pub(super) claim: Option<Claim>,
     pub(super) playing: Option<Box<Playing>>,
     /// Whether its place is a player's.
     pub(super) is_slim: bool,
 }
 
+/// What the door says, and to whom in the log: application and name with most of it hidden.
+pub(super) struct Entry {
+    pub(super) verdict: Result<Grant, Denial>,
+    pub(super) shown: heapless::String<STREAM_PATH_BYTES_MAX>,
+}
+
 /// What a message asks the connection to do, free of borrows.
 enum Act {
     Nothing,
-    Publish { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX> },
+    Connect(Result<Option<usize>, Box<NotYet>>),
+    Publish { id: u32, entry: Entry },
     Unpublish { id: u32 },
-    Play { id: u32, path: heapless::String<STREAM_PATH_BYTES_MAX>, start: PlayStart },
+    Play { id: u32, entry: Entry, start: PlayStart },
     Stop { id: u32 },
     Want { id: u32, what: Want },
+}
+
+impl Entry {
+    fn new(door: &Door, ask: &Ask<'_>, now: Instant) -> Self {
+        let mut shown = heapless::String::new();
+        // A path that is too long is shown as far as it fits.
+        let _whole = write!(shown, "{}", masked_pair(ask.app, ask.name));
+        Self { verdict: door.enter(ask, now), shown }
+    }
 }
 
 impl Connection {
@@ -127,6 +152,8 @@ impl Connection {
             total: 0,
             stray: 0,
             pace: Pace::new(clock::now()),
+            user: None,
+            claim: None,
             playing: None,
             is_slim: false,
         })
@@ -152,6 +179,9 @@ impl Connection {
             return Err(Fault::Replaced);
         }
         let more = widen(bytes);
+        if bytes > 0 {
+            self.live.heard.set(now);
+        }
         self.ingest.status.add(Counter::RtmpBytesIn, more);
         self.intake.received();
         if let Stage::Handshake(_) = &self.stage {
@@ -259,6 +289,11 @@ impl Connection {
                 }
                 return;
             }
+            // Every encoder that signs in comes three times.
+            (Err(Fault::NotYet(why @ (Rejection::Unnamed | Rejection::Challenged))), None) => {
+                log::debug!("ingest asked peer={peer} cause=\"{why}\"");
+                return;
+            }
             (Err(fault), None) => fault,
         };
         self.ingest.status.add(Counter::RtmpErrors, 1);
@@ -271,8 +306,10 @@ impl Connection {
     /// Tells the peer why it must go, unless the session has done so.
     fn refuse(&mut self, cause: &Fault) {
         let handshaken = matches!(self.stage, Stage::Chunks);
-        let said =
-            matches!(cause, Fault::Session(_) | Fault::Publish { .. } | Fault::Outside { .. });
+        let said = matches!(
+            cause,
+            Fault::Session(_) | Fault::Publish { .. } | Fault::Denied { .. } | Fault::NotYet(_)
+        );
         let may = handshaken && self.may_speak();
         let Some(place) = self.place.as_mut().filter(|_| may) else { return };
         if !said {
@@ -340,7 +377,7 @@ impl Connection {
 
     /// Handles every message that the byte ring completes.
     fn messages(&mut self, now: Instant) -> Result<(), Fault> {
-        loop {
+        while self.claim.is_none() {
             let Some(place) = &mut self.place else { return Ok(()) };
             let arrival = {
                 let mut guards = Guards::of(&self.published, &self.ingest.streams);
@@ -351,13 +388,14 @@ impl Connection {
             self.ingest.status.add(Counter::RtmpMessagesIn, 1);
             self.arrived(&arrival, now)?;
         }
+        Ok(())
     }
 
     fn arrived(&mut self, arrival: &Arrival, now: Instant) -> Result<(), Fault> {
         match arrival.bin {
             Bin::Media(id) => self.media(id, arrival, now),
             Bin::Scratch => {
-                let act = self.command(arrival)?;
+                let act = self.command(arrival, now)?;
                 self.act(act, now)
             }
             Bin::Nowhere => self.unwanted(arrival),
@@ -375,7 +413,7 @@ impl Connection {
         if taken { Ok(()) } else { Err(Fault::Replaced) }
     }
 
-    fn command(&mut self, arrival: &Arrival) -> Result<Act, Fault> {
+    fn command(&mut self, arrival: &Arrival, now: Instant) -> Result<Act, Fault> {
         let Some(place) = &mut self.place else { return Ok(Act::Nothing) };
         let Place { scratch, out, .. } = &mut **place;
         let payload = scratch.bytes(arrival.place).unwrap_or_default();
@@ -385,18 +423,26 @@ impl Connection {
             return Ok(Act::Nothing);
         };
         Ok(match event {
-            Event::Connected { app, agent, .. } => {
-                if self.ingest.strangers.takes(clock::now()) {
+            Event::Connect { app, said, query, agent, publishes } => {
+                let peer = self.live.peer.ip();
+                let connect = Connect { peer, app, said, query, publishes };
+                let verdict = self.ingest.door.connect(&connect, now);
+                if verdict.is_ok() && self.ingest.strangers.takes(now) {
                     let (agent, peer) = (shown(agent), self.live.peer);
+                    let app = Masked { app, is_known: self.ingest.door.knows(app) };
                     log::info!("ingest connected peer={peer} app={app} agent=\"{agent}\"");
                 }
-                Act::Nothing
+                Act::Connect(verdict)
             }
-            Event::Publish { stream, app, name, .. } => {
-                path(app, name).map_or(Act::Nothing, |path| Act::Publish { id: stream, path })
+            Event::Publish { stream: id, app, name, query, app_query, .. } => {
+                let (purpose, peer) = (Purpose::Publish, self.live.peer.ip());
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
+                Act::Publish { id, entry: Entry::new(&self.ingest.door, &ask, now) }
             }
-            Event::Play { stream: id, app, name, start, .. } => {
-                path(app, name).map_or(Act::Nothing, |path| Act::Play { id, path, start })
+            Event::Play { stream: id, app, name, query, app_query, start } => {
+                let (purpose, peer) = (Purpose::Play, self.live.peer.ip());
+                let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
+                Act::Play { id, entry: Entry::new(&self.ingest.door, &ask, now), start }
             }
             Event::Stop { stream } => Act::Stop { id: stream },
             Event::Pause { stream, paused } => Act::Want { id: stream, what: Want::Paused(paused) },
@@ -421,15 +467,16 @@ impl Connection {
                 }
                 Act::Nothing
             }
-            Event::MetadataCleared { .. } => Act::Nothing,
+            Event::Connected { .. } | Event::MetadataCleared { .. } => Act::Nothing,
         })
     }
 
     fn act(&mut self, act: Act, now: Instant) -> Result<(), Fault> {
         match act {
             Act::Nothing => Ok(()),
-            Act::Publish { id, path } => self.publish(id, path, now),
-            Act::Play { id, path, start } => self.play(id, path, start, now),
+            Act::Connect(verdict) => self.connect(verdict),
+            Act::Publish { id, entry } => self.publish(id, entry, now),
+            Act::Play { id, entry, start } => self.play(id, entry, start, now),
             Act::Stop { id } => {
                 self.stop(id);
                 Ok(())
@@ -458,49 +505,19 @@ impl Connection {
         }
     }
 
-    fn publish(
-        &mut self,
-        id: u32,
-        path: heapless::String<STREAM_PATH_BYTES_MAX>,
-        now: Instant,
-    ) -> Result<(), Fault> {
-        let peer = self.live.peer;
+    /// Answers connect as the door says.
+    fn connect(&mut self, verdict: Result<Option<usize>, Box<NotYet>>) -> Result<(), Fault> {
         let Some(place) = &mut self.place else { return Ok(()) };
-        self.publishes += 1;
-        if self.publishes > PUBLISHES_PER_CONNECTION {
-            return Err(Fault::Publishes { max: PUBLISHES_PER_CONNECTION });
-        }
-        if !self.ingest.access.publish_from.contains(peer.ip()) {
-            self.ingest.status.add(Counter::RtmpAddressRefused, 1);
-            let words = "publishers may not come from this address: widen rtmp.publish_from";
-            self.session.reject_publish(id, Reason::Denied, words, &mut place.out)?;
-            return Err(Fault::Outside { path: masked(&path).to_string() });
-        }
-        let streams = &self.ingest.streams;
-        let takeover = self.ingest.deadlines.takeover;
-        let granted = streams.publish(&path, self.live.id, now, takeover);
-        let (stream, replaced) = match granted {
-            Ok(granted) => granted,
-            Err(refusal) => {
-                self.ingest.status.add(Counter::RtmpRefused, 1);
-                let mut words = heapless::String::<256>::new();
-                let _whole = write!(words, "{refusal}");
-                self.session.reject_publish(id, refusal.reason(), &words, &mut place.out)?;
-                return Err(Fault::Publish { path: masked(&path).to_string(), refusal });
+        match verdict {
+            Ok(user) => {
+                self.user = user;
+                Ok(self.session.accept_connect(&mut place.out)?)
             }
-        };
-        if let Some(replaced) = replaced {
-            self.ingest.end(replaced.0, "another connection has taken the stream over");
+            Err(not_yet) => {
+                self.session.reject_connect(&not_yet.description, &mut place.out)?;
+                Err(Fault::NotYet(not_yet.why))
+            }
         }
-        if self.ingest.publishers.takes(now) {
-            log::info!("stream published stream={} peer={peer}", masked(&path));
-        }
-        // Before anything can fail: what is not listed here is never given back.
-        let listed = self.published.push(Published { id, stream, path, touched: false });
-        debug_assert!(listed.is_ok(), "the session bounds publishes");
-        self.session.accept_publish(id, &mut place.out)?;
-        self.live.enter(Phase::Publishing, now);
-        Ok(())
     }
 
     /// Counts a message that nobody wants; too much of it ends the connection.
@@ -518,16 +535,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// The application of publishers that name none (`rtmp://box/cam`).
-const DEFAULT_APP: &str = "live";
-
-/// The path of a stream; none if it is too long, which names that were checked are not.
-fn path(app: &str, name: &str) -> Option<heapless::String<STREAM_PATH_BYTES_MAX>> {
-    let app = if app.is_empty() { DEFAULT_APP } else { app };
-    let mut path = heapless::String::new();
-    write!(path, "{app}/{name}").is_ok().then_some(path)
 }
 
 /// The rings that a connection's messages go to, borrowed for one call.
@@ -551,6 +558,25 @@ impl<'a> Guards<'a> {
             .each_mut()
             .map(|guard| guard.as_mut().map(|(id, stream)| (*id, &mut stream.ring)));
         Rings { scratch, media }
+    }
+}
+
+/// An application for a log: what may be a key is hidden but for two characters of each segment.
+pub(super) struct Masked<'a> {
+    pub(super) app: &'a str,
+    pub(super) is_known: bool,
+}
+
+impl core::fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.is_known {
+            return f.write_str(self.app);
+        }
+        for (n, segment) in self.app.split('/').enumerate() {
+            let joint = if n == 0 { "" } else { "/" };
+            write!(f, "{joint}{}…", segment.get(..2).unwrap_or(segment))?;
+        }
+        Ok(())
     }
 }
 

@@ -11,19 +11,21 @@ mod connection;
 mod journal;
 mod pace;
 mod player;
+mod publisher;
 #[cfg(test)]
 mod tests;
 
-use crate::config::networks::Networks;
 use crate::limits::{
-    ACCEPT_PAUSE, ACCEPTS_PER_TURN, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX, LINGER_TIME_MAX,
-    PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, RTMPE_BLOCK_BYTES,
+    ACCEPT_PAUSE, ACCEPTS_PER_TURN, CROWD_PAUSE, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX,
+    LINGER_TIME_MAX, PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, RTMPE_BLOCK_BYTES,
     RTMPE_HANDSHAKES_BURST, RTMPE_HANDSHAKES_PER_S, SETUP_TIME_MAX, SILENCE_TIME_MAX,
     TAKEOVER_TIME_MIN,
 };
+use crate::proto::rtmp::auth::attempts::network;
 use crate::proto::rtmp::event::Admission;
 use crate::proto::rtmp::handshake::Encryption;
 use crate::service::clock;
+use crate::service::door::{Access, Door};
 use crate::service::feed::Sent;
 use crate::service::intake::Place;
 use crate::service::link::Link;
@@ -77,21 +79,14 @@ impl Deadlines {
     };
 }
 
-/// From where peers may come.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Publishers.
-    pub publish_from: Networks,
-    /// Players.
-    pub play_from: Networks,
-}
-
 /// What a connection is waiting for; decides its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Handshake,
     Setup,
     Publishing,
+    /// To publish what another publishes, who may be gone.
+    Claiming,
     /// For a stream that is not there.
     Waiting,
     /// Everything there was is sent.
@@ -110,6 +105,8 @@ struct Live {
     phase: Cell<Phase>,
     /// When this phase began or, while publishing, when the last media message was complete.
     since: Cell<Instant>,
+    /// When the last bytes came.
+    heard: Cell<Instant>,
     /// Rings when there is news for a player.
     bell: Rc<Bell>,
     /// Why it was shut down from outside.
@@ -122,7 +119,10 @@ pub struct Ingest {
     streams: Rc<Streams>,
     status: Rc<Status>,
     deadlines: Deadlines,
-    access: Access,
+    door: Rc<Door>,
+    connections_per_address: usize,
+    /// When it was last said that an address has too many.
+    crowd_said: Cell<Option<Instant>>,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
     places: RefCell<Vec<Box<Place>>>,
     #[expect(clippy::vec_box, reason = "a place moves to its connection and back")]
@@ -161,11 +161,14 @@ impl Ingest {
         deadlines: Deadlines,
     ) -> Self {
         let all = Self::places(publishers);
+        let door = Rc::new(Door::new(Access::private(), Rc::clone(&status)));
         Self {
             streams,
             status,
             deadlines,
-            access: Access { publish_from: Networks::private(), play_from: Networks::private() },
+            door,
+            connections_per_address: usize::MAX,
+            crowd_said: Cell::new(None),
             places: RefCell::new((0..all).map(|_| Box::new(Place::new())).collect()),
             players: RefCell::new((0..players).map(|_| Box::new(Place::for_player())).collect()),
             live: RefCell::new(Vec::with_capacity(all + players)),
@@ -186,10 +189,38 @@ impl Ingest {
         Self { blocks, encryption: Encryption::Allowed, ..self }
     }
 
-    /// With other ranges of addresses than private ones.
+    /// With another door than one for private networks.
     #[must_use]
-    pub fn with_access(self, access: Access) -> Self {
-        Self { access, ..self }
+    pub fn with_door(self, door: Rc<Door>) -> Self {
+        Self { door, ..self }
+    }
+
+    /// With so many connections from one address at most; the loopback is not counted.
+    #[must_use]
+    pub fn with_connections_per_address(self, connections_per_address: usize) -> Self {
+        Self { connections_per_address, ..self }
+    }
+
+    /// Whether an address has as many connections as it may. Counts and says so.
+    fn is_crowded(&self, peer: SocketAddr, now: Instant) -> bool {
+        if peer.ip().to_canonical().is_loopback() {
+            return false;
+        }
+        let own = network(peer.ip());
+        let live = self.live.borrow();
+        let has = live.iter().filter(|live| network(live.peer.ip()) == own).count();
+        if has < self.connections_per_address {
+            return false;
+        }
+        self.status.add(Counter::RtmpCrowded, 1);
+        if self.crowd_said.get().is_none_or(|said| now.since(said) >= CROWD_PAUSE) {
+            self.crowd_said.set(Some(now));
+            log::warn!(
+                "ingest refused peer={peer} cause=\"{has} connections from this address: raise \
+                 limits.connections_per_address\""
+            );
+        }
+        true
     }
 
     /// Ends connections whose time is up; to be called about every 100 ms.
@@ -200,6 +231,10 @@ impl Ingest {
                 Phase::Setup => (self.deadlines.setup, "no publish in time"),
                 Phase::Publishing => (self.deadlines.silence, "publisher is silent"),
                 Phase::Playing => continue,
+                Phase::Claiming => {
+                    live.bell.ring();
+                    continue;
+                }
                 Phase::Waiting => {
                     if now.since(live.since.get()) >= self.deadlines.play_wait {
                         live.bell.ring();
@@ -307,6 +342,9 @@ fn link(reactor: &Rc<Reactor>, socket: TcpStream, tls: Option<&TlsServer>) -> io
 /// Gives a connection its place and its task.
 fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor>) {
     ingest.status.add(Counter::RtmpAccepted, 1);
+    if ingest.is_crowded(peer, clock::now()) {
+        return;
+    }
     let free = ingest.places.borrow().len();
     let Some(place) = ingest.places.borrow_mut().pop() else {
         ingest.status.add(Counter::RtmpRefused, 1);
@@ -316,7 +354,7 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
         return;
     };
     let admission = if free > REFUSAL_PLACES {
-        Admission::Open
+        Admission::Asked
     } else {
         ingest.status.add(Counter::RtmpRefused, 1);
         Admission::Refused("every publisher place is taken: raise limits.publishers")
@@ -327,6 +365,7 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
         peer,
         phase: Cell::new(Phase::Handshake),
         since: Cell::new(clock::now()),
+        heard: Cell::new(clock::now()),
         bell: Rc::default(),
         ended: Cell::new(None),
     });
@@ -350,6 +389,14 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
     let mut turn = 0;
     let mut there = Interest::Read;
     loop {
+        if connection.claims() {
+            // What it sends meanwhile waits with the kernel.
+            live.bell.rung().await;
+            let outcome = connection.claim_again(clock::now());
+            flush(connection, &live.link).await?;
+            outcome?;
+            continue;
+        }
         let mut more = false;
         if matches!(there, Interest::Read | Interest::Both) {
             match connection.receive(&live.link) {
@@ -381,7 +428,7 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
         if more && turn == 0 {
             future::yield_now().await;
         }
-        there = if more {
+        there = if more || connection.claims() {
             Interest::Read
         } else if connection.plays() {
             live.link.news(wanted, &live.bell).await?

@@ -6,10 +6,11 @@
 //! Source: RTMP 1.0 §7.2.2.
 
 use super::Phase;
-use super::connection::{Connection, Fault};
-use crate::limits::STREAM_PATH_BYTES_MAX;
+use super::connection::{Connection, Entry, Fault};
+use super::publisher::words;
 use crate::proto::rtmp::event::{PlayRefusal, PlayStart};
 use crate::proto::rtmp::gather::Towards;
+use crate::service::door::StreamPath;
 use crate::service::feed::{Feed, News, Sent};
 use crate::service::intake::Place;
 use crate::service::store::masked;
@@ -30,7 +31,7 @@ pub(super) struct Playing {
 #[derive(Debug)]
 struct Waiting {
     id: u32,
-    path: heapless::String<STREAM_PATH_BYTES_MAX>,
+    path: StreamPath,
     until: Instant,
 }
 
@@ -40,23 +41,26 @@ impl Connection {
         self.playing.is_some()
     }
 
-    /// Message stream `id` asks for the stream at `path`.
+    /// Message stream `id` asks to play; `entry` is what the door says.
     pub(super) fn play(
         &mut self,
         id: u32,
-        path: heapless::String<STREAM_PATH_BYTES_MAX>,
+        entry: Entry,
         start: PlayStart,
         now: Instant,
     ) -> Result<(), Fault> {
         self.ingest.status.add(Counter::RtmpPlays, 1);
-        if !self.ingest.access.play_from.contains(self.live.peer.ip()) {
-            self.ingest.status.add(Counter::RtmpAddressRefused, 1);
-            return self.refuse_play(
-                id,
-                PlayRefusal::Failed,
-                "players may not come from this address: widen rtmp.play_from",
-            );
-        }
+        let Entry { verdict, shown } = entry;
+        let path = match verdict {
+            Ok(grant) => grant.path,
+            Err(denial) => {
+                if self.ingest.strangers.takes(now) {
+                    let peer = self.live.peer;
+                    log::warn!("play refused stream={shown} peer={peer} cause=\"{denial}\"");
+                }
+                return self.refuse_play(id, PlayRefusal::Failed, &words(&denial));
+            }
+        };
         if self.playing.is_none() {
             let Some(place) = self.ingest.players.borrow_mut().pop() else {
                 return self.refuse_play(

@@ -19,7 +19,7 @@ mod sink;
 mod stream;
 mod view;
 
-pub(crate) use names::masked;
+pub(crate) use names::{masked, masked_pair};
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 

@@ -40,10 +40,13 @@ impl SegmentName {
 
 /// A stream's path with all but the first two characters of its key hidden.
 pub(crate) fn masked(path: &str) -> impl fmt::Display {
-    fmt::from_fn(move |f| {
-        let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
-        write!(f, "{app}/{}…", key.get(..2).unwrap_or(key))
-    })
+    let (app, key) = path.rsplit_once('/').unwrap_or(("", path));
+    masked_pair(app, key)
+}
+
+/// Application and name, with all but the first two characters of the name hidden.
+pub(crate) fn masked_pair(app: &str, key: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| write!(f, "{app}/{}…", key.get(..2).unwrap_or(key)))
 }
 
 /// Digits of the number of a slot.

@@ -1,17 +1,19 @@
 //! `rillcast pull`: a stream of an upstream, written to an FLV file.
 //!
 //! Times begin at 0 with the first picture or sound. The stream's end is the file's. Media is
-//! written as it came.
+//! written as it came: from a server that is asked for it, or from a publisher who comes.
 //! Source: RTMP 1.0 §7.2.2.1; Adobe Video File Format 10.1 §E.
 
-use super::source::ON_META_DATA;
 use super::{Frame, Moved, TransferFault};
 use crate::limits::{PULL_FILE_RING_BYTES, SILENCE_TIME_MAX};
 use crate::proto::rtmp::client::ClientEvent;
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::dechunk::{Arrival, Bin};
+use crate::proto::rtmp::event::Event;
 use crate::service::clock;
 use crate::service::intake::{Place, tag_kind};
-use crate::service::upstream::{Conversation, Halt, Reason, Target, verdict};
+use crate::service::upstream::guest::{Guest, GuestFault};
+use crate::service::upstream::{Conversation, Halt, Reason, Stop, Target, verdict};
 use crate::storage::{FrameRing, widen};
 use crate::time::{Instant, Millis};
 use crate::wire::flv::{self, FileHeader, TagHeader, TagKind};
@@ -35,6 +37,7 @@ pub async fn pull(
     progress: impl FnMut(&Moved),
 ) -> Result<Moved, TransferFault> {
     let mut place = Box::new(Place::new());
+    let listens = target.typed()?.listen;
     let mut ring = FrameRing::new(PULL_FILE_RING_BYTES, 1);
     let file = FlvFile::create(&output);
     let file = file.map_err(|cause| TransferFault::Output { path: shown(&output), cause })?;
@@ -45,7 +48,11 @@ pub async fn pull(
         conversation.abandon(Some(&mut ring));
         outcome
     };
-    let outcome = Box::pin(frame.attempt(&target).run(&mut place, || (), play)).await;
+    let outcome = if listens {
+        Box::pin(pulling.host(place, &target, &mut ring, &frame)).await
+    } else {
+        Box::pin(frame.attempt(&target).run(&mut place, || (), play)).await
+    };
     let outcome = match outcome {
         Err(Fault::Upstream(Reason::Ended)) if pulling.moved.messages > 0 => Ok(()),
         Err(Fault::Upstream(reason)) => Err(reason.into()),
@@ -114,6 +121,86 @@ impl<P: FnMut(&Moved)> Pulling<P> {
                 conversation.link.news(conversation.wanted(), &frame.watch.bell).await?;
             }
         }
+    }
+
+    /// Waits for a publisher and takes what it sends.
+    async fn host(
+        &mut self,
+        place: Box<Place>,
+        target: &Target,
+        ring: &mut FrameRing,
+        frame: &Frame,
+    ) -> Result<(), Fault> {
+        let welcome = frame.attempt(target).welcome(place, || frame.is_stopped());
+        let Some(mut guest) = Box::pin(welcome).await? else { return Ok(()) };
+        let ended = match self.record(&mut guest, ring, frame).await {
+            Err(Halt::Upstream(Stop::Failed(Reason::Guest(GuestFault::Gone))))
+                if self.moved.messages > 0 =>
+            {
+                Ok(())
+            }
+            Err(Halt::Upstream(Stop::Failed(reason))) => Err(Fault::Upstream(reason)),
+            Err(Halt::Own(fault)) => Err(fault),
+            Err(Halt::Upstream(Stop::Elsewhere(_))) | Ok(()) => Ok(()),
+        };
+        // It may be gone already.
+        let _told = guest.flush();
+        ended
+    }
+
+    /// Writes what a guest sends, until it has no more.
+    async fn record(
+        &mut self,
+        guest: &mut Guest<'_>,
+        ring: &mut FrameRing,
+        frame: &Frame,
+    ) -> Result<(), PullStop> {
+        let mut heard = clock::now();
+        loop {
+            let before = self.moved.messages;
+            self.take(guest, ring)?;
+            let now = clock::now();
+            if self.moved.messages > before {
+                heard = now;
+                (self.progress)(&self.moved);
+            }
+            if self.is_over || frame.is_stopped() {
+                return Ok(());
+            }
+            silence(heard, now)?;
+            guest.flush()?;
+            frame.watch.at(heard.after(SILENCE_TIME_MAX));
+            if !guest.read(Some(&mut *ring))? {
+                guest.link.news(guest.wanted(), &frame.watch.bell).await?;
+            }
+        }
+    }
+
+    /// Writes everything of a guest that is whole.
+    fn take(&mut self, guest: &mut Guest<'_>, ring: &mut FrameRing) -> Result<(), PullStop> {
+        while !self.is_over
+            && let Some(arrival) = guest.next(Some(&mut *ring))?
+        {
+            match arrival.bin {
+                Bin::Nowhere => {}
+                Bin::Media(_) => {
+                    let body = ring.bytes(arrival.place).unwrap_or_default();
+                    self.media(&arrival, body)?;
+                }
+                Bin::Scratch => match guest.hear(&arrival)? {
+                    Some(Event::Metadata { body, .. }) => {
+                        self.tag(TagKind::Script, Millis(0), &[ON_META_DATA, body])?;
+                    }
+                    Some(Event::Data { body, timestamp, .. }) => {
+                        self.tag(TagKind::Script, timestamp, &[body])?;
+                    }
+                    Some(Event::Unpublish { .. }) => self.is_over = self.moved.messages > 0,
+                    Some(_) | None => {}
+                },
+            }
+        }
+        guest.acknowledge();
+        Ok(())
     }
 
     /// Writes everything that is whole.

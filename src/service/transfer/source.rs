@@ -5,6 +5,7 @@
 
 use crate::limits::{CARD_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::media::testcard::{CardKind, TestCard, TestCardError};
+use crate::proto::rtmp::data::ON_META_DATA;
 use crate::storage::{narrow, widen};
 use crate::time::Millis;
 use crate::wire::amf0::Values;
@@ -193,9 +194,6 @@ impl CardTags {
         Ok(Some(Tag { kind, at, bytes }))
     }
 }
-
-/// The string that metadata begins with.
-pub const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// The value of a script tag that is metadata.
 #[must_use]

@@ -293,7 +293,8 @@ impl<'p> Conversation<'p> {
     }
 }
 
-fn rings<'r>(
+/// Where messages go: media of `stream` to `ring`.
+pub(super) fn rings<'r>(
     scratch: &'r mut FrameRing,
     stream: Option<u32>,
     ring: Option<&'r mut FrameRing>,
@@ -321,7 +322,10 @@ pub fn verdict(event: &ClientEvent<'_>, said: &Said) -> Result<Option<u32>, Stop
         ClientEvent::Reconnect { tc_url } => {
             return Err(Stop::Elsewhere(Elsewhere::Asked { tc_url: tc_url.map(str::to_owned) }));
         }
-        ClientEvent::NeedsAuth { .. } => Reason::NeedsAuth,
+        ClientEvent::NeedsAuth { description } => {
+            let words = description.to_owned();
+            return Err(Stop::Elsewhere(Elsewhere::SignIn { words }));
+        }
         ClientEvent::Ended => Reason::Ended,
         ClientEvent::Closed => Reason::Goodbye,
         ClientEvent::Refused { refusal, code, description } => {

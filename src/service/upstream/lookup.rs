@@ -37,7 +37,8 @@ pub struct Peer {
     pub port: u16,
 }
 
-type Addresses = heapless::Vec<SocketAddr, UPSTREAM_ADDRESSES_MAX>;
+/// The first addresses of a host.
+pub type Addresses = heapless::Vec<SocketAddr, UPSTREAM_ADDRESSES_MAX>;
 
 /// A link over TCP to `peer`, within `UPSTREAM_CONNECT_TIME_MAX`.
 ///
@@ -52,20 +53,27 @@ pub async fn connect(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Link, Reason>
 }
 
 async fn reach(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Link, Reason> {
-    let addresses = match &peer.host {
-        Host::Address(address) => Addresses::from_iter([SocketAddr::new(*address, peer.port)]),
-        Host::Name(name) => look_up(reactor, name, peer.port)
-            .await
-            .map_err(|cause| Reason::Lookup { host: name.clone(), cause })?,
-    };
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for address in addresses(reactor, peer).await? {
         match Link::connect(reactor, address).await {
             Ok(link) => return Ok(link),
             Err(error) => last = error,
         }
     }
     Err(Reason::Connect(last))
+}
+
+/// Where `peer` may be.
+///
+/// # Errors
+/// `Reason::Lookup`.
+pub async fn addresses(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Addresses, Reason> {
+    match &peer.host {
+        Host::Address(address) => Ok(Addresses::from_iter([SocketAddr::new(*address, peer.port)])),
+        Host::Name(name) => look_up(reactor, name, peer.port)
+            .await
+            .map_err(|cause| Reason::Lookup { host: name.clone(), cause }),
+    }
 }
 
 /// The first addresses of a name.

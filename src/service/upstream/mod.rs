@@ -3,11 +3,14 @@
 //! `Target` is an address with its options, `Route` the way of one attempt through redirects, and
 //! `Conversation` one connection on it. Pushing and pulling, as services and as commands, stand on
 //! the same four parts. What is sent and where media goes is theirs.
+//! An upstream that asks who we are is answered on the next connection, with the user and password
+//! of the address.
 //! Source: RTMP 1.0 §7.2; Enhanced RTMP v2, "Reconnect Request".
 
 pub mod attempt;
 pub mod conversation;
 pub mod dial;
+pub mod guest;
 pub mod keeper;
 pub mod lookup;
 pub mod pause;
@@ -21,14 +24,17 @@ pub use reason::Reason;
 pub use watch::{Watch, Watches};
 
 use crate::limits::{CLIENT_CODECS_MAX, UPSTREAM_ARGUMENTS_BYTES_MAX, UPSTREAM_REDIRECTS_MAX};
+use crate::proto::rtmp::auth::responder::Responder;
+use crate::proto::rtmp::auth::{Account, Query};
 use crate::proto::rtmp::client::{Enhanced, Plan, Play, PublishType, Role, Start, Swf};
 use crate::proto::rtmp::options::ClientOptions;
 use crate::proto::rtmp::plan::{self, ConnectPlan, Reading};
 use crate::service::link::Link;
 use crate::service::reactor::Reactor;
 use crate::service::tls::Trust;
+use crate::sys::random;
 use crate::wire::amf0::Emitter;
-use crate::wire::rtmp::url::{self, Url, resolve};
+use crate::wire::rtmp::url::{self, Credentials, Url, resolve};
 use crate::wire::writer::Writer;
 use lookup::{Host, Peer};
 use std::io;
@@ -63,7 +69,21 @@ impl Target {
     /// # Errors
     /// What is wrong with them.
     pub fn check(&self) -> Result<(), Reason> {
+        if self.role == plan::Role::Publish && self.typed()?.listen {
+            return Err(Reason::Listens);
+        }
         Said::new(self, None).map(drop)
+    }
+
+    /// The same for one that runs beside a server.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_service(&self) -> Result<(), Reason> {
+        if self.typed()?.listen {
+            return Err(Reason::Listens);
+        }
+        self.check()
     }
 
     /// The typed options.
@@ -104,6 +124,11 @@ pub enum Elsewhere {
         /// The stream there, if it says so.
         stream_url: Option<String>,
     },
+    /// To itself, with an answer to what it asks.
+    SignIn {
+        /// Its words, which hold scheme, salt and challenge.
+        words: String,
+    },
     /// Behind what we did so far; to itself if it names no address.
     Asked {
         /// An application, perhaps relative to the one before.
@@ -131,6 +156,8 @@ pub struct Said {
     buffer_ms: u32,
     swf: Option<Swf>,
     flush_packets: u32,
+    user: String,
+    password: String,
     trust: Trust,
 }
 
@@ -160,6 +187,9 @@ impl Said {
         let mut w = Writer::new(&mut buffer);
         plan.emit_arguments(&mut Emitter::new(&mut w))?;
         let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let account = |part: fn(&Credentials<'_>) -> String| {
+            plan.credentials.as_ref().map(part).unwrap_or_default()
+        };
         Ok(Self {
             peer: peer(moved.as_ref().unwrap_or(&url)),
             shown: plan.tc_url.without_query().to_string(),
@@ -185,6 +215,8 @@ impl Said {
             buffer_ms: plan.buffer_ms,
             swf: plan.swf.map(|swf| Swf { hash: swf.hash, bytes: swf.bytes }),
             flush_packets: options.flush_packets,
+            user: account(|credentials| credentials.user.to_string()),
+            password: account(|credentials| credentials.password.to_string()),
             trust: Trust::of(options.ca_file, options.pin)?,
         })
     }
@@ -195,6 +227,15 @@ impl Said {
     /// Why there is none.
     pub async fn dial(&self, reactor: &Rc<Reactor>) -> Result<Link, Reason> {
         dial::dial(reactor, &self.peer, self.flush_packets, &self.trust).await
+    }
+
+    /// Says the same with `query` behind application and tcUrl.
+    fn signed(mut self, query: &str) -> Self {
+        for text in [&mut self.app, &mut self.tc_url] {
+            text.push(if text.contains('?') { '&' } else { '?' });
+            text.push_str(query);
+        }
+        self
     }
 
     /// The codecs, for `plan`.
@@ -226,6 +267,14 @@ impl Said {
                 }),
             },
         }
+    }
+
+    /// Whether a publisher of `name` in `app` is the one that is meant; any, if no name is said.
+    #[must_use]
+    pub fn names(&self, app: &str, name: &str) -> bool {
+        let bare = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+        let (own_app, own_name) = (bare(&self.app), bare(&self.name));
+        own_name.is_empty() || (own_app.trim_matches('/') == app && own_name == name)
     }
 
     /// The upstream's own words, to stand behind ours: escaped, and without our stream's name.
@@ -260,13 +309,22 @@ pub struct Route {
     /// The application that it was sent to.
     moved: Option<String>,
     been: Vec<String>,
+    responder: Responder,
+    /// What the upstream here was told or asked for.
+    answer: Query,
 }
 
 impl Route {
     /// At its beginning.
     #[must_use]
     pub fn new(target: &Target) -> Self {
-        Self { target: target.clone(), moved: None, been: Vec::new() }
+        Self {
+            target: target.clone(),
+            moved: None,
+            been: Vec::new(),
+            responder: Responder::Fresh,
+            answer: Query::new(),
+        }
     }
 
     /// What is said here.
@@ -274,7 +332,8 @@ impl Route {
     /// # Errors
     /// Address or options cannot be used.
     pub fn said(&self) -> Result<Said, Reason> {
-        Said::new(&self.target, self.moved.as_deref())
+        let said = Said::new(&self.target, self.moved.as_deref())?;
+        Ok(if self.answer.is_empty() { said } else { said.signed(&self.answer) })
     }
 
     /// Forgets where it has been: it was taken there, and served for long.
@@ -287,6 +346,11 @@ impl Route {
     /// # Errors
     /// Too often, in a circle, from TLS to plain TCP, or to what is no address.
     pub fn turn(&mut self, said: &Said, elsewhere: Elsewhere) -> Result<(), Reason> {
+        if let Elsewhere::SignIn { words } = &elsewhere {
+            return self.sign_in(said, words);
+        }
+        // Another server, or the same anew: it asks from the beginning.
+        (self.responder, self.answer) = (Responder::Fresh, Query::new());
         if self.been.len() >= UPSTREAM_REDIRECTS_MAX {
             return Err(Reason::Redirects);
         }
@@ -294,7 +358,7 @@ impl Route {
         let here = Url::parse(&said.tc_url)?;
         let may_repeat = matches!(elsewhere, Elsewhere::Asked { .. });
         match elsewhere {
-            Elsewhere::Asked { tc_url: None } => {}
+            Elsewhere::Asked { tc_url: None } | Elsewhere::SignIn { .. } => {}
             Elsewhere::Asked { tc_url: Some(target) }
             | Elsewhere::Redirect { target, stream_url: None } => {
                 self.moved = Some(resolve(&here, &target)?.as_str().to_owned());
@@ -314,6 +378,16 @@ impl Route {
         if !may_repeat && self.been.contains(&place(&next)) {
             return Err(Reason::Circle);
         }
+        Ok(())
+    }
+}
+
+impl Route {
+    /// Answers an upstream that asks who we are; the next connection says it.
+    fn sign_in(&mut self, said: &Said, words: &str) -> Result<(), Reason> {
+        let account = Account { user: &said.user, password: &said.password };
+        let app = said.app.split('?').next().unwrap_or_default();
+        self.answer = self.responder.respond(words, app, account, &mut random::fill)?;
         Ok(())
     }
 }
@@ -387,6 +461,48 @@ mod tests {
         assert_eq!((said.peer.host, said.app.as_str()), (Host::Name("b".into()), "new"));
     }
 
+    const NEED: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
+    const CHALLENGE: &str = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth\
+        &user=bob&salt=U2FsdA==&challenge=Q2hhbA==&opaque=T3Bh";
+
+    fn asked(words: &str) -> Elsewhere {
+        Elsewhere::SignIn { words: words.to_owned() }
+    }
+
+    #[test]
+    fn route_signs_in_over_two_more_connections_and_begins_anew_elsewhere() {
+        let mut route = Route::new(&target("rtmp://bob:s%40cret@a/live/key", &[]));
+        assert_eq!(route.said().unwrap().app, "live");
+        turn(&mut route, asked(NEED)).unwrap();
+        let said = route.said().unwrap();
+        assert_eq!(said.app, "live?authmod=adobe&user=bob");
+        assert_eq!(said.tc_url, "rtmp://a/live?authmod=adobe&user=bob");
+        turn(&mut route, asked(CHALLENGE)).unwrap();
+        let said = route.said().unwrap();
+        assert!(said.app.starts_with("live?authmod=adobe&user=bob&challenge="), "{}", said.app);
+        assert!(said.tc_url.ends_with("&opaque=T3Bh"), "{}", said.tc_url);
+        assert_eq!((said.shown.as_str(), said.password.as_str()), ("rtmp://a/live", "s@cret"));
+        assert!(!format!("{said:?}").contains("cret"));
+        turn(&mut route, redirect("rtmp://b/live")).unwrap();
+        assert_eq!(route.said().unwrap().app, "live");
+        let mut route = Route::new(&target("rtmp://bob:x@a/live?a=b/key", &[]));
+        turn(&mut route, asked(NEED)).unwrap();
+        assert_eq!(route.said().unwrap().app, "live?a=b&authmod=adobe&user=bob");
+    }
+
+    #[test]
+    fn route_says_in_plain_words_why_it_cannot_sign_in() {
+        let failed = "[ authmod=adobe ] : ?reason=authfailed";
+        for (url, words, part) in [
+            ("rtmp://a/live/key", NEED, "wants a user and password: put them into the address"),
+            ("rtmp://bob:x@a/live/key", failed, "does not take the user and password"),
+            ("rtmp://bob:x@a/live/key", "[ authmod=other ] : ", "neither adobe's nor limelight's"),
+        ] {
+            let reason = turn(&mut Route::new(&target(url, &[])), asked(words)).unwrap_err();
+            assert!(reason.to_string().contains(part), "{reason}");
+        }
+    }
+
     #[test]
     fn said_hides_the_stream_key_in_words_and_logs() {
         let said = Said::new(&target("rtmp://u:pw@a/live/secret-key?t=1", &[]), None).unwrap();
@@ -396,6 +512,23 @@ mod tests {
         assert_eq!(said.words("", ""), "");
         assert_eq!(said.words("Code", ""), "; it says \"Code\"");
         assert!(!format!("{said:?} {:?}", target("rtmp://a/live/secret", &[])).contains("secret"));
+    }
+
+    #[test]
+    fn one_publisher_is_named_by_application_and_key() {
+        let said = Said::new(&target("rtmp://0.0.0.0/live/key?tok=1", &[]), None).unwrap();
+        assert!(said.names("live", "key"));
+        assert!(!said.names("live", "other") && !said.names("other", "key"));
+        assert!(Said::new(&target("rtmp://0.0.0.0/live", &[]), None).unwrap().names("a", "b"));
+    }
+
+    #[test]
+    fn listening_is_for_one_who_fetches_alone() {
+        let listens = target("rtmp://0.0.0.0/live/key", &[("timeout", "5")]);
+        assert!(matches!(listens.check(), Err(Reason::Listens)));
+        let listens = Target { role: Way::Play, ..listens };
+        listens.check().unwrap();
+        assert!(matches!(listens.check_service(), Err(Reason::Listens)));
     }
 
     #[test]

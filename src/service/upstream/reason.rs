@@ -1,6 +1,8 @@
 //! Why an upstream is not there, in words for the person on the phone.
 
+use super::guest::GuestFault;
 use crate::limits;
+use crate::proto::rtmp::auth::responder::ResponderError;
 use crate::proto::rtmp::client::{ClientError, Refusal};
 use crate::proto::rtmp::dechunk::ChunkError;
 use crate::proto::rtmp::handshake::HandshakeError;
@@ -86,9 +88,9 @@ pub enum Reason {
         /// The upstream's own words, behind a colon; may be empty.
         words: String,
     },
-    /// Unsupported: signing in.
-    #[error("upstream asks for user and password in a way that is not supported: use a stream key")]
-    NeedsAuth,
+    /// Misbehaved or unsupported: signing in.
+    #[error("upstream: {0}")]
+    SignIn(#[from] ResponderError),
     /// Misbehaved: sent on and on.
     #[error("upstream sends us elsewhere more than {} times", limits::UPSTREAM_REDIRECTS_MAX)]
     Redirects,
@@ -116,6 +118,12 @@ pub enum Reason {
         limits::SILENCE_TIME_MAX.as_secs()
     )]
     Silent,
+    /// Unsupported: listening where something is sent, or beside a server.
+    #[error("listen is for `rillcast pull`; a server's publishers come to rtmp.listen")]
+    Listens,
+    /// A publisher who was to come to us.
+    #[error(transparent)]
+    Guest(#[from] GuestFault),
     /// The stream here cannot be had.
     #[error("{0}")]
     Publish(#[from] PublishRefusal),

@@ -17,6 +17,7 @@ pub(in crate::wire) use nal::lengths_cover;
 pub use nal::{AnnexB, LengthBytes, LengthPrefixed, Nal, NalType, annexb, is_annexb, nals};
 pub(in crate::wire) use rbsp::Rbsp;
 pub use rbsp::RbspError;
+pub(in crate::wire) use sps::bounded;
 pub use sps::{Sps, SpsError, Timing};
 
 use crate::wire::reader::{Reader, Short};

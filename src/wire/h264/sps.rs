@@ -10,7 +10,7 @@ use super::nal::NalType;
 use super::rbsp::{Rbsp, RbspError};
 use crate::limits::VIDEO_SIDE_PIXELS_MAX;
 
-/// A parameter set that cannot be read.
+/// A parameter set, of H.264 or HEVC, that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpsError {
     /// Malformed: the bits end or are no code.
@@ -267,7 +267,11 @@ fn side(r: &mut Rbsp<'_>, field: &'static str) -> Result<u32, SpsError> {
 }
 
 /// An unsigned code of at most `max`.
-fn bounded(r: &mut Rbsp<'_>, field: &'static str, max: u8) -> Result<u8, SpsError> {
+pub(in crate::wire) fn bounded(
+    r: &mut Rbsp<'_>,
+    field: &'static str,
+    max: u8,
+) -> Result<u8, SpsError> {
     let value = r.ue(field)?;
     match u8::try_from(value) {
         Ok(small) if small <= max => Ok(small),

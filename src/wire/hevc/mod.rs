@@ -12,9 +12,10 @@ mod nal;
 mod profile;
 mod sps;
 
+pub use crate::wire::h264::SpsError;
 pub use nal::{NalType, first_slice, is_annexb, is_random_access};
 pub use profile::{CodecString, Profile};
-pub use sps::{Sps, SpsError};
+pub use sps::Sps;
 
 use crate::wire::h264::LengthBytes;
 use crate::wire::reader::{Reader, Short};

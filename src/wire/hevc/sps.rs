@@ -6,36 +6,7 @@
 use super::nal::NalType;
 use super::profile::Profile;
 use crate::limits::VIDEO_SIDE_PIXELS_MAX;
-use crate::wire::h264::{Rbsp, RbspError};
-
-/// A parameter set that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpsError {
-    /// Malformed: the bits end or are no code.
-    #[error(transparent)]
-    Rbsp(#[from] RbspError),
-    /// Malformed: another unit, by the number of its type.
-    #[error("nal unit of type {0} is not a sequence parameter set")]
-    Type(u8),
-    /// Malformed: a value beyond what the standard allows.
-    #[error("sequence parameter set has {field} {value}, more than {max}")]
-    Range {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        value: u32,
-        /// The largest allowed.
-        max: u32,
-    },
-    /// Malformed: nothing of the picture is left after cropping.
-    #[error("picture of {width}x{height} is cropped away")]
-    Crop {
-        /// Coded width in pixels.
-        width: u32,
-        /// Coded height in pixels.
-        height: u32,
-    },
-}
+use crate::wire::h264::{Rbsp, RbspError, SpsError, bounded};
 
 /// What a sequence parameter set says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,15 +105,6 @@ fn side(r: &mut Rbsp<'_>, field: &'static str) -> Result<u32, SpsError> {
         0 => Err(SpsError::Crop { width: 0, height: 0 }),
         value if value > MAX => Err(SpsError::Range { field, value, max: MAX }),
         value => Ok(value),
-    }
-}
-
-/// An unsigned code of at most `max`.
-fn bounded(r: &mut Rbsp<'_>, field: &'static str, max: u8) -> Result<u8, SpsError> {
-    let value = r.ue(field)?;
-    match u8::try_from(value) {
-        Ok(small) if small <= max => Ok(small),
-        _ => Err(SpsError::Range { field, value, max: u32::from(max) }),
     }
 }
 

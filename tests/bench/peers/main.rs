@@ -56,6 +56,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("burst", ingest::burst),
     ("live", ingest::live),
     ("play", play::players),
+    ("join", play::join),
     ("rtmps", rtmps::burst),
     ("allocations", offline::allocations),
     ("memory", ingest::memory),

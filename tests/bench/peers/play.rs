@@ -1,9 +1,10 @@
-//! The players' side over RTMP: what it costs to send one stream to fifty, and what each holds.
+//! The players' side over RTMP: what it costs to send one stream to fifty, what each holds, and how
+//! long one waits for its first picture.
 
 use super::Tools;
 use super::flv;
 use super::process::{cpu_seconds, memory_of};
-use super::rtmp::{Paced, Players, Publisher, pace};
+use super::rtmp::{Paced, Players, Publisher, first_keyframe, pace};
 use super::servers::{Bench, Kind, Server};
 use super::table::{Row, Target};
 use std::time::{Duration, Instant};
@@ -60,4 +61,33 @@ pub(crate) fn players(bench: &Bench, _: &Tools) -> Vec<Row> {
     sent.note = format!("{PLAYERS} players of one 4 Mb/s stream; a reader looks every 5 ms");
     each.note = "growth of RssAnon by 50 players".into();
     vec![sent, each]
+}
+
+/// How long a player waits for its first picture: from the moment it reads that it may play until
+/// it has the last byte of a keyframe.
+pub(crate) fn join(bench: &Bench, _: &Tools) -> Vec<Row> {
+    let times = if bench.quick { 10 } else { 30 };
+    let mut row = Row::new("join: play accepted to keyframe", "ms", Target::Most(20.0));
+    let stream = flv::stream(&bench.media.join("a1080.flv"), 1, 4096, 1);
+    let server = Server::start(bench, Kind::Ours);
+    let publisher = Publisher::connect(server.rtmp, "s0", 4096);
+    let mut paced = [Paced::new(publisher, &stream, Duration::ZERO)];
+    let mut keyframe = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| pace(&mut paced, Duration::from_secs(4 + times / 5)));
+        std::thread::sleep(Duration::from_secs(3));
+        for _ in 0..times {
+            let (took, bytes) = first_keyframe(server.rtmp, "s0");
+            row.ours.push(took.as_secs_f64() * 1e3);
+            keyframe = bytes;
+            std::thread::sleep(Duration::from_millis(130));
+        }
+    });
+    let most = row.ours.iter().copied().fold(0.0, f64::max);
+    row.complete = keyframe > 10_000;
+    row.note = format!(
+        "{times} joins of one 4 Mb/s stream, keyframes of {keyframe} bytes every 2 s; slowest \
+         {most:.2} ms"
+    );
+    vec![row]
 }

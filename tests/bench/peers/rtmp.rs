@@ -140,17 +140,7 @@ impl Players {
     /// `count` connections that play `name`.
     pub(crate) fn connect(to: SocketAddr, name: &str, count: usize) -> Self {
         let play = |_| {
-            let Opened { mut socket, mut replies, stream_id } = Opened::new(to, None, 4096);
-            let mut play = command("play", 5.0);
-            play.push(5);
-            string(&mut play, name);
-            number(&mut play, -1000.0);
-            let mut out = Vec::new();
-            message(&mut out, 8, 0, 20, stream_id, &play, 4096);
-            socket.write_all(&out).unwrap();
-            let status = replies.wait(&mut socket, "onStatus");
-            let status = String::from_utf8_lossy(&status);
-            assert!(status.contains("NetStream.Play"), "{to} says {status}");
+            let socket = played(to, name).socket;
             socket.set_nonblocking(true).unwrap();
             socket
         };
@@ -168,6 +158,36 @@ impl Players {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// A connection that was told that it plays `name`.
+fn played(to: SocketAddr, name: &str) -> Opened {
+    let mut opened = Opened::new(to, None, 4096);
+    let mut play = command("play", 5.0);
+    play.push(5);
+    string(&mut play, name);
+    number(&mut play, -1000.0);
+    let mut out = Vec::new();
+    message(&mut out, 8, 0, 20, opened.stream_id, &play, 4096);
+    opened.socket.write_all(&out).unwrap();
+    let status = opened.replies.wait(&mut opened.socket, "onStatus");
+    let status = String::from_utf8_lossy(&status);
+    assert!(status.contains("NetStream.Play"), "{to} says {status}");
+    opened
+}
+
+/// Plays `name` until the first keyframe is whole: the time that took once playing was accepted,
+/// and bytes of the keyframe.
+pub(crate) fn first_keyframe(to: SocketAddr, name: &str) -> (Duration, usize) {
+    let Opened { mut socket, mut replies, .. } = played(to, name);
+    let accepted = Instant::now();
+    loop {
+        // H.264, keyframe, and no sequence header.
+        let (kind, body) = replies.message(&mut socket);
+        if kind == 9 && body.starts_with(&[0x17, 1]) {
+            return (accepted.elapsed(), body.len());
         }
     }
 }

@@ -81,8 +81,9 @@ impl Attempts {
     }
 }
 
-/// What an address is counted by.
-fn network(who: IpAddr) -> IpAddr {
+/// What an address is counted by: an IPv4 address, or the /64 of an IPv6 one.
+#[must_use]
+pub fn network(who: IpAddr) -> IpAddr {
     match who.to_canonical() {
         IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX))),
         four @ IpAddr::V4(_) => four,

@@ -26,6 +26,8 @@ use crate::time::Instant;
 pub struct Knock<'a> {
     /// From where.
     pub peer: IpAddr,
+    /// The scheme of those who name none.
+    pub scheme: Scheme,
     /// The application as it was said, before the `?`: Limelight's response covers it.
     pub app: &'a str,
     /// What was said behind the `?`.
@@ -72,7 +74,6 @@ pub enum Rejection {
 /// The server's end, for all connections.
 #[derive(Debug)]
 pub struct Challenger {
-    scheme: Scheme,
     issued: heapless::Vec<Challenge, AUTH_CHALLENGES_MAX>,
     attempts: Attempts,
 }
@@ -80,6 +81,7 @@ pub struct Challenger {
 /// A challenge that waits for its response.
 #[derive(Clone, Debug)]
 struct Challenge {
+    scheme: Scheme,
     /// What the response names it by: opaque, or nonce.
     token: heapless::String<32>,
     salt: heapless::String<16>,
@@ -90,8 +92,14 @@ struct Challenge {
 impl Challenger {
     /// With nothing issued.
     #[must_use]
-    pub const fn new(scheme: Scheme) -> Self {
-        Self { scheme, issued: heapless::Vec::new(), attempts: Attempts::new() }
+    #[expect(clippy::new_without_default, reason = "only meaningful when the program starts")]
+    pub const fn new() -> Self {
+        Self { issued: heapless::Vec::new(), attempts: Attempts::new() }
+    }
+
+    /// How often addresses were wrong, to be counted with other secrets.
+    pub const fn attempts(&mut self) -> &mut Attempts {
+        &mut self.attempts
     }
 
     /// Judges a connect. `fill` gives random bytes. An account without user or password lets nobody
@@ -104,32 +112,31 @@ impl Challenger {
         status: &Status,
     ) -> Verdict {
         self.issued.retain(|challenge| knock.now < challenge.until);
+        let pairs = Pairs(knock.query);
+        let named = pairs.get("authmod").and_then(Scheme::of);
+        let scheme = named.unwrap_or(knock.scheme);
         if !self.attempts.allow(knock.peer, knock.now) {
             status.add(Counter::RtmpAuthRefused, 1);
-            return self.failed(Rejection::Barred);
+            return failed(scheme, Rejection::Barred);
         }
-        let pairs = Pairs(knock.query);
-        if pairs.get("authmod") != Some(self.scheme.name()) {
-            return self.unnamed();
-        }
-        let Some(user) = pairs.get("user") else { return self.unnamed() };
+        let (Some(_), Some(user)) = (named, pairs.get("user")) else { return unnamed(scheme) };
         let Some(response) = pairs.get("response") else {
             return if may_be_user(user) {
-                self.challenge(user, knock, fill)
+                self.challenge(scheme, user, knock, fill)
             } else {
-                self.wrong(Rejection::Wrong, knock, status)
+                self.wrong(scheme, Rejection::Wrong, knock, status)
             };
         };
-        let Some(challenge) = self.take(pairs) else {
-            return self.wrong(Rejection::Stale, knock, status);
+        let Some(challenge) = self.take(scheme, pairs) else {
+            return self.wrong(scheme, Rejection::Stale, knock, status);
         };
-        let expected = self.expected(account, &challenge, knock.app, pairs);
+        let expected = expected(account, &challenge, knock.app, pairs);
         let is_set = !account.user.is_empty() && !account.password.is_empty();
         // Both are always compared.
         if is_set & same(account.user, user) & same(&expected, response) {
             Verdict::Granted
         } else {
-            self.wrong(Rejection::Wrong, knock, status)
+            self.wrong(scheme, Rejection::Wrong, knock, status)
         }
     }
 
@@ -148,6 +155,7 @@ impl Challenger {
 
     fn challenge(
         &mut self,
+        scheme: Scheme,
         user: &str,
         knock: &Knock<'_>,
         fill: &mut dyn FnMut(&mut [u8]),
@@ -157,6 +165,7 @@ impl Challenger {
         let (token, rest) = random.split_at(16);
         let (salt, own) = rest.split_at(8);
         let challenge = Challenge {
+            scheme,
             token: encoded(&HEXLOWER, token),
             salt: encoded(&HEXLOWER, salt),
             peer: knock.peer,
@@ -164,8 +173,8 @@ impl Challenger {
         };
         let own: heapless::String<16> = encoded(&HEXLOWER, own);
         let Challenge { token, salt, .. } = &challenge;
-        let mut words = self.head();
-        let written = match self.scheme {
+        let mut words = head(scheme);
+        let written = match scheme {
             Scheme::Adobe => write!(
                 words,
                 "?reason=needauth&user={user}&salt={salt}&challenge={own}&opaque={token}"
@@ -196,64 +205,65 @@ impl Challenger {
     }
 
     /// The challenge that a response names, which is then gone.
-    fn take(&mut self, pairs: Pairs<'_>) -> Option<Challenge> {
-        let named = match self.scheme {
+    fn take(&mut self, scheme: Scheme, pairs: Pairs<'_>) -> Option<Challenge> {
+        let named = match scheme {
             Scheme::Adobe => pairs.get("opaque"),
             Scheme::Llnw => pairs.get("nonce"),
         }?;
-        let at = self.issued.iter().position(|challenge| challenge.token == named)?;
+        let at = self
+            .issued
+            .iter()
+            .position(|issued| issued.scheme == scheme && issued.token == named)?;
         Some(self.issued.remove(at))
     }
 
-    fn expected(
-        &self,
-        account: Account<'_>,
-        challenge: &Challenge,
-        app: &str,
-        pairs: Pairs<'_>,
-    ) -> Response {
-        let said = |name| pairs.get(name).unwrap_or_default();
-        let Challenge { token, salt, .. } = challenge;
-        match self.scheme {
-            Scheme::Adobe => adobe::response(account, salt, token, said("challenge")),
-            Scheme::Llnw => {
-                let (cnonce, count) = (said("cnonce"), said("nc"));
-                llnw::response(account, app, llnw::Nonces { nonce: token, cnonce, count })
-            }
-        }
-    }
-
-    fn wrong(&mut self, why: Rejection, knock: &Knock<'_>, status: &Status) -> Verdict {
+    fn wrong(
+        &mut self,
+        scheme: Scheme,
+        why: Rejection,
+        knock: &Knock<'_>,
+        status: &Status,
+    ) -> Verdict {
         self.attempts.wrong(knock.peer, knock.now);
         status.add(Counter::RtmpAuthRefused, 1);
-        self.failed(why)
+        failed(scheme, why)
     }
+}
 
-    fn failed(&self, why: Rejection) -> Verdict {
-        let mut description = self.head();
-        let written = description.push_str("?reason=authfailed");
-        debug_assert!(written.is_ok());
-        Verdict::Rejected { description, why }
+fn expected(account: Account<'_>, challenge: &Challenge, app: &str, pairs: Pairs<'_>) -> Response {
+    let said = |name| pairs.get(name).unwrap_or_default();
+    let Challenge { scheme, token, salt, .. } = challenge;
+    match scheme {
+        Scheme::Adobe => adobe::response(account, salt, token, said("challenge")),
+        Scheme::Llnw => {
+            let (cnonce, count) = (said("cnonce"), said("nc"));
+            llnw::response(account, app, llnw::Nonces { nonce: token, cnonce, count })
+        }
     }
+}
 
-    fn unnamed(&self) -> Verdict {
-        let mut description = Description::new();
-        let name = self.scheme.name();
-        let written = write!(
-            description,
-            "[ AccessManager.Reject ] : [ code=403 need auth; authmod={name} ] : "
-        );
-        debug_assert!(written.is_ok());
-        Verdict::Rejected { description, why: Rejection::Unnamed }
-    }
+fn failed(scheme: Scheme, why: Rejection) -> Verdict {
+    let mut description = head(scheme);
+    let written = description.push_str("?reason=authfailed");
+    debug_assert!(written.is_ok());
+    Verdict::Rejected { description, why }
+}
 
-    fn head(&self) -> Description {
-        let mut description = Description::new();
-        let name = self.scheme.name();
-        let written = write!(description, "[ AccessManager.Reject ] : [ authmod={name} ] : ");
-        debug_assert!(written.is_ok());
-        description
-    }
+fn unnamed(scheme: Scheme) -> Verdict {
+    let mut description = Description::new();
+    let name = scheme.name();
+    let written =
+        write!(description, "[ AccessManager.Reject ] : [ code=403 need auth; authmod={name} ] : ");
+    debug_assert!(written.is_ok());
+    Verdict::Rejected { description, why: Rejection::Unnamed }
+}
+
+fn head(scheme: Scheme) -> Description {
+    let mut description = Description::new();
+    let name = scheme.name();
+    let written = write!(description, "[ AccessManager.Reject ] : [ authmod={name} ] : ");
+    debug_assert!(written.is_ok());
+    description
 }
 
 /// Whether a name fits into a description and ends there where it should.
@@ -275,6 +285,7 @@ mod tests {
 
     /// A challenger, and random bytes that count.
     struct Door {
+        scheme: Scheme,
         challenger: Challenger,
         next: u8,
         status: Status,
@@ -282,7 +293,7 @@ mod tests {
 
     impl Door {
         fn new(scheme: Scheme) -> Self {
-            Self { challenger: Challenger::new(scheme), next: 0, status: Status::new() }
+            Self { scheme, challenger: Challenger::new(), next: 0, status: Status::new() }
         }
 
         fn knock(&mut self, peer: u32, query: &str, now: Instant) -> Verdict {
@@ -297,7 +308,7 @@ mod tests {
             now: Instant,
         ) -> Verdict {
             let peer = IpAddr::V4(Ipv4Addr::from_bits(peer));
-            let knock = Knock { peer, app: "live", query, now };
+            let knock = Knock { peer, scheme: self.scheme, app: "live", query, now };
             let next = &mut self.next;
             let fill = &mut |room: &mut [u8]| {
                 *next = next.wrapping_add(1);
@@ -353,7 +364,7 @@ mod tests {
     fn challenger_tells_limelight_clients_what_the_three_connections_expect() {
         let mut door = Door::new(Scheme::Llnw);
         let first = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=llnw ] : ";
-        assert_eq!(door.words("authmod=adobe&user=bob"), first);
+        assert_eq!(door.words("authmod=other&user=bob"), first);
         assert_eq!(
             door.words("authmod=llnw&user=bob"),
             "[ AccessManager.Reject ] : [ authmod=llnw ] : ?reason=needauth&user=bob\
@@ -366,6 +377,16 @@ mod tests {
             "authmod=llnw&user=bob&nonce={nonce}&cnonce=0a1b2c3d&nc=00000001&response={response}"
         );
         assert_eq!(door.words(&answer), "granted");
+    }
+
+    #[test]
+    fn challenger_asks_by_the_scheme_that_the_publisher_names() {
+        let mut door = Door::new(Scheme::Llnw);
+        assert!(door.words(NAMED).contains("authmod=adobe"));
+        let other = Door::answer(1).replace("authmod=adobe", "authmod=llnw");
+        let other = other.replace("opaque=", "nonce=");
+        assert_eq!(door.why(1, &other, START), Some(Rejection::Stale), "of the other scheme");
+        assert_eq!(door.why(1, &Door::answer(1), START), None);
     }
 
     #[test]

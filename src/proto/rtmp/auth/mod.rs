@@ -35,6 +35,12 @@ impl Scheme {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Adobe, Self::Llnw];
 
+    /// The one that `authmod` names.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+
     /// What `authmod` says.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -142,7 +142,7 @@ fn written(write: impl FnOnce(&mut Query) -> core::fmt::Result) -> Result<Query,
 fn scheme(description: &str) -> Option<Scheme> {
     let (_, after) = description.split_once("authmod=")?;
     let name = after.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
-    Scheme::ALL.into_iter().find(|scheme| scheme.name() == name)
+    Scheme::of(name)
 }
 
 #[cfg(test)]
@@ -236,7 +236,7 @@ mod tests {
     fn responder_is_let_in_by_the_challenger_in_both_schemes() {
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         for scheme in Scheme::ALL {
-            let mut challenger = Challenger::new(scheme);
+            let mut challenger = Challenger::new();
             let mut responder = Responder::Fresh;
             let mut query = Query::new();
             let mut rejections = 0;
@@ -246,7 +246,8 @@ mod tests {
                 room.fill(next);
             };
             loop {
-                let knock = Knock { peer, app: "live", query: &query, now: Instant(0) };
+                let now = Instant(0);
+                let knock = Knock { peer, scheme, app: "live", query: &query, now };
                 let verdict = challenger.judge(&knock, BOB, fill, &Status::new());
                 let Verdict::Rejected { description, .. } = verdict else { break };
                 rejections += 1;

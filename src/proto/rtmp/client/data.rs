@@ -6,8 +6,8 @@
 
 use crate::proto::rtmp::client::event::ClientEvent;
 use crate::proto::rtmp::client::info::Info;
+use crate::proto::rtmp::data::Data;
 use crate::time::Millis;
-use crate::wire::amf0::{Value, Values};
 
 /// What a data message comes down to.
 #[derive(Clone, Copy, Debug)]
@@ -18,39 +18,22 @@ pub(super) enum Heard<'a> {
     Broken,
 }
 
-/// Reads the values of a data message.
+/// Reads a data message.
 pub(super) fn read(stream: u32, timestamp: Millis, body: &[u8]) -> Heard<'_> {
-    try_read(stream, timestamp, body).unwrap_or(Heard::Broken)
-}
-
-fn try_read(stream: u32, timestamp: Millis, body: &[u8]) -> Option<Heard<'_>> {
-    let mut values = Values::new(body);
-    let mut rest = body;
-    let mut name = values.next()?.ok()?.string()?;
-    if name == b"@setDataFrame" {
-        rest = values.rest();
-        name = values.next()?.ok()?.string()?;
-    }
-    if name == b"onMetaData" {
-        let from = values.rest();
-        let value = values.next()?.ok()?;
-        if matches!(value, Value::Null | Value::Undefined) {
-            return None;
+    match Data::parse(body) {
+        None => Heard::Broken,
+        Some(Data::Metadata(body)) => Heard::Event(ClientEvent::Metadata { stream, body }),
+        Some(Data::Other { name: b"onPlayStatus", first, .. }) => {
+            match first.map(|value| Info::new(value).code()) {
+                Some("NetStream.Play.Complete") => Heard::Event(ClientEvent::Ended),
+                Some(_) | None => Heard::Nothing,
+            }
         }
-        let body = from.get(..from.len() - values.rest().len())?;
-        return Some(Heard::Event(ClientEvent::Metadata { stream, body }));
+        Some(Data::Cleared | Data::Other { name: b"|RtmpSampleAccess" | b"onStatus", .. }) => {
+            Heard::Nothing
+        }
+        Some(Data::Other { body, .. }) => {
+            Heard::Event(ClientEvent::Data { stream, timestamp, body })
+        }
     }
-    let first = values.next().transpose().ok()?;
-    // The remaining values are checked, so that nobody after us meets a broken one.
-    if values.any(|value| value.is_err()) {
-        return None;
-    }
-    Some(match name {
-        b"onPlayStatus" => match first.map(|value| Info::new(value).code()) {
-            Some("NetStream.Play.Complete") => Heard::Event(ClientEvent::Ended),
-            Some(_) | None => Heard::Nothing,
-        },
-        b"|RtmpSampleAccess" | b"onStatus" | b"@clearDataFrame" => Heard::Nothing,
-        _ => Heard::Event(ClientEvent::Data { stream, timestamp, body: rest }),
-    })
 }

@@ -11,27 +11,25 @@
 //! deleteStream carries the stream's name. Data messages that do not parse are counted and
 //! dropped, as encoders send empty ones.
 
+mod connect;
 mod method;
 mod play;
 mod streams;
 
-use crate::limits;
+use crate::proto::rtmp::data::Data;
 use crate::proto::rtmp::enchunk::{Outbox, OutboxFull};
 use crate::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
-use crate::proto::rtmp::flow::{Flow, control};
-use crate::proto::rtmp::name::{self, Name, NameError, Query, Target};
+use crate::proto::rtmp::flow::Flow;
+use crate::proto::rtmp::name::{Name, NameError, Query, Target};
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
 use crate::status::{Counter, Status};
 use crate::time::Millis;
-use crate::wire::amf0::{Value, Values};
 use crate::wire::reader::Short;
 use crate::wire::rtmp::command::{self, Command, CommandError};
 use crate::wire::rtmp::message::{
-    Acknowledgement, BandwidthLimit, ControlError, MessageType, SetChunkSize, SetPeerBandwidth,
-    WindowAckSize,
+    Acknowledgement, ControlError, MessageType, SetPeerBandwidth, WindowAckSize,
 };
 use crate::wire::rtmp::user_control::UserControl;
-use crate::wire::writer::Writer;
 use method::Method;
 use streams::{Purpose, Streams};
 
@@ -87,12 +85,10 @@ struct Link {
 }
 
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a place without heap; nearly every session is connected"
-)]
 enum State {
     Unconnected,
+    /// The service has not said yet whether it may; with the transaction of the call.
+    Asked(Link, f64),
     Connected(Link),
     Closed,
 }
@@ -280,7 +276,7 @@ impl Session {
     pub fn is_publishing(&self, stream: u32) -> bool {
         match &self.state {
             State::Connected(link) => link.streams.is_active(stream, Purpose::Publish),
-            State::Unconnected | State::Closed => false,
+            State::Unconnected | State::Asked(..) | State::Closed => false,
         }
     }
 
@@ -310,7 +306,7 @@ impl Session {
                 reply::unknown(command, out)?;
                 return Ok(None);
             }
-            (State::Unconnected, _) => return Err(SessionError::NotConnected),
+            (State::Unconnected | State::Asked(..), _) => return Err(SessionError::NotConnected),
             (State::Connected(link), _) => link,
         };
         match method {
@@ -337,54 +333,6 @@ impl Session {
         Ok(None)
     }
 
-    fn connect<'s>(
-        &'s mut self,
-        command: &Command<'s>,
-        out: &mut Outbox,
-    ) -> Result<Event<'s>, SessionError> {
-        match self.state {
-            State::Unconnected => {}
-            State::Connected(_) => return Err(SessionError::ConnectedTwice),
-            State::Closed => return Err(SessionError::Closed),
-        }
-        if let Admission::Refused(why) = self.admission {
-            self.state = State::Closed;
-            let code = "NetConnection.Connect.Rejected";
-            reply::error(command, code, why, out)?;
-            return Err(SessionError::Refused(why));
-        }
-        let property = |name| command.property(name).unwrap_or_default();
-        let named = name::application(property("app"), property("tcUrl"));
-        let (app, app_query) = match named {
-            Ok(named) => named,
-            Err(error) => {
-                self.state = State::Closed;
-                let code = "NetConnection.Connect.InvalidApp";
-                reply::error(command, code, &sentence(error), out)?;
-                return Err(error.into());
-            }
-        };
-        self.flow.announce(limits::ACK_WINDOW_BYTES, out)?;
-        let bandwidth =
-            SetPeerBandwidth { window: limits::ACK_WINDOW_BYTES, limit: BandwidthLimit::Dynamic };
-        let mut payload = [0; 5];
-        let emitted = bandwidth.emit(&mut Writer::new(&mut payload));
-        debug_assert!(emitted.is_ok());
-        control(out, MessageType::SetPeerBandwidth, &payload)?;
-        if !self.encrypted {
-            out.set_chunk_size(SetChunkSize { bytes: limits::CHUNK_BYTES_OUT })?;
-        }
-        reply::connected(command, out)?;
-        self.state = State::Connected(Link { app, app_query, streams: Streams::new() });
-        let (app, query) = match &self.state {
-            State::Connected(link) => (link.app.as_str(), link.app_query.as_str()),
-            State::Unconnected | State::Closed => ("", ""),
-        };
-        let agent = command.property("flashVer");
-        let agent = agent.or_else(|| command.property("flashver"));
-        Ok(Event::Connected { app, query, agent: agent.unwrap_or_default() })
-    }
-
     fn data<'s>(
         &self,
         stream: u32,
@@ -406,7 +354,9 @@ impl Session {
     fn streams(&mut self) -> Result<&mut Streams, SessionError> {
         match &mut self.state {
             State::Connected(link) => Ok(&mut link.streams),
-            State::Unconnected | State::Closed => Err(SessionError::NotConnected),
+            State::Unconnected | State::Asked(..) | State::Closed => {
+                Err(SessionError::NotConnected)
+            }
         }
     }
 }
@@ -526,31 +476,11 @@ impl Link {
 
 /// A data message as an event; none if it does not parse.
 fn read_data(stream: u32, timestamp: Millis, body: &[u8]) -> Option<Event<'_>> {
-    let mut values = Values::new(body);
-    let mut rest = body;
-    let mut name = values.next()?.ok()?.string()?;
-    if name == b"@clearDataFrame" {
-        return Some(Event::MetadataCleared { stream });
-    }
-    if name == b"@setDataFrame" {
-        rest = values.rest();
-        name = values.next()?.ok()?.string()?;
-    }
-    if name != b"onMetaData" {
-        // The remaining values are checked, so that nobody after us meets a broken one.
-        if values.any(|value| value.is_err()) {
-            return None;
-        }
-        let body = rest;
-        return Some(Event::Data { stream, timestamp, body });
-    }
-    let from = values.rest();
-    let value = values.next()?.ok()?;
-    if matches!(value, Value::Null | Value::Undefined) {
-        return None;
-    }
-    let body = from.get(..from.len() - values.rest().len())?;
-    Some(Event::Metadata { stream, body })
+    Some(match Data::parse(body)? {
+        Data::Cleared => Event::MetadataCleared { stream },
+        Data::Metadata(body) => Event::Metadata { stream, body },
+        Data::Other { body, .. } => Event::Data { stream, timestamp, body },
+    })
 }
 
 fn user_control(payload: &[u8], out: &mut Outbox, status: &Status) -> Result<(), SessionError> {

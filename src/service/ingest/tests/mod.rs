@@ -19,7 +19,10 @@ use crate::wire::writer::Writer;
 use core::net::Ipv4Addr;
 use proptest::prelude::*;
 
+mod encrypted;
+mod keys;
 mod players;
+mod takeover;
 
 use proptest::test_runner::RngSeed;
 use std::net::TcpStream;
@@ -72,9 +75,20 @@ impl House {
         }
     }
 
+    /// Another door than one for private networks, while nobody is connected.
+    fn allow(&mut self, settings: &[(&str, &str)]) {
+        let door = crate::service::door::tests::door(settings, &self.status);
+        Rc::get_mut(&mut self.ingest).unwrap().door = Rc::new(door);
+    }
+
     fn peer(&self) -> Peer {
+        self.peer_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 7)))
+    }
+
+    /// A peer that is said to be at `peer`.
+    fn peer_from(&self, peer: SocketAddr) -> Peer {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
-        let (socket, peer) = self.listener.accept().unwrap();
+        let (socket, _) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let place = self.ingest.places.borrow_mut().pop().unwrap();
         let live = Rc::new(Live {
@@ -83,11 +97,12 @@ impl House {
             peer,
             phase: Cell::new(Phase::Handshake),
             since: Cell::new(self.now),
+            heard: Cell::new(self.now),
             bell: Rc::default(),
             ended: Cell::new(None),
         });
         self.ingest.live.borrow_mut().push(Rc::clone(&live));
-        let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Open);
+        let connection = Connection::new(place, live, Rc::clone(&self.ingest), Admission::Asked);
         Peer { connection: Some(connection), deaf: false, chunk: 128, client }
     }
 
@@ -331,10 +346,7 @@ fn aggregate_of_the_smallest_parts_takes_time_in_proportion() {
 #[test]
 fn addresses_outside_may_neither_publish_nor_play_until_the_settings_say_so() {
     let mut house = House::new();
-    let networks = |text| Networks::parse(text).unwrap();
-    let access =
-        |publish, play| Access { publish_from: networks(publish), play_from: networks(play) };
-    Rc::get_mut(&mut house.ingest).unwrap().access = access("10.0.0.0/8", "127.0.0.2");
+    house.allow(&[("rtmp.publish_from", "10.0.0.0/8"), ("rtmp.play_from", "127.0.0.2")]);
     let mut peer = house.connected("live");
     assert!(!peer.publish(&house, 1, "cam"), "127.0.0.1 is outside of 10.0.0.0/8");
     assert_eq!(house.status.get(Counter::RtmpAddressRefused), 1);
@@ -346,7 +358,7 @@ fn addresses_outside_may_neither_publish_nor_play_until_the_settings_say_so() {
     assert!(peer.connection.as_ref().unwrap().playing.is_none());
     peer.leave(&house);
     house.check_empty();
-    Rc::get_mut(&mut house.ingest).unwrap().access = access("10.0.0.0/8, any", "private");
+    house.allow(&[("rtmp.publish_from", "10.0.0.0/8, any"), ("rtmp.play_from", "private")]);
     let mut peer = house.connected("live");
     assert!(peer.publish(&house, 1, "cam"));
     peer.leave(&house);

@@ -5,28 +5,8 @@
 //! microsecond, audio where it was beside video, and the 33-bit clock of the transport stream
 //! continuous over its own wrap. `tests/clocks.rs` asks the same of the timeline alone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::pedantic,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::bool_assert_comparison,
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "tests: support is shared, and a panic is how they speak"
-)]
-
-#[path = "support/camera.rs"]
-mod camera;
-#[path = "support/ts.rs"]
-mod ts;
-#[path = "support/wraps.rs"]
-mod wraps;
-
-use camera::{Camera, Judged, LEAD, adts};
+use crate::camera::{Camera, Judged, LEAD, adts, assert_nothing_is_lost};
+use crate::wraps::{MILLIS, WRAPS, Wrap};
 use rillcast::limits::{PLAYLIST_BYTES_MAX, TIMELINE_EPOCH};
 use rillcast::media::playlist::{Closed, Playlist, PlaylistConfig};
 use rillcast::media::sink::Segment;
@@ -34,7 +14,6 @@ use rillcast::status::Counter;
 use rillcast::time::{Instant, Ticks};
 use rillcast::wire::writer::Writer;
 use std::collections::BTreeMap;
-use wraps::{MILLIS, WRAPS, Wrap};
 
 /// Ticks of an AAC frame at 48 kHz, and of a picture at 25 a second.
 const SOUND: i64 = 1_920;
@@ -193,7 +172,7 @@ fn five_wraps_pass_unseen_to_the_playlist() {
             let sender = Sender { audio_behind, b_frames, ..Sender::plain(clock) };
             sender.send(&mut camera, start, 500);
             let judged = camera.end();
-            camera::assert_nothing_is_lost(&camera, &judged);
+            assert_nothing_is_lost(&camera, &judged);
             let follower = Follower::of(&camera);
             assert_eq!(follower.tags, 0, "{name}");
             assert_eq!(camera.count(Counter::MediaJumps), 0, "{name}");
@@ -260,7 +239,7 @@ fn jumps_of_both_tracks_are_marked_once_and_audio_stays_beside_video() {
         let jumped = start + 250 * PICTURE + shift;
         sender.send(&mut camera, jumped, 250);
         let judged = camera.end();
-        camera::assert_nothing_is_lost(&camera, &judged);
+        assert_nothing_is_lost(&camera, &judged);
         let follower = Follower::of(&camera);
         assert_eq!(follower.tags, 1, "{shift}");
         let at = judged.iter().position(|segment| segment.segment.discontinuity).unwrap();
@@ -285,7 +264,7 @@ fn separate_bases_that_drift_stay_together_without_a_mark() {
     // 20 minutes: the crystals drift 120 ms apart.
     sender.send(&mut camera, 0, 20 * 60 * 25);
     let judged = camera.end();
-    camera::assert_nothing_is_lost(&camera, &judged);
+    assert_nothing_is_lost(&camera, &judged);
     let follower = Follower::of(&camera);
     assert_eq!(follower.tags, 0);
     assert_eq!(judged.len(), 600);
@@ -305,7 +284,7 @@ fn audio_alone_passes_every_wrap() {
             camera.aac(clock.stamp(start + n * SOUND).0, 80);
         }
         let judged = camera.end();
-        camera::assert_nothing_is_lost(&camera, &judged);
+        assert_nothing_is_lost(&camera, &judged);
         let follower = Follower::of(&camera);
         assert_eq!(follower.tags, 0, "{name}");
         assert!(audio_offsets(&judged).iter().all(|offset| *offset == 0), "{name}");

@@ -1,32 +1,13 @@
 //! Segments from messages: what a player may rely on, whatever the publisher does.
 //!
-//! Messages go through the whole media layer into memory; what comes out is taken apart by an
-//! independent demultiplexer and judged. `R` numbers are those of RFC 8216 rules in the reference
-//! sheet of the HLS side: R14 tags before changes, R21 tables first, R22 keyframes, R23 continuity.
+//! `R` numbers are those of RFC 8216 rules in the reference sheet of the HLS side: R14 tags before
+//! changes, R21 tables first, R22 keyframes, R23 continuity.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::pedantic,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::bool_assert_comparison,
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "tests: support is shared, and a panic is how they speak"
-)]
-
-#[path = "support/camera.rs"]
-mod camera;
-#[path = "support/ts.rs"]
-mod ts;
-
-use camera::{
-    AUDIO, Camera, I_SLICE, Judged, LEAD, PPS, RECOVERY, SPS, VIDEO, adts, assert_nothing_is_lost,
-    judge,
+use crate::camera::{
+    AUDIO, Camera, I_SLICE, Judged, LEAD, Out, PPS, RECOVERY, SPS, Sent, VIDEO, adts,
+    assert_nothing_is_lost, judge,
 };
+use crate::ts;
 use proptest::prelude::*;
 use rillcast::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
@@ -617,7 +598,7 @@ fn audio_of_another_kind_waits_for_the_keyframe_and_comes_behind_a_tag() {
     assert_nothing_is_lost(&camera, &judged);
     assert_eq!(flags(&judged), [false, false, true, false]);
     assert_eq!(durations(&judged)[..3], [2_000, 2_000, 2_000]);
-    let index = |sound: &camera::Out| sound.data[2] >> 2 & 15;
+    let index = |sound: &Out| sound.data[2] >> 2 & 15;
     assert!(judged[..2].iter().flat_map(|s| &s.sounds).all(|sound| index(sound) == 3));
     assert!(judged[2..].iter().flat_map(|s| &s.sounds).all(|sound| index(sound) == 4));
 }
@@ -709,7 +690,7 @@ fn adts_in_a_message_is_not_doubled() {
         let payload = [&[0xaf, 1][..], &header(100), &a, &header(120), &b].concat();
         camera.send(false, n * 2 * 1024 / 48, &payload);
         for frame in [a, b] {
-            camera.sounds.push(camera::Sent { at: 0, cts: 0, parts: vec![frame] });
+            camera.sounds.push(Sent { at: 0, cts: 0, parts: vec![frame] });
         }
     }
     let judged = camera.end();
