@@ -5,8 +5,9 @@
 //! `flv`, `ts`, `es` and `m3u8` read what was sent and what came out; `enhanced` builds the bodies
 //! that Debian's ffmpeg cannot write; `http` and `follow` fetch it; `judge_ts` and `judge_media`
 //! compare and list `faults`; `rtmp` is a publisher that can misbehave; `outside` asks ffmpeg,
-//! hls-parser, tshark and Chromium; `peers` are publishers and players of others; `secure` makes
-//! certificates and runs stunnel. Each judge has a test that shows it finding a fault.
+//! hls-parser, tshark and Chromium; `peers` are publishers and players of others;
+//! `secure` makes certificates and runs stunnel. Each judge has a test that shows it finding a
+//! fault.
 //!
 //! Does NOT decide what a test means: the files beside this folder do.
 #![allow(dead_code, reason = "each test file uses its own part")]
