@@ -294,7 +294,8 @@ impl<'s, 'a: 's, I: Iterator<Item = &'a [u8]>> Source<'s, I> {
     }
 }
 
-/// Copies one packet's payload in two pieces of a size that compiles to straight vector moves.
+/// Copies one packet's payload in two pieces of a size that compiles to straight vector moves, or
+/// to one call in a build for size.
 #[inline]
 fn copy_payload(to: &mut [u8], from: &[u8; PAYLOAD_BYTES]) {
     const HALF: usize = PAYLOAD_BYTES / 2;

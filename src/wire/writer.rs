@@ -30,6 +30,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// `Full` if fewer are left; nothing is written then.
+    #[inline]
     pub fn take(&mut self, n: usize) -> Result<&mut [u8], Full> {
         let have = self.buffer.len() - self.at;
         let Some(room) = self.buffer.get_mut(self.at..).and_then(|rest| rest.get_mut(..n)) else {
@@ -43,6 +44,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// `Full` if they do not fit.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
         self.take(bytes.len())?.copy_from_slice(bytes);
         Ok(())
@@ -64,6 +66,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// `Full` at the end.
+    #[inline]
     pub fn u8(&mut self, value: u8) -> Result<(), Full> {
         self.bytes(&[value])
     }

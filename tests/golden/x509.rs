@@ -1,16 +1,8 @@
 //! A certificate that `openssl ca` 3.0 made with the same contents, and its signature.
-#![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
+use crate::vectors::hex;
 use rillcast::wire::writer::Writer;
 use rillcast::wire::x509::{SelfSigned, emit_signed};
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
-        .collect()
-}
 
 const POINT: &str = "04
     f317d2ed98e70cb71e71eaccce0c27a9960563d3b00760cbe52a7a39b917d4ed

@@ -32,6 +32,7 @@ impl<'a> Rbsp<'a> {
         Self { rest: payload, zeros: 0, current: 0, left: 0 }
     }
 
+    #[inline]
     pub(in crate::wire) fn bit(&mut self, field: &'static str) -> Result<bool, RbspError> {
         if self.left == 0 {
             self.current = self.next_byte().ok_or(RbspError::Ended(field))?;
@@ -42,6 +43,7 @@ impl<'a> Rbsp<'a> {
     }
 
     /// `n` bits, at most 32.
+    #[inline]
     pub(in crate::wire) fn bits(&mut self, n: u32, field: &'static str) -> Result<u32, RbspError> {
         debug_assert!(n <= 32);
         let mut value = 0;
