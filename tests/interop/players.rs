@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::compare::Recorded;
-use crate::publishers::{GSTREAMER_TWO, NO_RTMPE, PLAIN, PYAV_NO_RTMPE, Publisher};
+use crate::publishers::{self, GSTREAMER_TWO, NO_RTMPE, PLAIN, Publisher};
 use crate::schemes::{Route, Scheme};
 use crate::support::peers;
 use crate::support::process::{self, Running, Scratch};
@@ -56,7 +56,7 @@ pub const PLAYERS: &[Player] = &[
     },
     Player {
         name: "PyAV",
-        can: |scheme, _| scheme.only(&PLAIN, PYAV_NO_RTMPE),
+        can: |scheme, _| publishers::pyav(scheme),
         play: |seat| {
             let log = seat.file("log");
             seat.records("flv", |file| peers::pyav(&["play", &seat.route.url(), file, LIVE], &log))
@@ -87,7 +87,7 @@ pub const PLAYERS: &[Player] = &[
             let log = seat.file("log");
             seat.records("flv", |file| {
                 let mut command = Command::new(BINARY);
-                command.args(["pull", &seat.route.url(), file]);
+                command.args(["pull", &seat.route.url(), file]).args(&seat.route.trust);
                 Running::start("rillcast pull", &mut command, &log)
             })
         },

@@ -38,7 +38,6 @@ impl From<Running> for Sender {
 /// The schemes without RTMPE.
 pub const PLAIN: [&str; 4] = ["rtmp", "rtmpt", "rtmps", "rtmpts"];
 pub const NO_RTMPE: &str = "Debian's ffmpeg is built without RTMPE";
-pub const PYAV_NO_RTMPE: &str = "the ffmpeg in PyAV is built without RTMPE";
 pub const GSTREAMER_TWO: &str = "GStreamer's rtmp2 elements know rtmp and rtmps alone";
 
 pub const PUBLISHERS: &[Publisher] = &[
@@ -91,20 +90,29 @@ pub const PUBLISHERS: &[Publisher] = &[
             let file = media::plain(SECONDS);
             std::fs::copy(&file, truth).unwrap();
             let mut command = Command::new(BINARY);
-            command.args(["push", &file, &route.signed_url()]);
+            command.args(["push", &file, &route.signed_url()]).args(&route.trust);
             Running::start("rillcast push", &mut command, &log(scratch)).into()
         },
     },
     Publisher {
         name: "PyAV, HEVC",
         enhanced: true,
-        can: |scheme| scheme.only(&PLAIN, PYAV_NO_RTMPE),
+        can: pyav,
         start: |route, truth, scratch| {
             let arguments = ["publish", &media::hevc(SECONDS), &route.signed_url(), truth];
             peers::pyav(&arguments, &log(scratch)).into()
         },
     },
 ];
+
+/// Whether PyAV knows a scheme.
+pub fn pyav(scheme: &Scheme) -> Result<(), &'static str> {
+    scheme.only(&PLAIN, "the ffmpeg in PyAV is built without RTMPE")?;
+    if scheme.url != "rtmpts" {
+        return Ok(());
+    }
+    Err("the ffmpeg in PyAV ends RTMPTS behind its own first request; Debian's older one does not")
+}
 
 fn gstreamer(sink: &[String], truth: &str, scratch: &Scratch) -> Sender {
     let sink: Vec<&str> = sink.iter().map(String::as_str).collect();

@@ -3,14 +3,19 @@
 
 use std::net::SocketAddr;
 
-use crate::support::process::Scratch;
+use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::Rillcast;
+use crate::support::secure::{Authority, stunnel_with};
 
 /// Where the program listens for a scheme.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Port {
     Rtmp,
     Http,
+    /// Within TLS, with the certificate that the program makes for itself.
+    Tls,
+    /// stunnel within TLS, before the port of HTTP.
+    Before,
 }
 
 /// One way.
@@ -49,6 +54,8 @@ pub const SCHEMES: &[Scheme] = &[
     plain("rtmpt", Port::Http, &[("limits.tunnels", "12")]),
     plain("rtmpe", Port::Rtmp, &[("rtmp.encryption", "true")]),
     plain("rtmpte", Port::Http, &[("rtmp.encryption", "true"), ("limits.tunnels", "12")]),
+    plain("rtmps", Port::Tls, &[]),
+    plain("rtmpts", Port::Before, &[("limits.tunnels", "12")]),
     signed("rtmp, adobe", "adobe", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "adobe")]),
     signed("rtmp, llnw", "llnw", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "llnw")]),
 ];
@@ -63,6 +70,9 @@ pub const ACCOUNT: (&str, &str) = ("bob", "secret");
 pub struct Route {
     pub scheme: &'static Scheme,
     pub address: SocketAddr,
+    /// What our own push and pull need to believe the certificate.
+    pub trust: Vec<String>,
+    _before: Option<Running>,
 }
 
 impl Route {
@@ -87,6 +97,9 @@ impl Route {
             let (user, password) = ACCOUNT;
             words.extend([format!("username={user}"), format!("password={password}")]);
         }
+        if self.scheme.port == Port::Tls {
+            words.push("tls-validation-flags=0".to_owned());
+        }
         words
     }
 
@@ -103,13 +116,33 @@ impl Route {
 
 impl Scheme {
     /// A program that is set for it, and how to get there.
-    pub fn open(&'static self, _scratch: &Scratch) -> (Rillcast, Route) {
-        let rillcast = Rillcast::start(self.settings);
-        let address = match self.port {
-            Port::Rtmp => rillcast.rtmp,
-            Port::Http => rillcast.http,
+    pub fn open(&'static self, scratch: &Scratch) -> (Rillcast, Route) {
+        let tls = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let (listen, folder) = (tls.to_string(), scratch.join("tls"));
+        let mut settings = self.settings.to_vec();
+        if self.port == Port::Tls {
+            settings.extend([("rtmps.listen", listen.as_str()), ("tls.dir", folder.as_str())]);
+        }
+        let rillcast = Rillcast::start(&settings);
+        let (address, trust, before) = match self.port {
+            Port::Rtmp => (rillcast.rtmp, Vec::new(), None),
+            Port::Http => (rillcast.http, Vec::new(), None),
+            Port::Tls => {
+                let line = rillcast.wait_line(&["publish to rtmps://"]);
+                let (_, pin) = line.rsplit_once("pin=").expect("a pin");
+                (tls, vec!["--pin".to_owned(), pin.trim().to_owned()], None)
+            }
+            Port::Before => {
+                let authority = Authority::new(scratch);
+                authority.issue("good", "IP:127.0.0.1", [2020, 2120]);
+                // librtmp takes a ticket that comes before its first answer for an error.
+                let no_ticket = "sessionResume = no\noptions = NO_TICKET\n";
+                let (running, address) = stunnel_with(scratch, "good", rillcast.http, no_ticket);
+                let trust = vec!["--ca_file".to_owned(), scratch.join("ca.pem")];
+                (address, trust, Some(running))
+            }
         };
-        (rillcast, Route { scheme: self, address })
+        (rillcast, Route { scheme: self, address, trust, _before: before })
     }
 
     /// Whether `schemes` names it; if not, `reason`.

@@ -57,10 +57,20 @@ const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 /// stunnel before `server`, showing a certificate of the folder; where it listens.
 pub fn stunnel(scratch: &Scratch, file: &str, server: SocketAddr) -> (Running, SocketAddr) {
+    stunnel_with(scratch, file, server, "")
+}
+
+/// The same with further settings, a line each.
+pub fn stunnel_with(
+    scratch: &Scratch,
+    file: &str,
+    server: SocketAddr,
+    settings: &str,
+) -> (Running, SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let conf = format!(
         "foreground = yes\npid =\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n\
-         [rtmps]\naccept = {address}\nconnect = {server}\ncert = {}\nkey = {}\n",
+         [rtmps]\naccept = {address}\nconnect = {server}\ncert = {}\nkey = {}\n{settings}",
         scratch.join(&format!("{file}.pem")),
         scratch.join(&format!("{file}.key")),
     );

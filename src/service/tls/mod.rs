@@ -120,6 +120,9 @@ impl TlsServer {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
+        // librtmp (rtmpdump, and encoders built on it) takes a ticket that comes before its first
+        // answer for an error, and hangs up.
+        config.send_tls13_tickets = 0;
         let (config, places) = (Arc::new(config), Places::new(places));
         Ok(Self { config, places, staging: staging(), pin })
     }
