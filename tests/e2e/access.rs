@@ -127,7 +127,7 @@ fn ffmpeg_signs_in_by_both_schemes_and_not_with_a_wrong_password() {
         assert!(publisher.ended().is_none(), "{name}: {}", publisher.text());
         println!("{name}: after {:?}", before.elapsed());
         publisher.signal("INT");
-        publisher.finish(Duration::from_secs(5));
+        publisher.finish(Duration::from_secs(15));
     }
     let wrong = ffmpeg(&file, &to("bob:guess", "tv/news"), &scratch, "wrong password");
     is_refused(wrong, &rillcast, "user or password is wrong");

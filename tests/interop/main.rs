@@ -7,7 +7,7 @@
 //! `schemes`, `publishers` and `players` are tables: a row more is a column or a line more in what
 //! is printed. A pair that is not run has its reason in them; there is no other way to leave one
 //! out. Programs these need, all in Debian: ffmpeg, gstreamer, rtmpdump, nginx with its RTMP
-//! module, VLC, chromium, node; PyAV comes from PyPI at first use.
+//! module, VLC, chromium, node; PyAV and an ffmpeg with RTMPE come from PyPI at first use.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::compare::Recorded;
-use crate::publishers::{self, GSTREAMER_TWO, NO_RTMPE, PLAIN, Publisher};
+use crate::publishers::{self, GSTREAMER_TWO, PLAIN, Publisher};
 use crate::schemes::{Route, Scheme};
 use crate::support::peers;
 use crate::support::process::{self, Running, Scratch};
@@ -45,10 +45,7 @@ const OLD_FFMPEG: &str = "Debian's ffmpeg 5.1 does not read Enhanced RTMP";
 pub const PLAYERS: &[Player] = &[
     Player {
         name: "ffmpeg",
-        can: |scheme, publisher| {
-            scheme.only(&PLAIN, NO_RTMPE)?;
-            h264(publisher, OLD_FFMPEG)
-        },
+        can: |_, publisher| h264(publisher, OLD_FFMPEG),
         play: |seat| {
             let log = seat.file("log");
             seat.records("flv", |file| peers::ffmpeg_player(&seat.route.url(), file, 3, &log))
@@ -95,7 +92,7 @@ pub const PLAYERS: &[Player] = &[
     Player {
         name: "VLC",
         can: |scheme, publisher| {
-            scheme.only(&PLAIN, NO_RTMPE)?;
+            scheme.only(&PLAIN, "VLC 3 reads RTMP by Debian's ffmpeg, built without RTMPE")?;
             h264(publisher, "VLC 3 reads RTMP by Debian's ffmpeg 5.1, without Enhanced RTMP")
         },
         play: |seat| {

@@ -37,14 +37,13 @@ impl From<Running> for Sender {
 
 /// The schemes without RTMPE.
 pub const PLAIN: [&str; 4] = ["rtmp", "rtmpt", "rtmps", "rtmpts"];
-pub const NO_RTMPE: &str = "Debian's ffmpeg is built without RTMPE";
 pub const GSTREAMER_TWO: &str = "GStreamer's rtmp2 elements know rtmp and rtmps alone";
 
 pub const PUBLISHERS: &[Publisher] = &[
     Publisher {
         name: "ffmpeg",
         enhanced: false,
-        can: |scheme| scheme.only(&PLAIN, NO_RTMPE),
+        can: |_| Ok(()),
         start: |route, truth, scratch| {
             let url = route.signed_url();
             peers::ffmpeg(&media::plain(SECONDS), &url, truth, &log(scratch)).into()

@@ -35,9 +35,15 @@ impl Nginx {
     }
 }
 
+/// Debian's ffmpeg, or the newer one where the URL asks for RTMPE.
+fn ffmpeg_for(url: &str) -> Command {
+    let encrypted = url.starts_with("rtmpe:") || url.starts_with("rtmpte:");
+    if encrypted { Command::new(pip::ffmpeg()) } else { Command::new("ffmpeg") }
+}
+
 /// ffmpeg copies a file to a URL in real time, and to `truth`.
 pub fn ffmpeg(input: &str, url: &str, truth: &str, log: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
+    let mut command = ffmpeg_for(url);
     command.args([
         "-v", "warning", "-nostdin", "-re", "-i", input, "-c", "copy", "-map", "0", "-f", "tee",
     ]);
@@ -81,7 +87,7 @@ pub const PUBLISHERS: [(&str, Publisher); 3] = [
 
 /// ffmpeg records so many seconds of a live stream.
 pub fn ffmpeg_player(url: &str, file: &str, seconds: u32, log: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
+    let mut command = ffmpeg_for(url);
     command.args(["-v", "warning", "-nostdin", "-y", "-rtmp_live", "live", "-i", url]);
     command.args(["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-t", &seconds.to_string()]);
     command.args(["-f", "flv", file]);
