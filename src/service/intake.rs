@@ -60,6 +60,22 @@ impl Place {
         }
     }
 
+    /// Sends what the peer takes of what waits.
+    ///
+    /// # Errors
+    /// The socket's, but for `WouldBlock`.
+    pub fn flush(&mut self, mut socket: impl io::Write) -> io::Result<()> {
+        while !self.out.pending().is_empty() {
+            match socket.write(self.out.pending()) {
+                Ok(bytes) => self.out.sent(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over what `other` holds, unless that is too much or half a message.
     pub fn take_over(&mut self, other: &mut Self) -> bool {
         let held = other.rx.look();

@@ -68,6 +68,8 @@ pub struct PageFacts<'a> {
     pub authority: &'a str,
     /// Port that publishers use.
     pub rtmp_port: u16,
+    /// Connections that wanted RTMPE and were refused.
+    pub rtmpe_refused: u64,
 }
 
 /// Renders the page; `streams` gives all streams each time it is called.
@@ -104,6 +106,9 @@ pub fn page<'a, S: Iterator<Item = StreamView<'a>>>(
         put(w, format_args!("</article>\n"))?;
     }
     relays.each(|index, relay| relay_lines(w, index, relay))?;
+    if facts.rtmpe_refused > 0 {
+        why_no_rtmpe(w, facts.rtmpe_refused)?;
+    }
     put(w, format_args!("{BOTTOM}"))
 }
 
@@ -184,6 +189,19 @@ fn how_to_publish(w: &mut Writer<'_>, facts: &PageFacts<'_>) -> Result<(), Full>
              <code>rtmp://{host}:{port}/live/cam</code>. Where server and stream key are two \
              fields, the server is <code>rtmp://{host}:{port}/live</code> and the key \
              <code>cam</code>. The picture appears here by itself.</p></article>\n"
+        ),
+    )
+}
+
+fn why_no_rtmpe(w: &mut Writer<'_>, times: u64) -> Result<(), Full> {
+    put(
+        w,
+        format_args!(
+            "<article id=\"rtmpe\"><h2>RTMPE was refused</h2><p class=\"problem\">{times} \
+             connections asked for <code>rtmpe://</code>. It is off unless \
+             <code>rtmp.encryption</code> is set, for it hides a stream without proving who is at \
+             the other end. Use <code>rtmp://</code> in this network, or \
+             <code>rtmps://</code>.</p></article>\n"
         ),
     )
 }
@@ -325,7 +343,7 @@ mod tests {
         since: Instant(0),
         problem: None,
     };
-    const FACTS: PageFacts<'_> = PageFacts { authority: "box:8080", rtmp_port: 1935 };
+    const FACTS: PageFacts<'_> = PageFacts { authority: "box:8080", rtmp_port: 1935, rtmpe_refused: 0 };
 
     fn rendered(streams: &[StreamView<'_>]) -> String {
         let mut buffer = vec![0; 64 << 10];
@@ -388,6 +406,21 @@ mod tests {
         assert!(page.contains("rtmp://box:1935/live/cam"));
         assert!(page.contains("not live") && page.contains(REFRESH));
         assert!(!page.contains("<video"));
+    }
+
+    #[test]
+    fn page_says_why_rtmpe_is_refused_once_somebody_asked_for_it() {
+        let mut buffer = vec![0; 64 << 10];
+        let mut asked = |rtmpe_refused| {
+            let mut w = Writer::new(&mut buffer);
+            let facts = PageFacts { rtmpe_refused, ..FACTS };
+            page(&mut w, || [CAM].into_iter(), &facts, &Relays::default()).unwrap();
+            String::from_utf8(w.written().to_vec()).unwrap()
+        };
+        assert!(!asked(0).contains("RTMPE"));
+        let page = asked(3);
+        assert!(page.contains("3 connections asked for <code>rtmpe://</code>"), "{page}");
+        assert!(page.contains("rtmp.encryption") && page.contains("rtmps://"));
     }
 
     #[test]

@@ -362,7 +362,11 @@ impl Desk {
         socket: BorrowedFd<'_>,
     ) -> Answer {
         let own = Authority::of(request, socket);
-        let facts = PageFacts { authority: &own.0, rtmp_port: self.settings.rtmp_port };
+        let facts = PageFacts {
+            authority: &own.0,
+            rtmp_port: self.settings.rtmp_port,
+            rtmpe_refused: self.status.get(Counter::RtmpeRefused),
+        };
         let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
         let mut w = Writer::new(room);
         let store = self.store.borrow();

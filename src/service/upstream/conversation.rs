@@ -25,7 +25,7 @@ use crate::storage::{FrameRing, widen};
 use crate::sys::poll::Interest;
 use crate::sys::random;
 use crate::time::{Instant, Millis};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::rc::Rc;
 
 #[derive(Debug)]
@@ -214,15 +214,7 @@ impl<'p> Conversation<'p> {
     /// # Errors
     /// The link's.
     pub fn flush(&mut self) -> Result<(), Reason> {
-        while !self.place.out.pending().is_empty() {
-            match (&self.link).write(self.place.out.pending()) {
-                Ok(bytes) => self.place.out.sent(bytes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        Ok(self.place.flush(&self.link)?)
     }
 
     /// Says goodbye as the protocol does it and waits for the peer's end, so that no reset eats

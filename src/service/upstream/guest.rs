@@ -24,7 +24,7 @@ use crate::sys::random;
 use crate::time::Millis;
 use crate::wire::rtmp::url::Scheme;
 use core::time::Duration;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::TcpListener;
 
 /// Why there is no guest, or no more.
@@ -227,15 +227,7 @@ impl<'a> Guest<'a> {
     /// # Errors
     /// The link's.
     pub fn flush(&mut self) -> Result<(), GuestFault> {
-        while !self.place.out.pending().is_empty() {
-            match (&self.link).write(self.place.out.pending()) {
-                Ok(bytes) => self.place.out.sent(bytes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        Ok(self.place.flush(&self.link)?)
     }
 
     /// What to wait for.
