@@ -343,7 +343,8 @@ mod tests {
         since: Instant(0),
         problem: None,
     };
-    const FACTS: PageFacts<'_> = PageFacts { authority: "box:8080", rtmp_port: 1935, rtmpe_refused: 0 };
+    const FACTS: PageFacts<'_> =
+        PageFacts { authority: "box:8080", rtmp_port: 1935, rtmpe_refused: 0 };
 
     fn rendered(streams: &[StreamView<'_>]) -> String {
         let mut buffer = vec![0; 64 << 10];

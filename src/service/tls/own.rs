@@ -7,7 +7,7 @@
 use crate::limits::{TLS_FILE_BYTES_MAX, TLS_OWN_BYTES_MAX};
 use crate::wire::writer::{Full, Writer};
 use crate::wire::x509::{self, SERIAL_BYTES, SelfSigned};
-use data_encoding::BASE64;
+use base64ct::{Base64, Encoding as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use std::fs::{self, File, OpenOptions};
@@ -61,7 +61,7 @@ fn make_for(dns_names: &[&str], years: [u16; 2]) -> Result<(String, String), Own
 
 /// DER in lines of 64 characters (RFC 7468 §2).
 fn pem(label: &str, der: &[u8]) -> String {
-    let lines = der.chunks(48).map(|line| format!("{}\n", BASE64.encode_display(line)));
+    let lines = der.chunks(48).map(|line| format!("{}\n", Base64::encode_string(line)));
     let lines = lines.collect::<String>();
     format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }

@@ -5,8 +5,8 @@
 
 use super::TlsError;
 use crate::limits::TLS_PIN_BYTES;
+use base64ct::{Base64, Encoding as _};
 use core::fmt;
-use data_encoding::BASE64;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -25,12 +25,9 @@ impl Pin {
     /// `TlsError::Pin`.
     pub fn parse(text: &str) -> Result<Self, TlsError> {
         let digest = text.trim().strip_prefix(PREFIX).ok_or(TlsError::Pin)?;
-        let mut pin = [0; PIN_ROOM];
-        let room = BASE64.decode_len(digest.len()).ok().and_then(|bytes| pin.get_mut(..bytes));
-        let room = room.ok_or(TlsError::Pin)?;
-        let bytes = BASE64.decode_mut(digest.as_bytes(), room).map_err(|_| TlsError::Pin)?;
-        let pin = room.get(..bytes).and_then(|pin| pin.try_into().ok());
-        pin.map(Self).ok_or(TlsError::Pin)
+        let mut pin = [0; TLS_PIN_BYTES];
+        let pin = Base64::decode(digest, &mut pin).map_err(|_| TlsError::Pin)?;
+        pin.try_into().map(Self).map_err(|_| TlsError::Pin)
     }
 
     /// The pin of a certificate's key.
@@ -49,7 +46,9 @@ impl Pin {
 
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", BASE64.encode_display(&self.0))
+        let mut room = [0; 4 * TLS_PIN_BYTES.div_ceil(3)];
+        let text = Base64::encode(&self.0, &mut room).map_err(|_| fmt::Error)?;
+        write!(f, "{PREFIX}{text}")
     }
 }
 
@@ -103,9 +102,6 @@ impl ServerCertVerifier for PinVerifier {
 }
 
 const PREFIX: &str = "sha256/";
-
-/// Base64 is decoded in groups of three bytes.
-const PIN_ROOM: usize = TLS_PIN_BYTES.next_multiple_of(3);
 
 #[cfg(test)]
 mod tests {

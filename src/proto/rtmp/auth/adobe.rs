@@ -7,15 +7,14 @@
 //! Quirks: librtmp's own challenge is base64 of four bytes and ffmpeg's is eight hexadecimal
 //! digits; it is used as it came.
 
-use super::{Account, Response, encoded, md5};
-use data_encoding::BASE64;
+use super::{Account, Response, base64, md5};
 
 /// What the client must send. `issued` is the server's opaque value, or its challenge if it gave
 /// no opaque; `own` is the client's challenge.
 #[must_use]
 pub fn response(account: Account<'_>, salt: &str, issued: &str, own: &str) -> Response {
-    let salted: Response = encoded(&BASE64, &md5(&[account.user, salt, account.password]));
-    encoded(&BASE64, &md5(&[&salted, issued, own]))
+    let salted: Response = base64(&md5(&[account.user, salt, account.password]));
+    base64(&md5(&[&salted, issued, own]))
 }
 
 #[cfg(test)]
@@ -34,7 +33,7 @@ mod tests {
 
     #[test]
     fn adobe_salts_the_password_as_the_vector_says() {
-        let salted: Response = encoded(&BASE64, &md5(&["bob", "U2FsdA==", "secret"]));
+        let salted: Response = base64(&md5(&["bob", "U2FsdA==", "secret"]));
         assert_eq!(salted, "CjzAvC+q2uqvau1735RmBg==");
     }
 }

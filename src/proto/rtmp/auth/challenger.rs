@@ -11,10 +11,8 @@
 use core::fmt::Write as _;
 use core::net::IpAddr;
 
-use data_encoding::HEXLOWER;
-
 use super::attempts::Attempts;
-use super::{Account, Description, Pairs, Response, Scheme, adobe, encoded, llnw, same};
+use super::{Account, Description, Pairs, Response, Scheme, adobe, hex, llnw, same};
 use crate::limits::{
     AUTH_CHALLENGE_TIME, AUTH_CHALLENGES_MAX, AUTH_CHALLENGES_PER_ADDRESS, AUTH_USER_BYTES_MAX,
 };
@@ -166,12 +164,12 @@ impl Challenger {
         let (salt, own) = rest.split_at(8);
         let challenge = Challenge {
             scheme,
-            token: encoded(&HEXLOWER, token),
-            salt: encoded(&HEXLOWER, salt),
+            token: hex(token),
+            salt: hex(salt),
             peer: knock.peer,
             until: knock.now.after(AUTH_CHALLENGE_TIME),
         };
-        let own: heapless::String<16> = encoded(&HEXLOWER, own);
+        let own: heapless::String<16> = hex(own);
         let Challenge { token, salt, .. } = &challenge;
         let mut words = head(scheme);
         let written = match scheme {

@@ -5,8 +5,7 @@
 //!
 //! Quirks: an application without an instance is hashed with `/_definst_`.
 
-use super::{Account, Response, encoded, md5};
-use data_encoding::HEXLOWER;
+use super::{Account, Response, hex, md5};
 
 /// What both ends have chosen for one response.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +23,11 @@ pub struct Nonces<'a> {
 pub fn response(account: Account<'_>, app: &str, nonces: Nonces<'_>) -> Response {
     let Account { user, password } = account;
     let instance = if app.contains('/') { "" } else { "/_definst_" };
-    let first: Response = encoded(&HEXLOWER, &md5(&[user, ":live:", password]));
-    let second: Response = encoded(&HEXLOWER, &md5(&["publish:/", app, instance]));
+    let first: Response = hex(&md5(&[user, ":live:", password]));
+    let second: Response = hex(&md5(&["publish:/", app, instance]));
     let Nonces { nonce, cnonce, count } = nonces;
     let parts = [&first, ":", nonce, ":", count, ":", cnonce, ":auth:", &second];
-    encoded(&HEXLOWER, &md5(&parts))
+    hex(&md5(&parts))
 }
 
 #[cfg(test)]

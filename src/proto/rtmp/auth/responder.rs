@@ -7,9 +7,7 @@
 
 use core::fmt::Write as _;
 
-use data_encoding::HEXLOWER;
-
-use super::{Account, Pairs, Query, Scheme, adobe, encoded, llnw};
+use super::{Account, Pairs, Query, Scheme, adobe, hex, llnw};
 use crate::limits::QUERY_BYTES_MAX;
 
 /// Why there is no next connection.
@@ -91,7 +89,7 @@ impl Responder {
         let user = pairs.get("user").filter(|user| !user.is_empty()).unwrap_or(account.user);
         let mut random = [0; 4];
         fill(&mut random);
-        let own: heapless::String<8> = encoded(&HEXLOWER, &random);
+        let own: heapless::String<8> = hex(&random);
         let account = Account { user, ..account };
         match scheme {
             Scheme::Adobe => answer_adobe(account, pairs, &own),
