@@ -2,7 +2,7 @@
 //!
 //! A release ends at a panic and unwinds nothing, so its unwind tables are dead weight, which the
 //! compiler writes all the same (7 %). Relative relocations take 24 bytes each unless they are
-//! packed (4 %): glibc reads that since 2.36. Nothing else is built here.
+//! packed (4 %), which glibc reads since 2.36. Nothing else is built here.
 
 #![expect(clippy::print_stdout, reason = "cargo listens there")]
 
@@ -12,12 +12,14 @@ fn main() {
     println!("cargo::rerun-if-changed=scripts/link.rs");
     println!("cargo::rerun-if-changed=scripts/link.ld");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|seen| seen == value);
-    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+    let (glibc, musl) = (is("CARGO_CFG_TARGET_ENV", "gnu"), is("CARGO_CFG_TARGET_ENV", "musl"));
+    if !is("PROFILE", "release") || !(glibc || musl) {
         return;
     }
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    for argument in ["-z,pack-relative-relocs", "--no-eh-frame-hdr"] {
-        println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
+    if glibc {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
     println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/scripts/link.ld");
 }
