@@ -5,8 +5,6 @@
 //! and players is printed.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,7 +12,11 @@ use crate::support::flv::{self, Tag};
 use crate::support::peers::{self, PUBLISHERS};
 use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::Rillcast;
+use crate::support::rtmp::{self, Message, Raw};
 use crate::support::{http, media};
+
+/// Bytes that the kernel keeps for the stalled player: little beside what it keeps for the sender.
+const RECEIVES: usize = 128 << 10;
 
 /// Records a stream of so many seconds: URL, file, seconds, log.
 type Player = fn(&str, &str, u32, &str) -> Running;
@@ -154,73 +156,71 @@ fn stalled_player_holds_nobody_back_and_goes_on_at_a_keyframe() {
         let status = http::get(rillcast.http, "/status.json").ok()?;
         http::json_number(&status.text(), "rtmp_overruns").filter(|n| *n > 0.0)
     });
-    stalled.drain();
+    let late = stalled.drain();
     sender.succeed(Duration::from_secs(25));
     player.signal("INT");
     player.finish(Duration::from_secs(5));
     let bytes = std::fs::read(&file).unwrap();
     let got = flv::read(flv::whole(&bytes)).unwrap();
-    one_piece("beside a stalled player", &flv::read_file(&truth), &got, flv::VIDEO);
-    assert!(stalled.keyframes_after > 0, "the stalled player goes on at a keyframe");
+    let truth = flv::read_file(&truth);
+    one_piece("beside a stalled player", &truth, &got, flv::VIDEO);
+    assert!(pieces(&truth, &late) > 1, "the stalled player goes on after what it lost");
 }
 
-/// A player with a small receive buffer that does not read.
+/// A player that does not read for a while.
 struct Stalled {
-    socket: TcpStream,
-    keyframes_after: usize,
+    raw: Raw,
 }
 
 impl Stalled {
     fn new(rillcast: &Rillcast) -> Self {
-        let socket = TcpStream::connect(rillcast.rtmp).unwrap();
+        let mut raw = Raw::open(rillcast.rtmp);
+        raw.handshake();
+        raw.connect("live");
+        let live = rtmp::number(-1000.0);
+        let parts =
+            [rtmp::string("play"), rtmp::number(0.0), vec![5], rtmp::string("cam"), live].concat();
+        raw.message(&Message::new(8, 20, 1, &parts));
+        raw.expect("onStatus");
         let small =
-            nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(16 << 10));
+            nix::sys::socket::setsockopt(&raw.socket, nix::sys::socket::sockopt::RcvBuf, &RECEIVES);
         small.unwrap();
-        let mut player = Self { socket, keyframes_after: 0 };
-        player.say(rillcast);
-        player
+        Self { raw }
     }
 
-    fn say(&mut self, rillcast: &Rillcast) {
-        let mut hello = vec![0; 1537];
-        hello[0] = 3;
-        self.socket.write_all(&hello).unwrap();
-        let mut answer = vec![0; 3073];
-        self.socket.read_exact(&mut answer).unwrap();
-        self.socket.write_all(&answer[1..1537]).unwrap();
-        let text = |t: &str| [&[2, 0, t.len() as u8][..], t.as_bytes()].concat();
-        let number = |n: f64| [&[0][..], &n.to_be_bytes()].concat();
-        let url = format!("rtmp://{}/live", rillcast.rtmp);
-        let connect = [
-            text("connect"),
-            number(1.0),
-            b"\x03\x00\x03app".to_vec(),
-            text("live"),
-            b"\x00\x05tcUrl".to_vec(),
-            text(&url),
-            vec![0, 0, 9],
-        ];
-        let play = [text("play"), number(0.0), vec![5], text("cam"), number(-1000.0)];
-        for (stream, body) in [(0, connect.concat()), (1, play.concat())] {
-            assert!(body.len() <= 128, "one chunk");
-            let head = [3, 0, 0, 0, 0, 0, body.len() as u8, 20, stream, 0, 0, 0];
-            self.socket.write_all(&[&head[..], &body].concat()).unwrap();
-        }
-    }
-
-    /// Reads what waits, up to 4 MiB of it in the kernel, and what comes behind; counts heads of
-    /// keyframe messages (type 9, `17 01`), of which there is one a second.
-    fn drain(&mut self) {
-        self.socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let mut all = Vec::new();
-        let mut room = vec![0; 1 << 16];
-        while all.len() < 8 << 20 {
-            match self.socket.read(&mut room) {
-                Ok(n @ 1..) => all.extend_from_slice(&room[..n]),
-                _ => break,
+    /// Reads what waits, up to 4 MiB of it in the kernel, and what comes behind until the publisher
+    /// has left: the bodies of video messages. The first answer may take as long as the kernel
+    /// waits between two probes of a closed window.
+    fn drain(&mut self) -> Vec<Vec<u8>> {
+        let mut video = Vec::new();
+        while let Some(message) = self.raw.next(Duration::from_secs(10)) {
+            match message.kind {
+                flv::VIDEO => video.push(message.body),
+                20 if rtmp::contains(&message.body, b"UnpublishNotify") => return video,
+                _ => {}
             }
         }
-        let first = all.len().min(64 << 10);
-        self.keyframes_after = all[first..].windows(2).filter(|w| *w == [0x17, 1]).count();
+        panic!("no word of the publisher's leaving after {} video messages", video.len());
     }
+}
+
+/// What a player got that was overrun: each piece but the first begins with the configuration and a
+/// keyframe. Says how many pieces there are.
+fn pieces(sent: &[Tag], got: &[Vec<u8>]) -> usize {
+    let place: HashMap<&[u8], usize> =
+        bodies(sent, flv::VIDEO).iter().enumerate().map(|(i, body)| (*body, i)).collect();
+    let (mut count, mut last, mut configured) = (0, None, false);
+    for body in got {
+        if body.get(1) == Some(&0) {
+            configured = true;
+        } else if let Some(at) = place.get(&body[..]) {
+            if last != at.checked_sub(1) || count == 0 {
+                assert!(configured, "message {at} of a new piece without its configuration");
+                assert_eq!(body[0], 0x17, "message {at} begins a piece and is no keyframe");
+                count += 1;
+            }
+            (last, configured) = (Some(*at), false);
+        }
+    }
+    count
 }
