@@ -4,7 +4,7 @@
 //! follower reads with a cursor of its own; one that is too slow is overrun and goes on at the next
 //! keyframe, and nobody waits for it. What was kept aside (metadata, sequence headers) goes first.
 //! Asks nothing of the kernel itself and decides nothing about who may follow.
-//! Source: RTMP 1.0 §5.3, §5.4.2 (Abort), §7.2.2.
+//! Source: RTMP 1.0 §5.3, §7.2.2.
 
 use crate::limits::{FEED_MESSAGES, FEED_TURN_BYTES, PLAYS_MAX};
 use crate::proto::rtmp::enchunk::{Enchunker, Outbox};

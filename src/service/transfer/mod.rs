@@ -3,6 +3,8 @@
 //! Runs the loop for one task, ends at a signal, and gives what was moved. Files are read and
 //! written where they stand: no server runs beside it. Printing is the command's.
 
+mod flv_file;
+mod origin;
 pub mod pull;
 pub mod push;
 pub mod source;
