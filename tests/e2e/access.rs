@@ -110,17 +110,22 @@ fn ffmpeg_signs_in_by_both_schemes_and_not_with_a_wrong_password() {
     let file = media::plain(6);
     let to = |account: &str, path: &str| format!("rtmp://{account}@{}/{path}", rillcast.rtmp);
     let url = to("bob:secret", "tv/news?authmod=adobe&user=bob");
-    for (name, url) in [
+    for (turn, (name, url)) in [
         ("adobe", to("bob:secret", "tv/news")),
         ("llnw", to("bob:secret", "old/news")),
         ("query", url),
-        ("own accord", to("bob:secret", "tv?authmod=llnw&user=bob/news")),
+        ("own accord", to("bob:secret", "tv?authmod=adobe&user=bob/news")),
         ("password in the query", format!("rtmp://{}/tv?user=bob&pass=secret/news", rillcast.rtmp)),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let heard = rillcast.counter("rtmp_messages_in");
         let mut publisher = ffmpeg(&file, &url, &scratch, name);
         let (path, before) = (if name == "llnw" { "old" } else { "tv" }, Instant::now());
-        wait_for(name, Duration::from_secs(8), || {
-            let live = rillcast.counter("rtmp_messages_in") > 20.0;
+        wait_for(name, Duration::from_secs(15), || {
+            let live = rillcast.lines_with(&["stream published"]).len() > turn
+                && rillcast.counter("rtmp_messages_in") > heard + 40.0;
             (live || publisher.ended().is_some()).then_some(())
         });
         plays(&rillcast, &format!("/hls/{path}/news/index.m3u8"));
