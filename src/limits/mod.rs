@@ -410,7 +410,7 @@ pub const TLS_TX_BYTES: usize = TLS_PLAIN_BYTES + 512;
 /// in parts, and the keys.
 pub const TLS_STATE_BYTES: usize = 24 << 10;
 
-/// Bytes of the authorities that a client knows: Debian's list takes 70 KiB in memory.
+/// Bytes of the authorities that a client knows: a list like Mozilla's takes 80 KiB in memory.
 pub const TLS_ROOTS_BYTES: usize = 128 << 10;
 
 /// Most that `limits.tls` may be: every publisher, and a few hundred players.

@@ -100,7 +100,7 @@ pub struct ClientOptions<'a> {
     pub no_delay: bool,
     /// `rtmp_enhanced_codecs`.
     pub codecs: Codecs<'a>,
-    /// `ca_file`: authorities that vouch for a server within TLS, in place of the system's.
+    /// `ca_file`: authorities that vouch for a server within TLS, in place of those built in.
     pub ca_file: Option<&'a str>,
     /// `pin`: the one key that a server within TLS is believed by.
     pub pin: Option<&'a str>,

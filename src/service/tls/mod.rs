@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use stream::Side;
+use webpki_roots::TLS_SERVER_ROOTS;
 
 /// Private memory of one connection within TLS, in bytes: its buffers, and what rustls holds.
 pub const PLACE_BYTES: usize = TLS_RX_BYTES + TLS_PLAIN_BYTES + TLS_TX_BYTES + TLS_STATE_BYTES;
@@ -131,7 +132,7 @@ impl TlsServer {
 /// Whom a client believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The authorities that the system knows.
+    /// The authorities that browsers believe, as Mozilla lists them: built in.
     Roots,
     /// The authorities in a PEM file.
     File(PathBuf),
@@ -178,16 +179,16 @@ impl TlsClient {
                 .with_custom_certificate_verifier(Arc::new(PinVerifier { pin: *pin, provider }))
                 .with_no_client_auth(),
             Trust::File(file) => {
-                for certificate in Pem::read("CA file", file)?.certificates()? {
-                    roots.add(certificate)?;
+                let pem = Pem::read("CA file", file)?;
+                // A system's whole list may hold some that we need not understand.
+                let (added, _ignored) = roots.add_parsable_certificates(pem.certificates()?);
+                if added == 0 {
+                    return Err(pem.fault(&"no certificate in it is an authority's"));
                 }
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
             Trust::Roots => {
-                let file = ROOTS.iter().map(Path::new).find(|file| file.exists());
-                let file = file.ok_or(TlsError::NoRoots)?;
-                // A system's list may hold what we need not understand.
-                roots.add_parsable_certificates(Pem::read("CA file", file)?.certificates()?);
+                roots.roots.extend_from_slice(TLS_SERVER_ROOTS);
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
         };
@@ -210,15 +211,6 @@ impl TlsClient {
 
 /// Plaintext of one record on its way to be encrypted; used within one call only.
 type Staging = Rc<RefCell<Box<[u8]>>>;
-
-/// Where systems keep the authorities that they know: Debian, Alpine and Arch; Fedora; `OpenWrt`;
-/// SUSE. A list of our own would take 75 KiB and be as old as the program.
-const ROOTS: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-];
 
 /// Years in which the own certificate is valid: those in which the box may live. Whoever pins it
 /// looks at its key, and a box whose clock is in 1970 makes the same.
@@ -382,22 +374,34 @@ mod tests {
         server.stream().unwrap();
     }
 
+    /// Debian's list has the same source, and came another way.
     #[test]
-    fn authorities_of_the_system_are_as_many_as_the_budget_says() {
-        let file = ROOTS.iter().map(Path::new).find(|file| file.exists()).unwrap();
-        let mut roots = RootCertStore::empty();
+    fn authorities_built_in_are_those_of_debian_and_fit_the_budget() {
+        let file = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        let mut debian = RootCertStore::empty();
         let all = Pem::read("CA file", file).unwrap().certificates().unwrap();
-        let (added, ignored) = roots.add_parsable_certificates(all);
+        let (added, ignored) = debian.add_parsable_certificates(all);
         assert!(added > 50 && ignored < 5, "{added} {ignored}");
-        let bytes = |anchor: &rustls::pki_types::TrustAnchor<'_>| {
-            let constraints = anchor.name_constraints.as_ref().map_or(0, |some| some.len());
-            size_of_val(anchor)
-                + anchor.subject.len()
-                + anchor.subject_public_key_info.len()
-                + constraints
+        let key = |anchor: &rustls::pki_types::TrustAnchor<'_>| {
+            (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec())
         };
-        let bytes: usize = roots.roots.iter().map(bytes).sum();
-        assert!(bytes < TLS_ROOTS_BYTES * 3 / 4, "{bytes}");
+        let known: std::collections::BTreeMap<_, _> = debian.roots.iter().map(key).collect();
+        let same = TLS_SERVER_ROOTS.iter().map(key).filter(|(name, key)| {
+            let here = known.get(name);
+            assert!(here.is_none_or(|here| here == key), "another key: {name:?}");
+            here.is_some()
+        });
+        let same = same.count();
+        assert!(same > 80, "{same} of {}", TLS_SERVER_ROOTS.len());
+        let bytes = |anchor: &rustls::pki_types::TrustAnchor<'_>| {
+            let (name, key) = key(anchor);
+            let constraints = anchor.name_constraints.as_ref().map_or(0, |some| some.len());
+            size_of_val(anchor) + name.len() + key.len() + constraints
+        };
+        for roots in [&debian.roots[..], TLS_SERVER_ROOTS] {
+            let bytes: usize = roots.iter().map(bytes).sum();
+            assert!(bytes < TLS_ROOTS_BYTES * 3 / 4, "{bytes}");
+        }
     }
 
     #[test]

@@ -47,11 +47,6 @@ pub enum TlsError {
         /// What is wrong with it.
         cause: &'static str,
     },
-    /// Unsupported: a system without authorities.
-    #[error(
-        "this system has no list of authorities: install ca-certificates, or set ca_file or pin"
-    )]
-    NoRoots,
     /// Misbehaved: another key than the pinned one.
     #[error("the server's key is {seen}, another one is pinned: pin this one if it is right")]
     WrongKey {
