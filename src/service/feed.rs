@@ -166,7 +166,8 @@ impl Feed {
     }
 
     /// Tells `say` what became of the followed streams since the last time: message stream id and
-    /// news. Streams that are gone are left.
+    /// news. Streams that are gone are left. That a publisher left is told behind the last of its
+    /// messages: as long as one of them is to be sent, the news `is_due` and not told.
     ///
     /// # Errors
     /// Those of `say`.
@@ -183,7 +184,9 @@ impl Feed {
                 say(follower.id, News::Gone)?;
                 continue;
             }
-            if before == now {
+            let sends = follower.is_behind(&present.ring)
+                || self.items.iter().any(|item| item.stream == follower.stream);
+            if before == now || (now.is_none() && sends) {
                 continue;
             }
             follower.publisher = now;
@@ -201,6 +204,17 @@ impl Feed {
         let epoch = |stream| streams.get(stream).map(|cell| cell.borrow().epoch());
         self.followers.retain(|follower| epoch(follower.stream) == Some(follower.epoch));
         Ok(())
+    }
+
+    /// Whether `watch` has something to tell, now or once more was sent.
+    #[must_use]
+    pub fn is_due(&self, streams: &Streams) -> bool {
+        self.followers.iter().any(|follower| {
+            streams.get(follower.stream).is_some_and(|cell| {
+                let present = cell.borrow();
+                follower.epoch != present.epoch() || follower.publisher != present.publisher()
+            })
+        })
     }
 
     /// Sends what there is by `write`, which takes slices in order and says how many bytes it
@@ -287,7 +301,9 @@ impl Feed {
             let Some(follower) = self.followers.get_mut(at) else { continue };
             let Some(cell) = streams.get(follower.stream) else { continue };
             let present = cell.borrow();
-            if present.epoch() != follower.epoch || present.publisher() != follower.publisher {
+            // What a publisher has sent is still there when it has left.
+            let other = present.publisher().is_some_and(|now| Some(now) != follower.publisher);
+            if present.epoch() != follower.epoch || other {
                 continue;
             }
             if let Some(next) = follower.next(&present.ring, status) {
@@ -396,6 +412,11 @@ impl Follower {
         self.cursor = cursor;
         self.starts = true;
         self.greeted = 1;
+    }
+
+    /// Whether the ring holds something that it has not read.
+    fn is_behind(&self, ring: &FrameRing) -> bool {
+        !self.wants.paused && ring.peek(self.cursor).is_some()
     }
 
     /// The next message it wants.
@@ -741,6 +762,35 @@ mod tests {
         let got = world.messages();
         assert_eq!(got.len(), 1, "from the new camera's keyframe on");
         assert_eq!((got[0].1, got[0].2[5]), (5_000 + SEAM_MS, 3));
+    }
+
+    #[test]
+    fn end_of_a_stream_is_told_behind_its_last_message() {
+        let mut world = World::new();
+        world.picture(0, true, 900, 1);
+        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        world.pump(usize::MAX, usize::MAX);
+        world.picture(40, false, 40_000, 2);
+        world.picture(80, false, 900, 3);
+        assert!(world.streams.leave(world.stream, world.publisher, NOW));
+        let mut told = 0;
+        let mut watch = |world: &mut World| {
+            let said = world.feed.watch(&world.streams, |_, what| {
+                assert_eq!(what, News::Unpublished);
+                told += 1;
+                Ok::<(), ()>(())
+            });
+            said.unwrap();
+            told
+        };
+        assert_eq!(watch(&mut world), 0, "two wait in the ring");
+        assert_eq!(world.pump(20_000, usize::MAX), Sent::Blocked);
+        assert_eq!(watch(&mut world), 0, "one is on its way");
+        assert!(world.feed.is_due(&world.streams));
+        assert_eq!(world.pump(usize::MAX, usize::MAX), Sent::All);
+        assert_eq!(world.messages().len(), 3);
+        assert_eq!(watch(&mut world), 1);
+        assert!(!world.feed.is_due(&world.streams));
     }
 
     #[test]

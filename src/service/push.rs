@@ -100,6 +100,7 @@ impl Push {
                     future::yield_now().await;
                     continue;
                 }
+                Sent::All if feed.is_due(streams) => continue,
                 Sent::All => Interest::Read,
                 Sent::Blocked => Interest::Both,
             };

@@ -263,6 +263,9 @@ fn push_and_pull_sign_in_at_an_upstream_that_asks() {
     // Players are asked only if they offer to sign in.
     let output = scratch.join("out.flv");
     let url = format!("rtmp://bob:secret@{}/tv?authmod=adobe&user=bob/news", upstream.rtmp);
+    let fetching = Rillcast::start(&[("pull.down.stream", "live/down"), ("pull.down.url", &url)]);
+    plays(&fetching, "/hls/live/down/index.m3u8");
+    assert!(!fetching.log().contains("secret"), "{}", fetching.log());
     for (url, bytes_min) in [(url.replace(":secret", ":guess"), 0), (url, 10_000)] {
         let mut command = Command::new(BINARY);
         command.args(["pull", &url, &output, "--seconds", "1"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::enhanced;
 use crate::support::flv::{self, Tag};
-use crate::support::process::{self, Scratch};
+use crate::support::process::{self, Running, Scratch};
 use crate::support::rillcast::{BINARY, Rillcast};
 use crate::support::rtmp::Raw;
 use crate::support::ts::Demux;
@@ -245,6 +245,64 @@ fn hevc_with_opus_published_live_is_on_the_box_whole() {
     assert_same("live", &frames(&source, true), &frames(&all, true), 2.1 / 90_000.0);
     outside::ffmpeg_decodes(&all).unwrap();
     println!("live: every hash and time of {segments} segments is the source's");
+}
+
+/// Two cameras in one stream: `tags` of each as a track of its own, in the order of their times.
+fn two_tracks(sources: [&str; 2], audio: &[u8; 4]) -> Vec<Tag> {
+    let mut all = Vec::new();
+    for (id, source) in (0..).zip(sources) {
+        all.extend(tags(source, audio).into_iter().map(|mut tag| {
+            let wrapper = if tag.kind == flv::VIDEO { 6 } else { 5 };
+            tag.body = enhanced::tracked(&tag.body, wrapper, id);
+            tag
+        }));
+    }
+    all.sort_by_key(|tag| tag.ms);
+    all
+}
+
+#[test]
+fn first_or_chosen_track_is_on_the_box_and_all_of_them_at_a_player() {
+    let scratch = Scratch::new("tracks");
+    let sources = ["a", "b"].map(|name| scratch.join(&format!("{name}.mp4")));
+    for (source, (filter, hz)) in sources.iter().zip([("", 440), (",hflip", 880)]) {
+        let picture = format!("-f lavfi -i testsrc2=size=320x180:rate=25{filter}");
+        let tone = format!("-f lavfi -i sine=frequency={hz}:sample_rate=48000");
+        let encode = format!("{picture} {tone} -t 4 {X265}:open-gop=0 -c:a ac3 -b:a 96k");
+        run("ffmpeg", &format!("-v error -y -nostdin {encode} -f mp4 {source}"));
+    }
+    let sent = two_tracks([&sources[0], &sources[1]], b"ac-3");
+    let chosen: &[(&str, &str)] = &[("media.video_track", "1"), ("media.audio_track", "1")];
+    for (settings, source) in [(&[][..], &sources[0]), (chosen, &sources[1])] {
+        let rillcast = Rillcast::start(settings);
+        let mut raw = Raw::start(rillcast.rtmp, "cam", 4096);
+        let recorded = scratch.join("recorded.flv");
+        let mut pull = Command::new(BINARY);
+        pull.args(["pull", &rillcast.publish_url("cam"), &recorded]);
+        let mut pull = Running::start("rillcast pull", &mut pull, &scratch.join("pull.log"));
+        rillcast.wait_line(&["stream played"]);
+        raw.tags(&sent, 4.0);
+        raw.leave();
+        let folder = rillcast.folder("cam");
+        process::wait_for("all segments", Duration::from_secs(10), || {
+            let list = std::fs::read_to_string(folder.join("index.m3u8")).ok()?;
+            (list.matches("#EXTINF").count() >= 4).then_some(())
+        });
+        let (all, _) = joined(&scratch, &folder);
+        assert_same(source, &frames(source, false), &frames(&all, false), 1e-6);
+        assert_same(source, &frames(source, true), &frames(&all, true), 2.1 / 90_000.0);
+        pull.succeed(Duration::from_secs(10));
+        let got = flv::read_file(&recorded);
+        let media = |tags: &[Tag]| -> Vec<_> {
+            let media = tags.iter().filter(|tag| tag.kind != flv::DATA);
+            media.map(|tag| (tag.kind, tag.body.clone())).collect()
+        };
+        // A header that was kept aside when the player joined may come twice.
+        let (got, sent) = (media(&got), media(&sent));
+        let again = usize::from(got[0] == got[1]);
+        let differs = got[again..].iter().zip(&sent).position(|(got, sent)| got != sent);
+        assert_eq!((differs, got.len() - again), (None, sent.len()), "as they were sent");
+    }
 }
 
 #[test]

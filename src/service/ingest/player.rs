@@ -118,7 +118,7 @@ impl Connection {
     pub(super) fn pump(
         &mut self,
         now: Instant,
-        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Result<Sent, Fault> {
         self.arrivals(now)?;
         self.slim();
@@ -126,13 +126,20 @@ impl Connection {
             return Ok(Sent::All);
         };
         let (streams, session) = (&self.ingest.streams, &mut self.session);
-        playing.feed.watch(streams, |id, news| match news {
-            News::Unpublished => session.notify_play(id, false, &mut place.out),
-            News::Published => session.notify_play(id, true, &mut place.out),
-            News::Gone => session.end_play(id, &mut place.out),
-        })?;
         let before = place.out.total_sent();
-        let sent = playing.feed.pump(streams, &mut place.out, &self.ingest.status, write)?;
+        let mut sent = Sent::All;
+        // Once more for what is told behind the last message of a publisher.
+        for _ in 0..2 {
+            playing.feed.watch(streams, |id, news| match news {
+                News::Unpublished => session.notify_play(id, false, &mut place.out),
+                News::Published => session.notify_play(id, true, &mut place.out),
+                News::Gone => session.end_play(id, &mut place.out),
+            })?;
+            sent = playing.feed.pump(streams, &mut place.out, &self.ingest.status, &mut write)?;
+            if sent != Sent::All || !playing.feed.is_due(streams) {
+                break;
+            }
+        }
         let moved = place.out.total_sent() > before;
         if moved || (sent == Sent::All && playing.waiting.is_none()) {
             self.live.enter(Phase::Playing, now);
