@@ -259,7 +259,10 @@ fn push_and_pull_sign_in_at_an_upstream_that_asks() {
     let relay = [("push.up.stream", "live/cam"), ("push.up.url", url.as_str())];
     let rillcast = Rillcast::start(&relay);
     let _publisher = ffmpeg(&media::plain(12), &rillcast.publish_url("cam"), &scratch, "camera");
-    plays(&upstream, "/hls/tv/news/index.m3u8");
+    rillcast.wait_line(&["push opened name=up"]);
+    wait_for("the third publisher", Duration::from_secs(10), || {
+        (upstream.lines_with(&["stream published"]).len() >= 3).then_some(())
+    });
     // Players are asked only if they offer to sign in.
     let output = scratch.join("out.flv");
     let url = format!("rtmp://bob:secret@{}/tv?authmod=adobe&user=bob/news", upstream.rtmp);
