@@ -1,4 +1,16 @@
-//! I/O: the only async code; one file per port.
+//! I/O: the only async code. One thread runs all of it; a task for each port, push and pull.
+//!
+//! | what | room |
+//! |---|---|
+//! | the loop, and `now` | [`reactor`], [`clock`] |
+//! | RTMP comes in, and goes out to players | [`ingest`]; who may, [`door`] |
+//! | pages, playlists and segments go out | [`http`], [`web`] |
+//! | RTMP in HTTP requests | [`tunnel`] between those two ports; [`tunnel_client`] |
+//! | other RTMP servers | [`push`] and [`pull`] over [`upstream`]; what is known, [`relay`] |
+//! | one of them alone, as a command | [`transfer`] |
+//! | the bytes of a connection | [`link`], [`tls`] within; read by [`intake`], sent by [`feed`] |
+//! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
+//! | a file cut offline | [`files`] |
 
 pub mod card;
 pub mod clock;
