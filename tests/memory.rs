@@ -307,7 +307,7 @@ fn relayed_message_takes_no_memory_from_the_ring_to_the_players() {
             std::io::copy(&mut other, &mut std::io::sink()).unwrap()
         }));
         let mut feed = Feed::new(Towards::Player);
-        assert!(feed.follow(id, stream, &streams));
+        assert!(feed.follow(id, stream, None, &streams));
         (feed, Outbox::new(), socket)
     });
     let players = players.collect();

@@ -145,7 +145,7 @@ fn converse(mut socket: TcpStream, answer: Answer, port: u16) -> Messages {
                         .unwrap();
                 }
                 (_, false) => session.accept_publish(stream, &mut out).unwrap(),
-                (_, true) => session.accept_play(stream, &mut out).unwrap(),
+                (_, true) => session.accept_play(stream, true, &mut out).unwrap(),
             }
             if answer == Answer::AskSwf {
                 let mut room = [0; 2];

@@ -19,7 +19,7 @@ use core::fmt::Write as _;
 use proptest::prelude::*;
 use rillcast::limits;
 use rillcast::proto::rtmp::enchunk::Outbox;
-use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, PublishKind, Reason};
+use rillcast::proto::rtmp::event::{Admission, Event, PlayRefusal, PlayWish, PublishKind, Reason};
 use rillcast::proto::rtmp::server::{Session, SessionError};
 use rillcast::status::{Counter, Status};
 use rillcast::time::Millis;
@@ -34,7 +34,7 @@ const COMMAND: MessageType = MessageType::CommandAmf0;
 const DATA: MessageType = MessageType::DataAmf0;
 
 /// An argument of a call.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Arg<'a> {
     B(bool),
     N(f64),
@@ -96,6 +96,8 @@ struct Peer {
     out: Outbox,
     status: Status,
     chunk_bytes: usize,
+    /// Of the last play.
+    wish: Option<PlayWish>,
 }
 
 impl Peer {
@@ -105,6 +107,7 @@ impl Peer {
             out: Outbox::new(),
             status: Status::new(),
             chunk_bytes: 128,
+            wish: None,
         }
     }
 
@@ -148,8 +151,9 @@ impl Peer {
                 format!("publish {stream} {app} {name} {query} {app_query} {kind:?}")
             }
             Some(Event::Unpublish { stream }) => format!("unpublish {stream}"),
-            Some(Event::Play { stream, app, name, query, app_query, start }) => {
-                format!("play {stream} {app} {name} {query} {app_query} {start:?}")
+            Some(Event::Play { stream, app, name, query, app_query, wish }) => {
+                self.wish = Some(wish);
+                format!("play {stream} {app} {name} {query} {app_query} {:?}", wish.start)
             }
             Some(Event::Stop { stream }) => format!("stop {stream}"),
             Some(Event::Pause { stream, paused }) => format!("pause {stream} {paused}"),
@@ -507,7 +511,7 @@ impl Peer {
         let mut peer = Self::connected();
         let asked = peer.calls(1, "play", 4.0, &[Arg::S("key?tok=1"), Arg::N(-2000.0)]);
         assert_eq!(asked, "play 1 live key tok=1  LiveOrWait");
-        peer.session.accept_play(1, &mut peer.out).unwrap();
+        peer.session.accept_play(1, true, &mut peer.out).unwrap();
         assert_eq!(peer.replies(), said(&STARTED));
         peer
     }
@@ -527,7 +531,48 @@ fn session_lets_play_and_says_when_the_camera_goes_and_comes() {
     assert_eq!(peer.replies(), said(&want));
     assert_eq!(peer.calls(0, "deleteStream", 0.0, &[Arg::N(1.0)]), "stop 1");
     assert_eq!(peer.replies(), said(&[(1, "onStatus 0 status NetStream.Play.Stop")]));
-    assert_eq!(peer.session.accept_play(1, &mut peer.out), Err(not_asked(1)));
+    assert_eq!(peer.session.accept_play(1, true, &mut peer.out), Err(not_asked(1)));
+}
+
+#[test]
+fn session_reads_how_long_a_player_plays_and_whether_it_wants_to_be_reset() {
+    let mut peer = Peer::connected();
+    for (arguments, want) in [
+        (&[][..], (None, true)),
+        (&[Arg::N(-1.0)], (None, true)),
+        (&[Arg::N(-1000.0), Arg::B(true)], (None, true)),
+        (&[Arg::N(0.0), Arg::B(false)], (Some(Millis(0)), false)),
+        (&[Arg::N(1500.0), Arg::N(0.0)], (Some(Millis(1500)), false)),
+        (&[Arg::N(1500.7), Arg::N(1.0)], (Some(Millis(1500)), true)),
+        (&[Arg::N(1e20)], (None, true)),
+        (&[Arg::N(f64::NAN)], (None, true)),
+    ] {
+        let all = [&[Arg::S("key"), Arg::N(-2000.0)][..], arguments].concat();
+        assert_eq!(peer.calls(1, "play", 4.0, &all), "play 1 live key   LiveOrWait");
+        let wish = peer.wish.take().unwrap();
+        assert_eq!((wish.length, wish.reset), want, "{arguments:?}");
+    }
+    peer.session.accept_play(1, false, &mut peer.out).unwrap();
+    assert_eq!(peer.replies(), said(&[STARTED[0], STARTED[2], STARTED[3]]), "no reset is told");
+    let complete = amf(|e| {
+        e.string(b"onPlayStatus").unwrap();
+        e.object().unwrap();
+        for (name, value) in [("level", "status"), ("code", "NetStream.Play.Complete")] {
+            e.key(name.as_bytes()).unwrap();
+            e.string(value.as_bytes()).unwrap();
+        }
+        e.key(b"duration").unwrap();
+        e.number(1.5).unwrap();
+        e.end().unwrap();
+    });
+    peer.session.complete_play(1, Millis(1500), &mut peer.out).unwrap();
+    let want = [
+        (1, &words(18, &complete)[..]),
+        (1, "onStatus 0 status NetStream.Play.Stop"),
+        (0, "type 4 000100000001"),
+    ];
+    assert_eq!(peer.replies(), said(&want));
+    assert_eq!(peer.session.accept_play(1, true, &mut peer.out), Err(not_asked(1)));
 }
 
 fn not_asked(id: u32) -> SessionError {

@@ -39,6 +39,11 @@ struct Follower {
     /// Waits for a keyframe.
     starts: bool,
     wants: Wants,
+    /// How much of it is wanted, and where that began.
+    length: Option<Millis>,
+    began: Option<Millis>,
+    /// All that is wanted was read.
+    is_complete: bool,
     /// Added to timestamps, so that they do not go back when another publisher begins anew.
     shift: u32,
     last: Option<Millis>,
@@ -81,6 +86,8 @@ pub enum News {
     Published,
     /// Its place was given to another stream.
     Gone,
+    /// As much of it was sent as was asked for; to be left.
+    Complete(Millis),
 }
 
 /// How far sending has come.
@@ -118,9 +125,15 @@ impl Feed {
         self.items.front().is_none_or(|item| !item.gather.is_begun())
     }
 
-    /// Message stream `id` follows `stream` from its newest keyframe on. Says whether there was a
-    /// place for it.
-    pub fn follow(&mut self, id: u32, stream: usize, streams: &Streams) -> bool {
+    /// Message stream `id` follows `stream` from its newest keyframe on, for so long (0 is one
+    /// picture) or to its end. Says whether there was a place for it.
+    pub fn follow(
+        &mut self,
+        id: u32,
+        stream: usize,
+        length: Option<Millis>,
+        streams: &Streams,
+    ) -> bool {
         self.leave(id);
         let Some(cell) = streams.get(stream) else { return false };
         let present = cell.borrow();
@@ -133,6 +146,9 @@ impl Feed {
             greeted: 0,
             starts: true,
             wants: Wants { audio: true, video: true, paused: false },
+            length,
+            began: None,
+            is_complete: false,
             shift: 0,
             last: None,
             rejoins: false,
@@ -184,8 +200,14 @@ impl Feed {
                 say(follower.id, News::Gone)?;
                 continue;
             }
-            let sends = follower.is_behind(&present.ring)
-                || self.items.iter().any(|item| item.stream == follower.stream);
+            let waits = self.items.iter().any(|item| item.stream == follower.stream);
+            if let (true, Some(length)) = (follower.is_complete, follower.length) {
+                if !waits {
+                    say(follower.id, News::Complete(length))?;
+                }
+                continue;
+            }
+            let sends = waits || follower.is_behind(&present.ring);
             if before == now || (now.is_none() && sends) {
                 continue;
             }
@@ -212,7 +234,9 @@ impl Feed {
         self.followers.iter().any(|follower| {
             streams.get(follower.stream).is_some_and(|cell| {
                 let present = cell.borrow();
-                follower.epoch != present.epoch() || follower.publisher != present.publisher()
+                follower.is_complete
+                    || follower.epoch != present.epoch()
+                    || follower.publisher != present.publisher()
             })
         })
     }
@@ -421,7 +445,7 @@ impl Follower {
 
     /// The next message it wants.
     fn next(&mut self, ring: &FrameRing, status: &Status) -> Option<Next> {
-        while !self.wants.paused {
+        while !self.wants.paused && !self.is_complete {
             let here = ring.peek(self.cursor);
             if let (Some((label, _)), Some(what)) = (here, GREETING.get(self.greeted)) {
                 self.greeted += 1;
@@ -458,12 +482,34 @@ impl Follower {
                             self.last.filter(|_| label.at == Millis(0)).unwrap_or(at)
                         }
                     };
+                    if self.completes(kind, at, payload) {
+                        return None;
+                    }
                     let label = Label { at, ..label };
                     return Some(Next { label, payload: Payload::Ring(place), bytes: place.len() });
                 }
             }
         }
         None
+    }
+
+    /// Whether this message, at this time of the peer's, is behind the last one that is wanted.
+    fn completes(&mut self, kind: TagKind, at: Millis, payload: &[u8]) -> bool {
+        let is_media = matches!(kind, TagKind::Audio | TagKind::Video);
+        if let Some(length) = self.length.filter(|_| is_media)
+            && !flv::is_sequence_header(kind, payload)
+        {
+            match self.began {
+                None => self.began = Some(at),
+                Some(began) => {
+                    // What is a little earlier than the first is not later by 49 days.
+                    let passed = at.0.wrapping_sub(began.0);
+                    let passed = if passed > u32::MAX / 2 { 0 } else { passed };
+                    self.is_complete = passed >= length.0;
+                }
+            }
+        }
+        self.is_complete
     }
 
     fn is_wanted(&mut self, kind: TagKind, label: Label, payload: &[u8], ring: &FrameRing) -> bool {
@@ -648,7 +694,7 @@ mod tests {
         for n in 0..7 {
             world.picture(n * 40, n % 3 == 0, 900, u8::try_from(n).unwrap());
         }
-        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert!(world.feed.follow(ID, world.stream, None, &world.streams));
         world.send(TagKind::Audio, 245, b"\xaf\x01sound");
         world.streams.metadata(world.stream, b"\x03\x00\x00\x09");
         world.streams.data(world.stream, Millis(250), b"", b"\x02\x00\x01x");
@@ -672,7 +718,7 @@ mod tests {
         for stuck_at in [0, 5, 13, 2_000, 30_000, 70_000] {
             let mut world = World::new();
             world.picture(0, true, 60_000, 1);
-            assert!(world.feed.follow(ID, world.stream, &world.streams));
+            assert!(world.feed.follow(ID, world.stream, None, &world.streams));
             world.picture(40, false, 60_000, 2);
             assert_eq!(world.pump(stuck_at, usize::MAX), Sent::Blocked);
             for n in 0..8u8 {
@@ -697,7 +743,7 @@ mod tests {
             for n in 0..3u8 {
                 world.picture(u32::from(n) * 40, n == 0, 30_000, n);
             }
-            assert!(world.feed.follow(ID, world.stream, &world.streams));
+            assert!(world.feed.follow(ID, world.stream, None, &world.streams));
             world.pump(10_000, step);
             let kind = crate::wire::rtmp::message::MessageType::DataAmf0;
             world.out.message(5, kind, 0, Millis(0), &[5; 40]).unwrap();
@@ -712,7 +758,7 @@ mod tests {
         let mut world = World::new();
         world.picture(0, true, 100_000, 1);
         world.picture(40, false, 100_000, 2);
-        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert!(world.feed.follow(ID, world.stream, None, &world.streams));
         assert_eq!(world.pump(usize::MAX, 1000), Sent::All);
         assert!(world.wire.len() < FEED_TURN_BYTES);
         for n in 0..=FEED_MESSAGES {
@@ -736,7 +782,7 @@ mod tests {
     fn camera_that_comes_back_is_news_and_its_time_does_not_go_back() {
         let mut world = World::new();
         world.picture(5_000, true, 900, 1);
-        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert!(world.feed.follow(ID, world.stream, None, &world.streams));
         world.pump(usize::MAX, usize::MAX);
         let mut news = Vec::new();
         let mut watch = |world: &mut World| {
@@ -768,7 +814,7 @@ mod tests {
     fn end_of_a_stream_is_told_behind_its_last_message() {
         let mut world = World::new();
         world.picture(0, true, 900, 1);
-        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert!(world.feed.follow(ID, world.stream, None, &world.streams));
         world.pump(usize::MAX, usize::MAX);
         world.picture(40, false, 40_000, 2);
         world.picture(80, false, 900, 3);
@@ -794,10 +840,39 @@ mod tests {
     }
 
     #[test]
+    fn play_of_so_many_milliseconds_ends_behind_them_and_of_none_behind_one_picture() {
+        for (ms, want) in [(0, 1), (1, 1), (80, 2), (81, 3)] {
+            let mut world = World::new();
+            world.send(TagKind::Video, 0, b"\x17\x00\x00\x00\x00cfg");
+            world.picture(5_000, true, 900, 1);
+            assert!(world.feed.follow(ID, world.stream, Some(Millis(ms)), &world.streams));
+            world.send(TagKind::Audio, 4_990, b"\xaf\x01early");
+            for at in [5_040, 5_080, 5_120] {
+                world.picture(at, false, 900, 2);
+            }
+            assert_eq!(world.pump(usize::MAX, usize::MAX), Sent::All);
+            let pictures = world.messages().iter().filter(|m| m.2.get(1) == Some(&1)).count();
+            // The frame of audio is before the end, but for a single picture.
+            let early = usize::from(ms > 0);
+            assert_eq!(pictures, want + early, "{ms}");
+            assert!(world.feed.is_due(&world.streams));
+            let mut told = None;
+            let said = world.feed.watch(&world.streams, |id, what| {
+                told = Some((id, what));
+                Ok::<(), ()>(())
+            });
+            said.unwrap();
+            assert_eq!(told, Some((ID, News::Complete(Millis(ms)))));
+            world.feed.leave(ID);
+            assert!(!world.feed.is_due(&world.streams));
+        }
+    }
+
+    #[test]
     fn follower_gets_only_what_it_wants_and_follows_so_many() {
         let mut world = World::new();
         world.send(TagKind::Video, 0, b"\x17\x00\x00\x00\x00cfg");
-        assert!(world.feed.follow(ID, world.stream, &world.streams));
+        assert!(world.feed.follow(ID, world.stream, None, &world.streams));
         world.feed.want_video(ID, false, &world.streams);
         world.picture(0, true, 900, 1);
         world.send(TagKind::Audio, 5, b"\xaf\x01sound");
@@ -811,7 +886,7 @@ mod tests {
         assert_eq!(world.wire.len(), before);
         for more in 1..=PLAYS_MAX {
             let id = ID + u32::try_from(more).unwrap();
-            let listed = world.feed.follow(id, world.stream, &world.streams);
+            let listed = world.feed.follow(id, world.stream, None, &world.streams);
             assert_eq!(listed, more < PLAYS_MAX, "{more}");
         }
     }

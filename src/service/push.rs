@@ -55,7 +55,8 @@ impl Push {
         let Keeper { relay, watch, streams, .. } = &self.keeper;
         let id = conversation.open(watch).await?;
         let mut feed = Feed::new(Towards::Server);
-        let Some(stream) = self.stream().filter(|&stream| feed.follow(id, stream, streams)) else {
+        let Some(stream) = self.stream().filter(|&stream| feed.follow(id, stream, None, streams))
+        else {
             return Ok(());
         };
         relay.enter(State::Running, clock::now());

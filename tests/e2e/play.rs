@@ -167,6 +167,27 @@ fn stalled_player_holds_nobody_back_and_goes_on_at_a_keyframe() {
     assert!(pieces(&truth, &late) > 1, "the stalled player goes on after what it lost");
 }
 
+/// rtmpdump says with its `play` for how long, and hears when that is over.
+#[test]
+fn rtmpdump_plays_as_long_as_it_asked_for_and_is_told_the_end() {
+    process::need("rtmpdump");
+    let rillcast = Rillcast::start(&[]);
+    let scratch = Scratch::new("length");
+    let url = rillcast.publish_url("cam");
+    let (truth, file) = (scratch.join("truth.flv"), scratch.join("got.flv"));
+    let _sender = PUBLISHERS[0].1(&media::plain(8), &url, &truth, &scratch.join("publisher.log"));
+    rillcast.wait_line(&["stream published"]);
+    let mut dump = Command::new("rtmpdump");
+    // Without `live`, or it leaves the duration out.
+    dump.args(["-r", &url, "--stop", "2", "-o", &file]);
+    let done = process::run("rtmpdump", &mut dump, Duration::from_secs(8));
+    let got = flv::read(flv::whole(&std::fs::read(&file).unwrap())).unwrap();
+    let first = got.iter().find(|tag| tag.kind == flv::VIDEO && !tag.is_config()).unwrap().ms;
+    let span = got.iter().map(|tag| tag.ms - first.min(tag.ms)).max().unwrap();
+    assert!(done.text.contains("Download complete"), "{}", done.text);
+    assert!((1900..2000).contains(&span), "{span} ms of 2000: {}", done.text);
+}
+
 /// A player that does not read for a while.
 struct Stalled {
     raw: Raw,

@@ -1,6 +1,8 @@
 //! What a session tells the service, and what the service may answer.
 
 use crate::time::Millis;
+use crate::wire::amf0::Value;
+use crate::wire::rtmp::command::whole;
 
 /// Something that happened on a connection; borrows the message or the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub enum Event<'a> {
         /// What followed the application's `?`; of less weight than `query`.
         app_query: &'a str,
         /// What it wants to see.
-        start: PlayStart,
+        wish: PlayWish,
     },
     /// The peer ends what it played, or asked to play, on this stream.
     Stop {
@@ -139,8 +141,36 @@ impl PublishKind {
     }
 }
 
-/// What a player wants to see (RTMP 1.0 §7.2.2.1). Everything here is live: a recording is the
-/// live stream, or none.
+/// What a player wants to see (RTMP 1.0 §7.2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayWish {
+    /// From where.
+    pub start: PlayStart,
+    /// For how long, from the first picture on: 0 is one picture, none is to the end.
+    pub length: Option<Millis>,
+    /// Whether what the message stream played before is forgotten: the player wants to be told so.
+    /// It is forgotten in any case, for what is live has no end to queue behind.
+    pub reset: bool,
+}
+
+impl PlayWish {
+    /// Reads what follows the name: start, duration and reset. Durations are seconds in the
+    /// standard and milliseconds from real clients (Flash, librtmp); below 0 is to the end. The
+    /// reset is a boolean, or a number.
+    #[must_use]
+    pub fn parse(start: Option<f64>, duration: Option<f64>, reset: Option<Value<'_>>) -> Self {
+        let length = duration.and_then(|millis| whole(millis.trunc())).map(Millis);
+        let reset = match reset {
+            Some(Value::Boolean(reset)) => reset,
+            Some(Value::Number(number)) => number != 0.0,
+            Some(_) | None => true,
+        };
+        Self { start: PlayStart::parse(start), length, reset }
+    }
+}
+
+/// From where a player wants to see a stream. Everything here is live: a recording is the live
+/// stream, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlayStart {
     /// The live stream, now or when it comes.

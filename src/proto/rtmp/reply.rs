@@ -122,7 +122,7 @@ pub(super) fn data(
     out: &mut Outbox,
     write: impl FnOnce(&mut Emitter<'_, '_>) -> Result<(), Full>,
 ) -> Result<(), SessionError> {
-    let mut buffer = [0; 64];
+    let mut buffer = [0; 128];
     let mut w = Writer::new(&mut buffer);
     write(&mut Emitter::new(&mut w)).map_err(|full| SessionError::Reply { max: full.have })?;
     Ok(out.message(CSID_STATUS, MessageType::DataAmf0, stream, Millis(0), w.written())?)

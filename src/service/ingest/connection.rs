@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::proto::rtmp::auth::challenger::Rejection;
 use crate::proto::rtmp::dechunk::{Arrival, Bin, ChunkError, Rings};
-use crate::proto::rtmp::event::{Admission, Event, PlayStart};
+use crate::proto::rtmp::event::{Admission, Event, PlayWish};
 use crate::proto::rtmp::handshake::{self, Encryption, HandshakeError};
 use crate::proto::rtmp::seal::Seal;
 use crate::proto::rtmp::server::{Session, SessionError};
@@ -118,7 +118,7 @@ enum Act {
     Connect(Result<Option<usize>, Box<NotYet>>),
     Publish { id: u32, entry: Entry },
     Unpublish { id: u32 },
-    Play { id: u32, entry: Entry, start: PlayStart },
+    Play { id: u32, entry: Entry, wish: PlayWish },
     Stop { id: u32 },
     Want { id: u32, what: Want },
 }
@@ -439,10 +439,10 @@ impl Connection {
                 let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
                 Act::Publish { id, entry: Entry::new(&self.ingest.door, &ask, now) }
             }
-            Event::Play { stream: id, app, name, query, app_query, start } => {
+            Event::Play { stream: id, app, name, query, app_query, wish } => {
                 let (purpose, peer) = (Purpose::Play, self.live.peer.ip());
                 let ask = Ask { purpose, peer, app, name, query, app_query, user: self.user };
-                Act::Play { id, entry: Entry::new(&self.ingest.door, &ask, now), start }
+                Act::Play { id, entry: Entry::new(&self.ingest.door, &ask, now), wish }
             }
             Event::Stop { stream } => Act::Stop { id: stream },
             Event::Pause { stream, paused } => Act::Want { id: stream, what: Want::Paused(paused) },
@@ -476,7 +476,7 @@ impl Connection {
             Act::Nothing => Ok(()),
             Act::Connect(verdict) => self.connect(verdict),
             Act::Publish { id, entry } => self.publish(id, entry, now),
-            Act::Play { id, entry, start } => self.play(id, entry, start, now),
+            Act::Play { id, entry, wish } => self.play(id, entry, wish, now),
             Act::Stop { id } => {
                 self.stop(id);
                 Ok(())

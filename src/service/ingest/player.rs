@@ -8,15 +8,19 @@
 use super::Phase;
 use super::connection::{Connection, Entry, Fault};
 use super::publisher::words;
-use crate::proto::rtmp::event::{PlayRefusal, PlayStart};
+use crate::limits::PLAYS_MAX;
+use crate::proto::rtmp::event::{PlayRefusal, PlayStart, PlayWish};
 use crate::proto::rtmp::gather::Towards;
 use crate::service::door::StreamPath;
 use crate::service::feed::{Feed, News, Sent};
 use crate::service::intake::Place;
+use crate::service::reactor::Bell;
 use crate::service::store::masked;
+use crate::service::stream::Streams;
 use crate::status::Counter;
 use crate::time::Instant;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
 /// What a connection has when it plays.
 #[derive(Debug)]
@@ -32,7 +36,21 @@ pub(super) struct Playing {
 struct Waiting {
     id: u32,
     path: StreamPath,
+    wish: PlayWish,
     until: Instant,
+}
+
+impl Playing {
+    /// Message stream `id` follows nothing any more.
+    fn leave(&mut self, id: u32, streams: &Streams, bell: &Rc<Bell>) {
+        let followed: heapless::Vec<usize, PLAYS_MAX> = self.feed.streams().collect();
+        self.feed.leave(id);
+        for stream in followed {
+            if !self.feed.streams().any(|still| still == stream) {
+                streams.hang_up(stream, bell);
+            }
+        }
+    }
 }
 
 impl Connection {
@@ -46,7 +64,7 @@ impl Connection {
         &mut self,
         id: u32,
         entry: Entry,
-        start: PlayStart,
+        wish: PlayWish,
         now: Instant,
     ) -> Result<(), Fault> {
         self.ingest.status.add(Counter::RtmpPlays, 1);
@@ -77,15 +95,15 @@ impl Connection {
         }
         self.ingest.streams.relays().want(&path, now);
         if let Some(stream) = self.ingest.streams.find(&path) {
-            return self.follow(id, stream, &path);
+            return self.follow(id, stream, &path, wish);
         }
         let patience = self.ingest.deadlines.play_wait;
         let Some(playing) = &mut self.playing else { return Ok(()) };
-        if start != PlayStart::LiveOrWait || patience.is_zero() || playing.waiting.is_some() {
+        if wish.start != PlayStart::LiveOrWait || patience.is_zero() || playing.waiting.is_some() {
             return self.refuse_play(id, PlayRefusal::NotFound, "no such stream is on the air");
         }
         self.ingest.streams.await_arrival(&self.live.bell);
-        playing.waiting = Some(Waiting { id, path, until: now.after(patience) });
+        playing.waiting = Some(Waiting { id, path, wish, until: now.after(patience) });
         self.live.enter(Phase::Waiting, now);
         Ok(())
     }
@@ -94,13 +112,7 @@ impl Connection {
     pub(super) fn stop(&mut self, id: u32) {
         let Some(playing) = &mut self.playing else { return };
         playing.waiting.take_if(|waiting| waiting.id == id);
-        let followed: heapless::Vec<usize, 8> = playing.feed.streams().collect();
-        playing.feed.leave(id);
-        for stream in followed {
-            if !playing.feed.streams().any(|still| still == stream) {
-                self.ingest.streams.hang_up(stream, &self.live.bell);
-            }
-        }
+        playing.leave(id, &self.ingest.streams, &self.live.bell);
     }
 
     /// Changes what message stream `id` wants.
@@ -130,11 +142,19 @@ impl Connection {
         let mut sent = Sent::All;
         // Once more for what is told behind the last message of a publisher.
         for _ in 0..2 {
+            let mut complete = heapless::Vec::<u32, PLAYS_MAX>::new();
             playing.feed.watch(streams, |id, news| match news {
                 News::Unpublished => session.notify_play(id, false, &mut place.out),
                 News::Published => session.notify_play(id, true, &mut place.out),
                 News::Gone => session.end_play(id, &mut place.out),
+                News::Complete(length) => {
+                    let _room = complete.push(id);
+                    session.complete_play(id, length, &mut place.out)
+                }
             })?;
+            for id in complete {
+                playing.leave(id, streams, &self.live.bell);
+            }
             sent = playing.feed.pump(streams, &mut place.out, &self.ingest.status, &mut write)?;
             if sent != Sent::All || !playing.feed.is_due(streams) {
                 break;
@@ -164,20 +184,20 @@ impl Connection {
             self.ingest.streams.await_arrival(&self.live.bell);
             return Ok(());
         }
-        let Some(Waiting { id, path, .. }) = playing.waiting.take() else { return Ok(()) };
+        let Some(Waiting { id, path, wish, .. }) = playing.waiting.take() else { return Ok(()) };
         match found {
-            Some(stream) => self.follow(id, stream, &path),
+            Some(stream) => self.follow(id, stream, &path, wish),
             None => self.refuse_play(id, PlayRefusal::NotFound, "no such stream came on the air"),
         }
     }
 
-    fn follow(&mut self, id: u32, stream: usize, path: &str) -> Result<(), Fault> {
+    fn follow(&mut self, id: u32, stream: usize, path: &str, wish: PlayWish) -> Result<(), Fault> {
         let (Some(playing), Some(place)) = (&mut self.playing, &mut self.place) else {
             return Ok(());
         };
         let streams = &self.ingest.streams;
-        self.session.accept_play(id, &mut place.out)?;
-        let listed = playing.feed.follow(id, stream, streams);
+        self.session.accept_play(id, wish.reset, &mut place.out)?;
+        let listed = playing.feed.follow(id, stream, wish.length, streams);
         debug_assert!(listed, "the session bounds plays");
         streams.listen(stream, &self.live.bell);
         let now = crate::service::clock::now();

@@ -200,14 +200,19 @@ impl Session {
         refuse(stream, reason.code(), description, out)
     }
 
-    /// Lets a stream play that asked to. What follows is the service's: metadata, sequence headers,
-    /// media from a keyframe.
+    /// Lets a stream play that asked to, with the `reset` of its wish. What follows is the
+    /// service's: metadata, sequence headers, media from a keyframe.
     ///
     /// # Errors
     /// `NotAsked`, or `OutboxFull`.
-    pub fn accept_play(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
+    pub fn accept_play(
+        &mut self,
+        stream: u32,
+        reset: bool,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
         self.streams()?.answer(stream, Purpose::Play, true)?;
-        play::started(stream, out)
+        play::started(stream, reset, out)
     }
 
     /// Turns away a stream that asked to play. `description` is for the person at the player, below
@@ -246,6 +251,20 @@ impl Session {
     pub fn end_play(&mut self, stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
         let _was = self.streams()?.stop(stream);
         play::notify(stream, false, out)
+    }
+
+    /// Ends a play that was to last for `length`, and did.
+    ///
+    /// # Errors
+    /// `OutboxFull`.
+    pub fn complete_play(
+        &mut self,
+        stream: u32,
+        length: Millis,
+        out: &mut Outbox,
+    ) -> Result<(), SessionError> {
+        let _was = self.streams()?.stop(stream);
+        play::completed(stream, length, out)
     }
 
     /// Tells the peer why its connection ends, as the protocol says it: on the stream it publishes,

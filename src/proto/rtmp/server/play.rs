@@ -6,10 +6,11 @@
 
 use super::{Link, Purpose, SessionError};
 use crate::proto::rtmp::enchunk::Outbox;
-use crate::proto::rtmp::event::{Event, PlayRefusal, PlayStart};
+use crate::proto::rtmp::event::{Event, PlayRefusal, PlayWish};
 use crate::proto::rtmp::name::Target;
 use crate::proto::rtmp::reply::{self, refuse, send_event, sentence};
 use crate::status::{Counter, Status};
+use crate::time::Millis;
 use crate::wire::amf0::{Emitter, Value};
 use crate::wire::rtmp::command::Command;
 use crate::wire::rtmp::user_control::UserControl;
@@ -22,9 +23,14 @@ impl Link {
         out: &mut Outbox,
         status: &Status,
     ) -> Result<Option<Event<'s>>, SessionError> {
-        let said = match command.argument(0) {
-            Some(Value::Object(options)) => options.get("streamName").and_then(|v| v.string()),
-            _ => command.string(0),
+        let (said, wish) = if let Some(Value::Object(options)) = command.argument(0) {
+            // NetStreamPlayOptions, of play2.
+            let number = |name| options.get(name).and_then(|value| value.number());
+            let name = options.get("streamName").and_then(|value| value.string());
+            (name, PlayWish::parse(number("start"), number("len"), None))
+        } else {
+            let (start, duration) = (command.number(1), command.number(2));
+            (command.string(0), PlayWish::parse(start, duration, command.argument(3)))
         };
         // `play(false)` ends playing.
         let Some(said) = said else { return self.stop(stream, out) };
@@ -46,7 +52,7 @@ impl Link {
                 name: &target.name,
                 query,
                 app_query: &self.app_query,
-                start: PlayStart::parse(command.number(1)),
+                wish,
             })),
             Err(error) => {
                 status.add(Counter::RtmpCallsRefused, 1);
@@ -119,10 +125,12 @@ impl Link {
 }
 
 /// What a player hears before the first byte of media.
-pub(super) fn started(stream: u32, out: &mut Outbox) -> Result<(), SessionError> {
+pub(super) fn started(stream: u32, reset: bool, out: &mut Outbox) -> Result<(), SessionError> {
     // Flash wants the event before the status.
     send_event(UserControl::StreamBegin(stream), out)?;
-    reply::status(stream, "NetStream.Play.Reset", "Playing and resetting", out)?;
+    if reset {
+        reply::status(stream, "NetStream.Play.Reset", "Playing and resetting", out)?;
+    }
     reply::status(stream, "NetStream.Play.Start", "Start playing", out)?;
     reply::data(stream, out, |e: &mut Emitter<'_, '_>| {
         e.string(b"|RtmpSampleAccess")?;
@@ -138,6 +146,23 @@ pub(super) fn notify(stream: u32, published: bool, out: &mut Outbox) -> Result<(
         return reply::status(stream, "NetStream.Play.PublishNotify", "Published", out);
     }
     reply::status(stream, "NetStream.Play.UnpublishNotify", "Unpublished", out)?;
+    send_event(UserControl::StreamEof(stream), out)
+}
+
+/// What a player hears when it has seen as much as it wanted.
+pub(super) fn completed(stream: u32, length: Millis, out: &mut Outbox) -> Result<(), SessionError> {
+    reply::data(stream, out, |e: &mut Emitter<'_, '_>| {
+        e.string(b"onPlayStatus")?;
+        e.object()?;
+        e.key(b"level")?;
+        e.string(b"status")?;
+        e.key(b"code")?;
+        e.string(b"NetStream.Play.Complete")?;
+        e.key(b"duration")?;
+        e.number(f64::from(length.0) / 1000.0)?;
+        e.end()
+    })?;
+    reply::status(stream, "NetStream.Play.Stop", "Played as long as was asked for", out)?;
     send_event(UserControl::StreamEof(stream), out)
 }
 
