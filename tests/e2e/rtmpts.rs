@@ -117,7 +117,7 @@ fn half_a_request_within_tls_ends_at_its_deadline_and_gives_its_places_back() {
 
 #[test]
 fn connection_within_tls_without_a_place_for_http_is_told_so() {
-    let (rillcast, _stunnel, port) = start(&[("limits.viewers", "1")]);
+    let (_rillcast, _stunnel, port) = start(&[("limits.viewers", "1")]);
     let mut held = TcpStream::connect(port).unwrap();
     held.write_all(b"POST /open/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n\0").unwrap();
     let mut room = [0; 15];
@@ -128,8 +128,23 @@ fn connection_within_tls_without_a_place_for_http_is_told_so() {
     process::wait_for("its place", Duration::from_secs(5), || {
         (status(port, OPEN) == 200).then_some(())
     });
-    let refused = http::get(rillcast.http, "/status.json").unwrap();
-    assert!(refused.status == 200 || refused.status == 503, "one place for both ports");
+}
+
+#[test]
+fn request_within_tls_is_no_publisher_that_is_refused() {
+    let (rillcast, _stunnel, port) = start(&[("limits.publishers", "1")]);
+    // Whoever looked whether the ports are open is gone by then.
+    std::thread::sleep(Duration::from_millis(500));
+    let before = rillcast.counter("rtmp_refused");
+    let _held = TcpStream::connect(rillcast.rtmp).unwrap();
+    for _ in 0..5 {
+        assert_eq!(status(port, b"POST /idle/0/0 HTTP/1.0\r\nContent-Length: 0\r\n\r\n"), 404);
+    }
+    assert_eq!(rillcast.counter("rtmp_refused"), before);
+    let _refused = TcpStream::connect(rillcast.rtmp).unwrap();
+    process::wait_for("a refusal", Duration::from_secs(5), || {
+        (rillcast.counter("rtmp_refused") > before).then_some(())
+    });
 }
 
 #[test]

@@ -364,11 +364,11 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
         }
         return;
     };
-    let admission = if free > REFUSAL_PLACES {
-        Admission::Asked
-    } else {
-        ingest.status.add(Counter::RtmpRefused, 1);
+    let is_refused = free <= REFUSAL_PLACES;
+    let admission = if is_refused {
         Admission::Refused("every publisher place is taken: raise limits.publishers")
+    } else {
+        Admission::Asked
     };
     let live = Rc::new(Live {
         id: ingest.streams.new_publisher(),
@@ -383,16 +383,20 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
     ingest.live.borrow_mut().push(Rc::clone(&live));
     let ingest = Rc::clone(ingest);
     let connection = Connection::new(place, live, ingest, admission);
-    reactor.spawn(run(connection));
+    reactor.spawn(run(connection, is_refused));
 }
 
 /// One connection from its first byte to its last.
-async fn run(mut connection: Box<Connection>) {
+async fn run(mut connection: Box<Connection>, is_refused: bool) {
     let live = connection.live();
-    let outcome = match live.link.first_within_tls().await {
-        Ok(Some(first)) if is_text(first) && connection.ingest.http.is_some() => {
-            return hand_on(connection, live);
-        }
+    let first = live.link.first_within_tls().await;
+    if connection.ingest.http.is_some() && matches!(first, Ok(Some(first)) if is_text(first)) {
+        return hand_on(connection, live);
+    }
+    if is_refused {
+        connection.ingest.status.add(Counter::RtmpRefused, 1);
+    }
+    let outcome = match first {
         Ok(_) => converse(&mut connection).await,
         Err(error) => Err(error.into()),
     };
