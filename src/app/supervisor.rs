@@ -159,6 +159,7 @@ impl Server {
         }
         http.show(Rc::clone(streams.relays()));
         http.guard(Rc::clone(&door));
+        let http = Rc::new(http);
         let publishers = narrow(config.limits_publishers);
         let players = narrow(config.limits_players);
         let deadlines = Deadlines {
@@ -168,9 +169,10 @@ impl Server {
         let ingest =
             Ingest::new(publishers, players, Rc::clone(&streams), Rc::clone(&status), deadlines)
                 .with_door(door)
+                .with_http(Rc::clone(&http))
                 .with_connections_per_address(narrow(config.limits_connections_per_address));
         let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
-        let (ingest, http) = (Rc::new(ingest), Rc::new(http));
+        let ingest = Rc::new(ingest);
         Ok(Self { rtmp, rtmps, web, store, streams, ingest, http, tunnels, status, relays })
     }
 

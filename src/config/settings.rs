@@ -90,7 +90,7 @@ settings! {
     /// Address and port on which players and browsers are answered.
     http_listen: SocketAddr = "http.listen", Address,
         any_address(8080), Restart;
-    /// Whether RTMP may also come in HTTP requests (RTMPT), on the port of `http.listen`.
+    /// Whether RTMP may also come in HTTP requests (RTMPT), on the ports of HTTP and RTMPS.
     rtmpt_enabled: bool = "rtmpt.enabled", Flag,
         true, Restart;
     /// Video track that HLS takes of an encoder that sends several.
@@ -134,7 +134,7 @@ settings! {
     limits_tunnels: u32 = "limits.tunnels",
         Number { min: 1, max: limits::TUNNELS_MAX, unit: "" },
         4, Restart;
-    /// RTMP connections within TLS at once, where `rtmps.listen` is a port.
+    /// Connections within TLS at once, where `rtmps.listen` is a port.
     limits_tls: u32 = "limits.tls",
         Number { min: 1, max: limits::TLS_PLACES_MAX, unit: "" },
         16, Restart;

@@ -141,6 +141,32 @@ impl Link {
         matches!(&self.carrier, Carrier::Tls(_, tls) if !tls.borrow().is_open())
     }
 
+    /// The first byte that was not read, waited for within TLS; none otherwise, and at the end.
+    ///
+    /// # Errors
+    /// The kernel's, and `TlsError` within `InvalidData`.
+    pub async fn first_within_tls(&self) -> io::Result<Option<u8>> {
+        let Carrier::Tls(socket, tls) = &self.carrier else { return Ok(None) };
+        loop {
+            let first = tls.borrow_mut().first(socket.get_ref());
+            match first {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                first => return first,
+            }
+        }
+    }
+
+    /// The socket and the TLS over it, for another who waits for their news.
+    ///
+    /// # Errors
+    /// The kernel's; `Unsupported` of a link without TLS.
+    pub fn into_tls(self) -> io::Result<(TcpStream, Box<TlsStream>)> {
+        let Carrier::Tls(socket, tls) = self.carrier else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        Ok((socket.get_ref().try_clone()?, tls.into_inner()))
+    }
+
     /// Waits until there is something to read, or the end.
     ///
     /// # Errors

@@ -37,6 +37,7 @@ mod refusals;
 mod relay;
 mod rtmps;
 mod rtmps_client;
+mod rtmpts;
 mod soak;
 mod streams;
 mod tunnel;

@@ -57,6 +57,10 @@ fn pushed_file_comes_back_from_a_tunnel_within_tls() {
     let url = format!("rtmpts://localhost:{}/live/cam", address.port());
     there_and_back("tunnel", &url, ["--ca_file", &scratch.join("ca.pem")], &scratch);
     assert!(ours.counter("tunnels_opened") >= 2.0);
+    let (ours, rtmps) = rtmps::start();
+    let url = format!("rtmpts://{rtmps}/live/cam");
+    there_and_back("ourselves", &url, ["--pin", &rtmps::pin(&ours)], &scratch);
+    assert_eq!((ours.counter("tunnels_opened"), ours.counter("rtmp_errors")), (2.0, 0.0));
 }
 
 #[test]

@@ -15,24 +15,23 @@ use crate::{publish, relay};
 const NOBODY: &str = "0123456789abcdef";
 
 /// Publishes by ffmpeg to `url`, plays by ffmpeg and rtmpdump meanwhile, compares every unit.
-fn publish_and_play(rillcast: &Rillcast, http: SocketAddr) {
+pub fn publish_and_play(rillcast: &Rillcast, url: &str) {
     process::need("rtmpdump");
     let scratch = Scratch::new("tunnel");
     let (truth, log) = (scratch.join("truth.flv"), scratch.join("log"));
-    let url = format!("rtmpt://{http}/live/cam");
-    let mut publisher = publish::ffmpeg(&media::plain(12), &url, &truth, &log);
+    let mut publisher = publish::ffmpeg(&media::plain(12), url, &truth, &log);
     rillcast.wait_line(&["stream published"]);
     let mut follower = rillcast.follow("cam");
     follower.until(Duration::from_secs(20), |follower| follower.segments.len() >= 2);
 
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "warning", "-nostdin", "-y", "-i", &url, "-t", "3", "-c", "copy"]);
+    command.args(["-v", "warning", "-nostdin", "-y", "-i", url, "-t", "3", "-c", "copy"]);
     let played = scratch.join("played.flv");
     command.arg(&played);
     let mut ffmpeg = Running::start("ffmpeg plays", &mut command, &scratch.join("ffmpeg.log"));
     let mut command = Command::new("rtmpdump");
     let dumped = scratch.join("dumped.flv");
-    command.args(["-q", "-r", &url, "-o", &dumped]);
+    command.args(["-q", "-r", url, "-o", &dumped]);
     let dump = Running::start("rtmpdump", &mut command, &scratch.join("rtmpdump.log"));
 
     follower.until(Duration::from_secs(60), |_| publisher.ended().is_some());
@@ -64,7 +63,7 @@ fn publish_and_play(rillcast: &Rillcast, http: SocketAddr) {
 #[test]
 fn ffmpeg_publishes_and_players_play_in_http_requests() {
     let rillcast = Rillcast::start(&[]);
-    publish_and_play(&rillcast, rillcast.http);
+    publish_and_play(&rillcast, &format!("rtmpt://{}/live/cam", rillcast.http));
     assert!(rillcast.counter("tunnels_opened") >= 3.0);
 }
 
@@ -73,7 +72,7 @@ fn ffmpeg_publishes_and_players_play_through_a_proxy() {
     let rillcast = Rillcast::start(&[]);
     let scratch = Scratch::new("proxy");
     let (_running, proxy) = proxy(&scratch, rillcast.http, 100_000);
-    publish_and_play(&rillcast, proxy);
+    publish_and_play(&rillcast, &format!("rtmpt://{proxy}/live/cam"));
 }
 
 /// A proxy that ends a connection after so many requests.
@@ -138,7 +137,12 @@ fn flush_interval_decides_how_many_requests_a_stream_takes() {
 #[test]
 fn wrong_requests_are_refused_by_their_status() {
     let rillcast = Rillcast::start(&[("limits.tunnels", "2")]);
-    let ask = |method: &str, path: &str, body: &[u8]| ask(rillcast.http, method, path, body);
+    refuse_wrong_requests(&rillcast, rillcast.http);
+}
+
+/// Asks at `port` for what is wrong, where two tunnels may be.
+pub fn refuse_wrong_requests(rillcast: &Rillcast, port: SocketAddr) {
+    let ask = |method: &str, path: &str, body: &[u8]| ask(port, method, path, body);
     assert_eq!(ask("POST", "/fcs/ident2", &[0]).status, 404);
     assert_eq!(ask("POST", "/fcs/other", &[0]).status, 405);
     assert_eq!(ask("GET", "/open/1", &[]).status, 400);
@@ -164,7 +168,7 @@ fn wrong_requests_are_refused_by_their_status() {
     assert_eq!(ask("POST", &path("send", 1), &hello).body, answer);
     assert_eq!(ask("POST", &path("send", 2), &[]).body, [1]);
 
-    let mut socket = TcpStream::connect(rillcast.http).unwrap();
+    let mut socket = TcpStream::connect(port).unwrap();
     let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: ", path("send", 3));
     socket.write_all(format!("{head}16777217\r\n\r\n").as_bytes()).unwrap();
     let mut room = [0; 16];
@@ -202,7 +206,7 @@ fn without_the_setting_nothing_is_opened() {
 }
 
 /// One request on a connection of its own.
-fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> http::Answer {
+pub fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> http::Answer {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let length = body.len();

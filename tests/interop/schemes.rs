@@ -3,9 +3,8 @@
 
 use std::net::SocketAddr;
 
-use crate::support::process::{self, Running, Scratch};
+use crate::support::process::{self, Scratch};
 use crate::support::rillcast::Rillcast;
-use crate::support::secure::{Authority, stunnel_with};
 
 /// Where the program listens for a scheme.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,8 +13,6 @@ pub enum Port {
     Http,
     /// Within TLS, with the certificate that the program makes for itself.
     Tls,
-    /// stunnel within TLS, before the port of HTTP.
-    Before,
 }
 
 /// One way.
@@ -55,7 +52,7 @@ pub const SCHEMES: &[Scheme] = &[
     plain("rtmpe", Port::Rtmp, &[("rtmp.encryption", "true")]),
     plain("rtmpte", Port::Http, &[("rtmp.encryption", "true"), ("limits.tunnels", "12")]),
     plain("rtmps", Port::Tls, &[]),
-    plain("rtmpts", Port::Before, &[("limits.tunnels", "12")]),
+    plain("rtmpts", Port::Tls, &[("limits.tunnels", "12")]),
     signed("rtmp, adobe", "adobe", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "adobe")]),
     signed("rtmp, llnw", "llnw", &[USERS, PASSWORD, ("stream.live/cam.sign_in", "llnw")]),
 ];
@@ -72,7 +69,6 @@ pub struct Route {
     pub address: SocketAddr,
     /// What our own push and pull need to believe the certificate.
     pub trust: Vec<String>,
-    _before: Option<Running>,
 }
 
 impl Route {
@@ -124,25 +120,16 @@ impl Scheme {
             settings.extend([("rtmps.listen", listen.as_str()), ("tls.dir", folder.as_str())]);
         }
         let rillcast = Rillcast::start(&settings);
-        let (address, trust, before) = match self.port {
-            Port::Rtmp => (rillcast.rtmp, Vec::new(), None),
-            Port::Http => (rillcast.http, Vec::new(), None),
+        let (address, trust) = match self.port {
+            Port::Rtmp => (rillcast.rtmp, Vec::new()),
+            Port::Http => (rillcast.http, Vec::new()),
             Port::Tls => {
                 let line = rillcast.wait_line(&["publish to rtmps://"]);
                 let (_, pin) = line.rsplit_once("pin=").expect("a pin");
-                (tls, vec!["--pin".to_owned(), pin.trim().to_owned()], None)
-            }
-            Port::Before => {
-                let authority = Authority::new(scratch);
-                authority.issue("good", "IP:127.0.0.1", [2020, 2120]);
-                // librtmp takes a ticket that comes before its first answer for an error.
-                let no_ticket = "sessionResume = no\noptions = NO_TICKET\n";
-                let (running, address) = stunnel_with(scratch, "good", rillcast.http, no_ticket);
-                let trust = vec!["--ca_file".to_owned(), scratch.join("ca.pem")];
-                (address, trust, Some(running))
+                (tls, vec!["--pin".to_owned(), pin.trim().to_owned()])
             }
         };
-        (rillcast, Route { scheme: self, address, trust, _before: before })
+        (rillcast, Route { scheme: self, address, trust })
     }
 
     /// Whether `schemes` names it; if not, `reason`.

@@ -57,11 +57,20 @@ const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 /// stunnel before `server`, showing a certificate of the folder; where it listens.
 pub fn stunnel(scratch: &Scratch, file: &str, server: SocketAddr) -> (Running, SocketAddr) {
-    stunnel_with(scratch, file, server, "")
+    let shown = format!(
+        "cert = {}\nkey = {}\n",
+        scratch.join(&format!("{file}.pem")),
+        scratch.join(&format!("{file}.key")),
+    );
+    between(scratch, file, server, &shown)
 }
 
-/// The same with further settings, a line each.
-pub fn stunnel_with(
+/// stunnel as a client that believes any `server`: what speaks no TLS connects to where it listens.
+pub fn within_tls(scratch: &Scratch, server: SocketAddr) -> (Running, SocketAddr) {
+    between(scratch, "client", server, "client = yes\n")
+}
+
+fn between(
     scratch: &Scratch,
     file: &str,
     server: SocketAddr,
@@ -70,9 +79,7 @@ pub fn stunnel_with(
     let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let conf = format!(
         "foreground = yes\npid =\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n\
-         [rtmps]\naccept = {address}\nconnect = {server}\ncert = {}\nkey = {}\n{settings}",
-        scratch.join(&format!("{file}.pem")),
-        scratch.join(&format!("{file}.key")),
+         [rtmps]\naccept = {address}\nconnect = {server}\n{settings}"
     );
     let path = scratch.join(&format!("{file}.conf"));
     fs::write(&path, conf).expect("stunnel's settings");

@@ -12,7 +12,7 @@
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
 //! | `/hls/<app>/<name>/<segment>.ts` | the segment |
-//! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled` |
+//! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled`; within TLS nothing else |
 
 use core::cell::RefCell;
 use core::fmt::{self, Write as _};
@@ -84,6 +84,8 @@ pub(super) struct Desk {
     /// The place that is served, and its peer.
     pub(super) token: u64,
     pub(super) peer: IpAddr,
+    /// Whether it came by the port for TLS, where tunnels alone are served.
+    pub(super) is_within_tls: bool,
     wall: Option<u64>,
     date: Option<DateText>,
 }
@@ -111,6 +113,7 @@ impl Desk {
             tunnels: None,
             token: 0,
             peer: IpAddr::from([0, 0, 0, 0]),
+            is_within_tls: false,
             wall: None,
             date: None,
         }
@@ -146,6 +149,9 @@ impl Desk {
     ) -> Answer {
         let head = ResponseHead::new(request.version, Code::Ok, after);
         match request.method {
+            Method::Get | Method::Head | Method::Options if self.is_within_tls => {
+                return self.tunnel(head, request).unwrap_or_else(|| self.elsewhere(head, request));
+            }
             Method::Get | Method::Head => {}
             Method::Options => return self.preflight(head),
             Method::Post | Method::Other => {
@@ -411,6 +417,12 @@ impl Desk {
     fn too_much(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
         let head = ResponseHead { code: Code::Unavailable, ..head };
         self.plain(head, request, &"there is more to say than fits")
+    }
+
+    /// What only the other port has.
+    fn elsewhere(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
+        self.count(Counter::HttpsRefused);
+        self.not_found(head, request, &"pages and streams are at the port of http.listen")
     }
 
     fn preflight(&mut self, head: ResponseHead<'_>) -> Answer {

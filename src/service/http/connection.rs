@@ -9,10 +9,11 @@
 
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::answer::{Answer, Desk, Part};
 use super::drain::Drain;
+use super::socket::Socket;
 use super::tunnelled::Tunnelled;
 use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
 use crate::proto::http::{Machine, PathBuffer, Progress};
@@ -72,7 +73,7 @@ pub(super) enum State {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts of the socket, independent of the state")]
 pub(super) struct Connection {
-    pub(super) socket: Option<OwnedFd>,
+    pub(super) socket: Option<Socket>,
     /// Tells one use of the place from the next.
     pub(super) epoch: u32,
     pub(super) peer: IpAddr,
@@ -121,7 +122,7 @@ impl Connection {
     }
 
     /// Takes the place for a connection just accepted.
-    pub(super) fn open(&mut self, socket: OwnedFd, peer: IpAddr, desk: &Desk) {
+    pub(super) fn open(&mut self, socket: Socket, peer: IpAddr, desk: &Desk) {
         debug_assert!(self.socket.is_none());
         debug_assert!(self.holds.is_empty());
         *self = Self {
@@ -230,19 +231,34 @@ impl Connection {
                 // The machine refuses a head as long as the buffer.
                 return Some(self.reset(desk));
             }
-            let free_bytes = free.len();
-            match net::receive(self.socket.as_ref()?.as_fd(), free) {
+            match self.receive(free) {
                 Transfer::Moved(n) => {
                     if self.filled == 0 && self.skip == 0 {
                         self.deadline = desk.now.after(desk.settings.deadlines.head);
                     }
                     self.filled += n;
-                    self.readable = n == free_bytes || self.peer_ended;
                 }
-                Transfer::Blocked => self.readable = false,
+                Transfer::Blocked => {}
                 Transfer::Ended => return Some(self.finish(false, desk)),
             }
         }
+    }
+
+    /// Receives, and notes whether there may be more.
+    pub(super) fn receive(&mut self, room: &mut [u8]) -> Transfer {
+        let Some(socket) = &mut self.socket else {
+            return Transfer::Ended;
+        };
+        let mut moved = socket.receive(room);
+        if moved == Transfer::Blocked && self.peer_ended {
+            // What came was a part of a record, and the end is behind it.
+            moved = socket.receive(room);
+        }
+        self.readable = match moved {
+            Transfer::Moved(n) => n == room.len() || self.peer_ended || socket.has_news(),
+            Transfer::Blocked | Transfer::Ended => false,
+        };
+        moved
     }
 
     /// Answers the request at the front of the buffer; goes on if there is no whole one.
@@ -301,12 +317,12 @@ impl Connection {
             self.enter_tunnel(tunnelled, desk);
             return None;
         }
-        let socket = self.socket.as_ref()?.as_fd();
+        let socket = self.socket.as_mut()?;
         if self.holds.is_empty() {
             self.drain = Drain::from(self.queued, desk.now);
         }
         if answer.part.is_some() && answer.after == After::Close {
-            net::hold_partial_packets(socket);
+            net::hold_partial_packets(socket.as_fd());
         }
         let text = desk.out.get(answer.text).unwrap_or_default();
         let sent = if text.is_empty() {
@@ -314,7 +330,7 @@ impl Connection {
         } else {
             // Before a close the end goes out with the last bytes, in one packet.
             let more = answer.part.is_some() || answer.after == After::Close;
-            match net::transmit(socket, text, more) {
+            match socket.transmit(text, more) {
                 Transfer::Moved(n) => n,
                 Transfer::Blocked => 0,
                 Transfer::Ended => return Some(self.reset(desk)),
@@ -364,7 +380,7 @@ impl Connection {
             return None;
         };
         let (after, linger) = (*after, *linger);
-        let socket = self.socket.as_ref()?.as_fd();
+        let socket = self.socket.as_mut()?;
         if let Some(rest) = spill {
             let more = part.is_some() || after == After::Close;
             match rest.send(socket, more, &mut self.queued) {
@@ -378,7 +394,7 @@ impl Connection {
             if *budget == 0 {
                 return Some(Outcome::Again);
             }
-            match rest.send(socket, desk, *budget) {
+            match rest.send(socket.as_fd(), desk, *budget) {
                 Some(Transfer::Moved(n)) => {
                     self.queued += widen(n);
                     *budget = budget.saturating_sub(widen(n));
@@ -390,6 +406,11 @@ impl Connection {
                     return Some(self.reset(desk));
                 }
             }
+        }
+        match socket.push() {
+            Transfer::Moved(_) => {}
+            Transfer::Blocked => return Some(Outcome::Wait(Interest::ReadWrite)),
+            Transfer::Ended => return Some(self.reset(desk)),
         }
         let held = part.is_some();
         self.sent(held, after, linger, desk)
@@ -423,6 +444,9 @@ impl Connection {
     /// Ends the connection in good order: at once if nothing has to be waited for.
     fn finish(&mut self, linger: bool, desk: &mut Desk) -> Outcome {
         self.settle(desk);
+        if let Some(socket) = &mut self.socket {
+            socket.say_end();
+        }
         if self.holds.is_empty() && !linger {
             return self.close(desk);
         }
@@ -461,12 +485,12 @@ impl Connection {
     }
 
     /// Reads what still comes and throws it away; says whether to go on, and how much it was.
-    fn drink(&self, mut read: usize, desk: &mut Desk) -> (bool, usize) {
-        let Some(socket) = &self.socket else {
+    fn drink(&mut self, mut read: usize, desk: &mut Desk) -> (bool, usize) {
+        let Some(socket) = &mut self.socket else {
             return (false, read);
         };
         while read < HTTP_LINGER_BYTES {
-            match net::receive(socket.as_fd(), &mut desk.out) {
+            match socket.receive(&mut desk.out) {
                 Transfer::Moved(n) => read += n,
                 Transfer::Blocked => return (true, read),
                 Transfer::Ended => break,
@@ -512,9 +536,9 @@ impl Connection {
 
 impl Spill {
     /// Sends until all is sent; `Moved` then.
-    fn send(&mut self, socket: BorrowedFd<'_>, more: bool, queued: &mut u64) -> Transfer {
+    fn send(&mut self, socket: &mut Socket, more: bool, queued: &mut u64) -> Transfer {
         while let Some(rest @ [_, ..]) = self.buffer.get(self.at..self.end) {
-            match net::transmit(socket, rest, more) {
+            match socket.transmit(rest, more) {
                 Transfer::Moved(n) => {
                     self.at += n;
                     *queued += widen(n);

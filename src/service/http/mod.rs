@@ -4,18 +4,21 @@
 //! costs a receive and a send, a new connection an accept and a close, and none of them a task, a
 //! timer or an allocation. A connection that is answered at once is never put into the set.
 //! Memory is taken in `HttpContext::new`; a connection without a place gets a fixed 503.
-//! Source: RFC 1945, RFC 9112; nothing of TLS, compression or authentication is here.
+//! Connections within TLS are brought by the port that takes them, and served RTMPT alone.
+//! Source: RFC 1945, RFC 9112; nothing of compression or authentication is here.
 
 mod answer;
 mod connection;
 mod drain;
 mod guard;
+mod socket;
 mod tunnelled;
 
 use core::cell::RefCell;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -23,11 +26,13 @@ use smol::future;
 
 use self::answer::Desk;
 use self::connection::{Connection, Outcome};
+use self::socket::Socket;
 use super::clock;
 use super::door::Door;
 use super::reactor::{Reactor, Source};
 use super::relay::Relays;
 use super::store::Store;
+use super::tls::TlsStream;
 use super::tunnel::Tunnels;
 use crate::limits::{
     HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
@@ -177,6 +182,13 @@ impl HttpContext {
         self.inner.borrow_mut().attach(listener)
     }
 
+    /// Serves a connection of `peer` that a port for TLS has taken, its handshake done.
+    pub fn take(&self, socket: TcpStream, tls: Box<TlsStream>, peer: IpAddr) {
+        let mut inner = self.inner.borrow_mut();
+        inner.desk.now = clock::now();
+        inner.welcome(Socket::within_tls(socket, tls), peer);
+    }
+
     /// Serves what has happened, without waiting.
     pub fn turn(&self) {
         self.inner.borrow_mut().turn();
@@ -307,7 +319,7 @@ impl Inner {
                 return;
             };
             match listener.accept() {
-                Ok(Some((socket, peer))) => self.welcome(socket, peer.ip()),
+                Ok(Some((socket, peer))) => self.welcome(socket.into(), peer.ip()),
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely no descriptor is left: the tick tries again.
@@ -325,7 +337,7 @@ impl Inner {
         }
     }
 
-    fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
+    fn welcome(&mut self, socket: Socket, peer: IpAddr) {
         self.desk.count(Counter::HttpAccepted);
         if core::mem::take(&mut self.idle) {
             self.look_around(self.desk.now);
@@ -334,7 +346,7 @@ impl Inner {
             && self.connections_of(peer) >= self.desk.settings.per_address;
         let Some(index) = self.free.pop_if(|_| !crowded) else {
             self.desk.count(Counter::HttpRefused);
-            refuse(&socket, &mut self.desk.out);
+            refuse(socket, &mut self.desk.out);
             return;
         };
         if let Some(place) = self.places.get_mut(index) {
@@ -381,9 +393,10 @@ impl Inner {
         let (Some(place), Some(room)) = (self.places.get_mut(index), room) else {
             return;
         };
-        if place.socket.is_none() {
+        let Some(socket) = &place.socket else {
             return;
-        }
+        };
+        self.desk.is_within_tls = socket.is_within_tls();
         let token = token(index, place.epoch);
         (self.desk.token, self.desk.peer) = (token, place.peer);
         let outcome = step(place, room, &mut self.desk);
@@ -430,15 +443,16 @@ fn arm(
 
 /// Says 503 to a connection without a place. What it has sent is read first, or the close would
 /// reset the answer away.
-fn refuse(socket: &OwnedFd, scratch: &mut [u8]) {
+fn refuse(mut socket: Socket, scratch: &mut [u8]) {
     const FULL: &[u8] = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 2\r\n\
         Content-Type: text/plain\r\nContent-Length: 43\r\nCache-Control: no-store\r\n\
         Connection: close\r\n\r\n503 Service Unavailable: every place taken\n";
-    if matches!(net::receive(socket.as_fd(), scratch), Transfer::Ended) {
+    if matches!(socket.receive(scratch), Transfer::Ended) {
         return;
     }
     // Who cannot take it goes without.
-    let _ = net::transmit(socket.as_fd(), FULL, false);
+    let _ = socket.transmit(FULL, false);
+    socket.say_end();
 }
 
 fn token(index: usize, epoch: u32) -> u64 {
@@ -464,7 +478,6 @@ mod tests {
     use crate::time::Ticks;
     use crate::wire::ts::packet::PACKET_BYTES;
     use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
     use std::os::fd::AsRawFd as _;
 
     /// A port without streams, and clients that have sent `request`; the listener does not know
@@ -600,6 +613,57 @@ mod tests {
         assert_eq!(ctx.connections(), 1);
         ctx.tick(now.after(TUNNEL_REQUEST_TIME_MAX));
         assert_eq!((ctx.connections(), ctx.has_tunnelled()), (0, false));
+    }
+
+    #[test]
+    fn slow_reader_within_tls_gets_every_answer_and_its_places_come_back() {
+        use crate::service::tls::{TlsClient, TlsServer, Trust};
+        use nix::sys::socket::{setsockopt, sockopt};
+        use std::io::{IoSlice, IoSliceMut};
+
+        const REQUESTS: usize = 60;
+        let folder = tempfile::tempdir().unwrap();
+        let server = TlsServer::own(folder.path(), 1).unwrap();
+        let client = TlsClient::new(&Trust::Key(server.pin())).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        setsockopt(&listener, sockopt::RcvBuf, &2048).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        setsockopt(&near, sockopt::SndBuf, &4096).unwrap();
+        let (far, peer) = listener.accept().unwrap();
+        for socket in [&near, &far] {
+            socket.set_nonblocking(true).unwrap();
+        }
+        let (mut theirs, mut ours) = (server.stream().unwrap(), client.stream("box").unwrap());
+        while !(ours.shake(&far).unwrap() && theirs.shake(&near).unwrap()) {
+            let _open = theirs.shake(&near).unwrap();
+        }
+        let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(REQUESTS);
+        assert_eq!(ours.write(&far, &[IoSlice::new(&requests)]).unwrap(), requests.len());
+
+        let (status, ctx, _) = port(0, b"");
+        ctx.take(near, Box::new(theirs), peer.ip());
+        let answered = || status.get(Counter::HttpsRefused);
+        assert!(answered() < widen(REQUESTS), "{} are answered unread", answered());
+        let (mut came, mut room) = (Vec::new(), [0; 700]);
+        let end = clock::now().after(Duration::from_secs(10));
+        let answers = |came: &[u8]| came.windows(12).filter(|w| w == b"HTTP/1.1 404").count();
+        while answers(&came) < REQUESTS {
+            assert!(clock::now() < end, "{} answers came", answers(&came));
+            ctx.turn();
+            if let Ok(bytes) = ours.read(&far, &mut [IoSliceMut::new(&mut room)]) {
+                assert!(bytes > 0);
+                came.extend_from_slice(&room[..bytes]);
+            }
+        }
+        assert_eq!(answered(), widen(REQUESTS));
+        assert!(server.stream().is_err(), "its place is taken");
+        ours.finish(&far);
+        drop(far);
+        while ctx.connections() > 0 {
+            assert!(clock::now() < end);
+            ctx.turn();
+        }
+        assert!(server.stream().is_ok());
     }
 
     #[test]

@@ -12,10 +12,9 @@ use crate::proto::rtmp::tunnel::{CONTENT_TYPE, Call, SessionId, TunnelError, Ver
 use crate::service::tunnel::Lane;
 use crate::status::Counter;
 use crate::storage::widen;
-use crate::sys::net::{self, Interest, Transfer};
+use crate::sys::net::{Interest, Transfer};
 use crate::wire::http::{After, Cache, Code, Method, ResponseHead, Version};
 use core::fmt::Write as _;
-use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 /// What Flash asks first, to be sent to another address of the service; it expects 404.
@@ -182,7 +181,7 @@ impl Connection {
             return Some(self.reset(desk));
         };
         match tunnelled.stage {
-            Stage::Body { skip, left } => self.take_body(room, &lane, (skip, left), desk),
+            Stage::Body { skip, left } => Some(self.take_body(room, &lane, (skip, left), desk)),
             Stage::Ready => self.answer_tunnel(tunnelled, &lane, desk),
             Stage::Sending { at, end } => self.send_tunnel(tunnelled, &lane, (at, end), desk),
         }
@@ -194,7 +193,7 @@ impl Connection {
         lane: &Lane,
         (mut skip, mut left): (u64, u64),
         desk: &mut Desk,
-    ) -> Option<Outcome> {
+    ) -> Outcome {
         let outcome = loop {
             if skip + left == 0 {
                 self.set_stage(Stage::Ready);
@@ -223,20 +222,17 @@ impl Connection {
             if !self.readable {
                 break Outcome::Wait(Interest::Read);
             }
-            match net::receive(self.socket.as_ref()?.as_fd(), room) {
-                Transfer::Moved(n) => {
-                    self.filled = n;
-                    self.readable = n == room.len() || self.peer_ended;
-                }
-                Transfer::Blocked => self.readable = false,
-                Transfer::Ended => return Some(self.reset(desk)),
+            match self.receive(room) {
+                Transfer::Moved(n) => self.filled = n,
+                Transfer::Blocked => {}
+                Transfer::Ended => return self.reset(desk),
             }
         };
         if skip + left > 0 {
             self.set_stage(Stage::Body { skip, left });
         }
         lane.wake();
-        Some(outcome)
+        outcome
     }
 
     fn answer_tunnel(
@@ -250,7 +246,7 @@ impl Connection {
         let answer = desk.tunnel_body(head, &[reply.interval], reply.bytes);
         let text = desk.out.get(answer.text).unwrap_or_default();
         let more = reply.bytes > 0 || tunnelled.after == After::Close;
-        match net::transmit(self.socket.as_ref()?.as_fd(), text, more) {
+        match self.socket.as_mut()?.transmit(text, more) {
             Transfer::Moved(n) if n == text.len() => self.queued += widen(n),
             // So little always fits, unless the client reads nothing of what it asks for.
             Transfer::Moved(_) | Transfer::Blocked | Transfer::Ended => {
@@ -270,8 +266,8 @@ impl Connection {
     ) -> Option<Outcome> {
         let more = tunnelled.after == After::Close;
         while at < end {
-            let socket = self.socket.as_ref()?.as_fd();
-            match lane.look(at, end, |bytes| net::transmit(socket, bytes, more)) {
+            let socket = self.socket.as_mut()?;
+            match lane.look(at, end, |bytes| socket.transmit(bytes, more)) {
                 Transfer::Moved(n) => {
                     at += n;
                     self.queued += widen(n);
@@ -283,6 +279,14 @@ impl Connection {
                 }
                 Transfer::Ended => return Some(self.reset(desk)),
             }
+        }
+        match self.socket.as_mut()?.push() {
+            Transfer::Moved(_) => {}
+            Transfer::Blocked => {
+                self.set_stage(Stage::Sending { at, end });
+                return Some(Outcome::Wait(Interest::ReadWrite));
+            }
+            Transfer::Ended => return Some(self.reset(desk)),
         }
         lane.leave(tunnelled.token);
         self.sent(false, tunnelled.after, false, desk)

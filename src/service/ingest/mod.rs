@@ -1,4 +1,5 @@
-//! The RTMP ports, plain and within TLS: publishers and players come in here.
+//! The RTMP ports, plain and within TLS: publishers and players come in here. Who speaks HTTP
+//! within TLS is handed on to the port for HTTP, whose tunnels lead back here.
 //!
 //! Each connection is one task around one synchronous machine (`connection`): read what is there,
 //! advance, send what is pending. Its buffers are a place that was allocated at start. The shared
@@ -27,6 +28,7 @@ use crate::proto::rtmp::handshake::Encryption;
 use crate::service::clock;
 use crate::service::door::{Access, Door};
 use crate::service::feed::Sent;
+use crate::service::http::HttpContext;
 use crate::service::intake::Place;
 use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
@@ -136,6 +138,8 @@ pub struct Ingest {
     blocks: RefCell<Vec<Box<[u8]>>>,
     encryption: Encryption,
     agreements: Allowance,
+    /// Who serves HTTP within TLS, if somebody does.
+    http: Option<Rc<HttpContext>>,
 }
 
 impl Ingest {
@@ -177,6 +181,7 @@ impl Ingest {
             blocks: RefCell::default(),
             encryption: Encryption::Refused,
             agreements: Allowance::new(RTMPE_HANDSHAKES_BURST, RTMPE_HANDSHAKES_PER_S),
+            http: None,
         }
     }
 
@@ -193,6 +198,12 @@ impl Ingest {
     #[must_use]
     pub fn with_door(self, door: Rc<Door>) -> Self {
         Self { door, ..self }
+    }
+
+    /// With somebody to serve HTTP within TLS.
+    #[must_use]
+    pub fn with_http(self, http: Rc<HttpContext>) -> Self {
+        Self { http: Some(http), ..self }
     }
 
     /// With so many connections from one address at most; the loopback is not counted.
@@ -353,11 +364,11 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
         }
         return;
     };
-    let admission = if free > REFUSAL_PLACES {
-        Admission::Asked
-    } else {
-        ingest.status.add(Counter::RtmpRefused, 1);
+    let is_refused = free <= REFUSAL_PLACES;
+    let admission = if is_refused {
         Admission::Refused("every publisher place is taken: raise limits.publishers")
+    } else {
+        Admission::Asked
     };
     let live = Rc::new(Live {
         id: ingest.streams.new_publisher(),
@@ -372,15 +383,45 @@ fn admit(link: Link, peer: SocketAddr, ingest: &Rc<Ingest>, reactor: &Rc<Reactor
     ingest.live.borrow_mut().push(Rc::clone(&live));
     let ingest = Rc::clone(ingest);
     let connection = Connection::new(place, live, ingest, admission);
-    reactor.spawn(run(connection));
+    reactor.spawn(run(connection, is_refused));
 }
 
 /// One connection from its first byte to its last.
-async fn run(mut connection: Box<Connection>) {
-    let outcome = converse(&mut connection).await;
+async fn run(mut connection: Box<Connection>, is_refused: bool) {
+    let live = connection.live();
+    let first = live.link.first_within_tls().await;
+    if connection.ingest.http.is_some() && matches!(first, Ok(Some(first)) if is_text(first)) {
+        return hand_on(connection, live);
+    }
+    if is_refused {
+        connection.ingest.status.add(Counter::RtmpRefused, 1);
+    }
+    let outcome = match first {
+        Ok(_) => converse(&mut connection).await,
+        Err(error) => Err(error.into()),
+    };
     connection.report(outcome);
     part(&connection.live()).await;
     connection.close();
+}
+
+/// Whether a connection that begins so speaks no RTMP: its versions are no printable characters,
+/// as it says itself (RTMP 1.0 §5.2.2), and methods of HTTP begin with a letter.
+const fn is_text(first: u8) -> bool {
+    first.is_ascii_uppercase()
+}
+
+/// Gives everything back but the link, which is now HTTP's.
+fn hand_on(connection: Box<Connection>, live: Rc<Live>) {
+    let http = connection.ingest.http.clone();
+    connection.close();
+    // The list of connections had the other one.
+    let Some((http, live)) = http.zip(Rc::into_inner(live)) else { return };
+    let peer = live.peer.ip().to_canonical();
+    match live.link.into_tls() {
+        Ok((socket, tls)) => http.take(socket, tls, peer),
+        Err(error) => log::warn!("http refused peer={peer} cause=\"{error}\""),
+    }
 }
 
 /// Reads, advances and sends until either side ends.

@@ -324,6 +324,45 @@ mod tests {
     }
 
     #[test]
+    fn first_byte_is_seen_and_stays_and_little_is_taken_for_it() {
+        let server = server(YEARS);
+        let client = TlsClient::new(&Trust::Key(server.pin())).unwrap();
+        let mut ends = shake(&server, &client, "any.name").unwrap();
+        let silent = ends.theirs.first(&ends.far).unwrap_err();
+        assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+        let record = vec![b'P'; TLS_PLAIN_BYTES];
+        let mut fill = || {
+            let mut all = 0;
+            while let Ok(bytes) = ends.ours.write(&ends.near, &[IoSlice::new(&record)]) {
+                all += bytes;
+            }
+            all
+        };
+        let mut sent = fill();
+        for _ in 0..3 {
+            assert_eq!(ends.theirs.first(&ends.far).unwrap(), Some(b'P'));
+        }
+        let more = fill();
+        assert!(more <= 2 * TLS_RX_BYTES, "{more} bytes were taken from {sent}");
+        sent += more;
+        let mut room = vec![0; 5000];
+        while sent > 0 {
+            ends.ours.push(&ends.near).unwrap();
+            let bytes = match ends.theirs.read(&ends.far, &mut [IoSliceMut::new(&mut room)]) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    continue;
+                }
+            };
+            assert!(room[..bytes].iter().all(|byte| *byte == b'P'));
+            sent -= bytes;
+        }
+        ends.ours.finish(&ends.near);
+        assert_eq!(ends.theirs.first(&ends.far).unwrap(), None);
+    }
+
+    #[test]
     fn client_says_in_plain_words_whom_it_does_not_believe() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.pem");

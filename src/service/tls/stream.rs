@@ -148,6 +148,8 @@ impl TlsStream {
                 Err(fault) => return Err(fault.into()),
                 Ok(_) if room.taken > 0 && (drained || self.has_news()) => return Ok(room.taken),
                 Ok(Turn::Ended) => return Ok(0),
+                // Without room nothing is taken, and more would have to be kept.
+                Ok(_) if !self.plain.is_empty() => return Err(io::ErrorKind::WouldBlock.into()),
                 Ok(Turn::Again | Turn::Blocked | Turn::Open(_)) => {}
             }
             if drained {
@@ -179,6 +181,18 @@ impl TlsStream {
             Ok(_) | Err(_) => {}
         }
         Ok(self.is_open)
+    }
+
+    /// The first of the decrypted bytes that no read has taken; none at the end.
+    ///
+    /// # Errors
+    /// The kernel's, `WouldBlock` while there is none yet, and `TlsError` within `InvalidData`.
+    pub fn first(&mut self, socket: impl io::Read + io::Write) -> io::Result<Option<u8>> {
+        let read = self.read(socket, &mut []);
+        match self.plain.get(self.plain_from) {
+            Some(first) => Ok(Some(*first)),
+            None => read.map(|_| None),
+        }
     }
 
     /// Encrypts up to one record of `slices` and sends what the socket takes. Bytes that are said

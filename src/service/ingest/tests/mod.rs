@@ -570,7 +570,7 @@ fn reading_lets_others_have_their_turn() {
     let most = u64::from(READS_PER_TURN) * u64::try_from(RX_BYTES).unwrap();
     let (start, sent) = (house.status.get(Counter::RtmpBytesIn), u64::try_from(sent).unwrap());
     assert!(sent > most, "{sent} bytes");
-    house.reactor.spawn(run(peer.connection.take().unwrap()));
+    house.reactor.spawn(run(peer.connection.take().unwrap(), false));
     let status = Rc::clone(&house.status);
     let longest = house.reactor.run(async move {
         let (mut at, mut longest) = (start, 0);
