@@ -47,6 +47,7 @@ const PUBLISH: Plan<'static> = Plan {
     tc_url: "rtmp://127.0.0.1:19351/live/inst",
     agent: "FMLE/3.0 (compatible; Lavf59.27.100)",
     swf_url: "",
+    swf: None,
     page_url: "",
     arguments: &[],
     enhanced: Enhanced::NONE,
@@ -552,7 +553,7 @@ fn client_answers_bandwidth_checks_and_pings_whenever_they_come() {
 fn client_proves_its_file_when_it_knows_it() {
     // HMAC-SHA256 with a key of 32 bytes 0x09 and a message of 32 bytes 0x07, by another program.
     let swf = Swf { hash: [7; 32], bytes: 0x01_e240 };
-    let plan = Plan { role: Role::Play(Play { swf: Some(swf), ..Play::USUAL }), ..PLAY };
+    let plan = Plan { swf: Some(swf), ..PLAY };
     for request in ["001a", "001a00"] {
         let mut peer = Peer::connected(plan);
         peer.hears(CONTROL, 0, &hex(request)).unwrap();

@@ -1,7 +1,8 @@
 //! `rillcast push` and `rillcast pull` against a server inside the test: what they said, decoded.
 //!
-//! Every option is seen on the wire, or seen to be absent from it. Upstreams that break off, talk
-//! nonsense or send us in circles end the command with one line that names the reason.
+//! Every option is seen on the wire, or seen to be absent from it; a server that asks for the
+//! player hears what ffmpeg says to it. Upstreams that break off, talk nonsense or send us in
+//! circles end the command with one line that names the reason.
 
 #![allow(
     clippy::unwrap_used,
@@ -294,11 +295,175 @@ fn options_of_players_are_seen_on_the_wire() {
         matches!(event, UserControl::SetBufferLength { buffer_ms: 1234, .. })
     };
     assert!(events.iter().any(buffer), "{events:?}");
-    let proof = events.iter().find_map(|event| match event {
-        UserControl::SwfResponse(proof) => Some(*proof),
-        _ => None,
-    });
-    assert_eq!(proof.unwrap()[..10], [1, 1, 0, 0, 0, 77, 0, 0, 0, 77]);
+    assert_eq!(proof(&heard).unwrap()[..10], [1, 1, 0, 0, 0, 77, 0, 0, 0, 77]);
+}
+
+/// What the first answer to a server says that asks for the player.
+fn proof(messages: &Messages) -> Option<Vec<u8>> {
+    messages.iter().filter(|(kind, _)| *kind == MessageType::UserControl).find_map(|(_, body)| {
+        match UserControl::parse(body).unwrap() {
+            UserControl::SwfResponse(proof) => Some(proof.to_vec()),
+            _ => None,
+        }
+    })
+}
+
+/// A web server that gives its answers in order, the last one again and again.
+struct Web {
+    port: u16,
+    asked: mpsc::Receiver<String>,
+}
+
+impl Web {
+    fn start(answers: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut answers = answers.into_iter().peekable();
+            let mut last = Vec::new();
+            while let Ok((mut peer, _)) = listener.accept() {
+                last = answers.next().unwrap_or(last);
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    if !matches!(peer.read(&mut byte), Ok(1)) {
+                        break;
+                    }
+                    request.push(byte[0]);
+                }
+                peer.write_all(&last).ok();
+                sender.send(String::from_utf8(request).unwrap()).ok();
+            }
+        });
+        Self { port, asked }
+    }
+}
+
+/// An SWF file of this body, compressed, and an answer that brings it.
+fn compressed_player(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(8 + body.len()).unwrap().to_le_bytes();
+    let zlib = miniz_oxide::deflate::compress_to_vec_zlib(body, 9);
+    let file = [&b"CWS\x0a"[..], &length, &zlib].concat();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.len());
+    [head.into_bytes(), file].concat()
+}
+
+fn not_found() -> Vec<u8> {
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()
+}
+
+#[test]
+fn player_is_fetched_and_proved_as_ffmpeg_does_it() {
+    let body: Vec<u8> =
+        (0..90_000_u32).flat_map(|n| (n.wrapping_mul(n) / 7).to_be_bytes()).collect();
+    let bytes = u32::try_from(8 + body.len()).unwrap().to_be_bytes();
+    let moved = b"HTTP/1.1 301 Moved\r\nLocation: /real/p.swf\r\nContent-Length: 0\r\n\r\n";
+    let file = compressed_player(&body);
+    let web = Web::start(vec![moved.to_vec(), file.clone(), moved.to_vec(), file]);
+    let player = format!("http://127.0.0.1:{}/p.swf", web.port);
+    let server = Server::start(Answer::AskSwf);
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    pull(&url, &["--rtmp_swfverify", &player]);
+    let heard = server.heard();
+    assert_eq!(text(&heard, "swfUrl"), Some(&*player));
+    let ours = proof(&heard).unwrap();
+    assert_eq!(ours[..10], [&[1, 1][..], &bytes, &bytes].concat());
+    let asked: Vec<String> = web.asked.try_iter().collect();
+    assert!(asked[0].starts_with("GET /p.swf HTTP/1.0\r\n"), "{asked:?}");
+    assert!(asked[1].starts_with("GET /real/p.swf HTTP/1.0\r\n"), "{asked:?}");
+    push(&url, &["--rtmp_swfverify", &player]);
+    assert_eq!(proof(&server.heard()).unwrap(), ours, "a publisher's");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin", "-rtmp_swfverify", &player, "-i", &url]);
+    let ended = ffmpeg.args(["-t", "1", "-f", "null", "-"]).output().unwrap();
+    let theirs = proof(&server.heard());
+    assert_eq!(theirs.as_deref(), Some(&ours[..]), "{ended:?}");
+}
+
+#[test]
+fn player_comes_by_https_from_a_server_that_the_upstream_s_authority_vouches_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |line: &str| {
+        let mut command = Command::new("openssl");
+        command.args(line.split(' ')).current_dir(&folder).stderr(std::process::Stdio::null());
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.spawn().unwrap()
+    };
+    let config = "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\n\
+        subjectAltName=DNS:localhost\n";
+    std::fs::write(folder.path().join("cnf"), config).unwrap();
+    let request = "req -x509 -config cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+        -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem";
+    assert!(openssl(request).wait().unwrap().success());
+    std::fs::write(folder.path().join("p.swf"), compressed_player(b"body")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut web = openssl(&format!("s_server -accept {port} -cert cert.pem -key key.pem -HTTP"));
+    while TcpStream::connect(("localhost", port)).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let server = Server::start(Answer::AskSwf);
+    let url = format!("rtmp://127.0.0.1:{}/live/key", server.port);
+    let player = format!("https://localhost:{port}/p.swf");
+    let told = reason(&pull(&url, &["--rtmp_swfverify", &player]));
+    let ca = folder.path().join("cert.pem").to_str().unwrap().to_owned();
+    pull(&url, &["--rtmp_swfverify", &player, "--ca_file", &ca]);
+    web.kill().unwrap();
+    web.wait().unwrap();
+    assert!(told.contains("rtmp_swfverify: nobody trusted signed"), "{told}");
+    assert_eq!(proof(&server.heard()).unwrap()[..6], [1, 1, 0, 0, 0, 12]);
+}
+
+#[test]
+fn player_that_cannot_be_had_is_named_before_the_upstream_is_asked() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://{}/live/key", upstream.local_addr().unwrap());
+    let told = |answer: Vec<u8>| {
+        let web = Web::start(vec![answer]);
+        let player = format!("http://127.0.0.1:{}/p.swf", web.port);
+        reason(&pull(&url, &["--rtmp_swfverify", &player]))
+    };
+    let gone = told(not_found());
+    assert!(
+        gone.contains("player of rtmp_swfverify: web server answers with status 404"),
+        "{gone}"
+    );
+    let page = told(b"HTTP/1.1 200 OK\r\n\r\n<html></html>".to_vec());
+    assert!(page.contains("file is no SWF"), "{page}");
+    let lzma = told(b"HTTP/1.1 200 OK\r\n\r\nZWS\x0d\x10\0\0\0...".to_vec());
+    assert!(lzma.contains("LZMA (ZWS): set rtmp_swfhash"), "{lzma}");
+    let other = reason(&pull(&url, &["--rtmp_swfverify", "ftp://h/p.swf"]));
+    assert!(other.contains("rtmp_swfverify: address is not like http://"), "{other}");
+    upstream.set_nonblocking(true).unwrap();
+    assert!(upstream.accept().is_err(), "nobody was asked");
+}
+
+#[test]
+fn server_fetches_the_player_until_it_has_it_and_then_no_more() {
+    let web = Web::start(vec![not_found(), compressed_player(b"body")]);
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rillcast"));
+    command.arg("serve").stderr(std::process::Stdio::null());
+    for set in [
+        "rtmp.listen=127.0.0.1:0".to_owned(),
+        "http.listen=127.0.0.1:0".to_owned(),
+        format!("hls.dir={}", folder.path().join("hls").display()),
+        "pull.a.stream=live/cam".to_owned(),
+        format!("pull.a.url=rtmp://{}/live/key", upstream.local_addr().unwrap()),
+        format!("pull.a.swfverify=http://127.0.0.1:{}/p.swf", web.port),
+    ] {
+        command.args(["--set", &set]);
+    }
+    let mut serve = command.spawn().unwrap();
+    let start = Instant::now();
+    drop(upstream.accept().unwrap());
+    assert!(start.elapsed() >= limits::UPSTREAM_PAUSE_MIN, "{:?}", start.elapsed());
+    assert_eq!(web.asked.try_iter().count(), 2);
+    drop(upstream.accept().unwrap());
+    assert_eq!(web.asked.try_iter().count(), 0);
+    serve.kill().unwrap();
+    serve.wait().unwrap();
 }
 
 #[test]

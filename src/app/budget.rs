@@ -17,6 +17,7 @@ use crate::service::stream::Streams;
 use crate::service::tls;
 use crate::service::tunnel::Tunnels;
 use crate::service::upstream::dial::bytes;
+use crate::service::upstream::player;
 use crate::storage::{narrow, widen};
 use crate::wire::rtmp::url::Url;
 
@@ -68,7 +69,12 @@ impl Budget {
         let players = u64::from(config.limits_players);
         let sealed = if config.rtmp_encryption { places + players } else { 0 };
         let relays = widen(config.relays.len());
-        let way = |relay: &RelayConfig| Url::parse(&relay.url).map_or(0, |url| bytes(url.scheme));
+        // A player is fetched before its upstream is dialled.
+        let way = |relay: &RelayConfig| {
+            let link = Url::parse(&relay.url).map_or(0, |url| bytes(url.scheme));
+            let fetched = relay.options.iter().find(|(name, _)| name == "rtmp_swfverify");
+            link.max(fetched.map_or(0, |(_, address)| player::bytes(address)))
+        };
         let ways: usize = config.relays.iter().map(way).sum();
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
@@ -202,6 +208,22 @@ mod tests {
         assert_eq!(of("rtmpt") - of("rtmp"), widen(TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES));
         assert_eq!(of("rtmps") - of("rtmp"), widen(tls::CLIENT_BYTES));
         assert_eq!(of("rtmpts") - of("rtmpt"), widen(tls::CLIENT_BYTES));
+    }
+
+    #[test]
+    fn player_is_fetched_in_what_its_link_takes_later_or_more() {
+        let of = |url: &str, player: &str| {
+            let settings = [format!("pull.a.url={url}"), format!("pull.a.swfverify={player}")];
+            let settings =
+                [&["pull.a.stream=live/cam", &settings[0]][..], &[&settings[1]]].concat();
+            let without = budget(&settings[..2]).sum(Kind::Private);
+            budget(&settings).sum(Kind::Private) - without
+        };
+        let (plain, within_tls) = ("http://h/x.swf", "https://h/x.swf");
+        assert_eq!(of("rtmp://h/a/b", plain), widen(player::bytes(plain)));
+        assert_eq!(of("rtmps://h/a/b", plain), 0);
+        let more = player::bytes(within_tls) - tls::CLIENT_BYTES;
+        assert_eq!(of("rtmps://h/a/b", within_tls), widen(more));
     }
 
     #[test]

@@ -357,6 +357,26 @@ pub const UPSTREAM_STEADY_TIME: Duration = Duration::from_mins(1);
 /// How often the deadlines of an upstream that is being asked are looked at.
 pub const UPSTREAM_LOOK_TIME: Duration = Duration::from_secs(1);
 
+/// Bytes of a player's file that is fetched to be hashed, as they come and inflated: real players
+/// are below 4 MiB.
+pub const PLAYER_FILE_BYTES_MAX: u32 = 16 << 20;
+const _: () = assert!(PLAYER_FILE_BYTES_MAX <= CLIENT_SWF_BYTES_MAX);
+
+/// Bytes of an inflated player that are held: what zlib may refer back to (RFC 1950 §2.2, CINFO 7).
+/// Others have their turn after each of them.
+pub const PLAYER_WINDOW_BYTES: usize = 32 << 10;
+const _: () = assert!(PLAYER_WINDOW_BYTES.is_power_of_two());
+
+/// Bytes of the head of the answer that brings a player, cookies included; its body comes through
+/// the same buffer.
+pub const PLAYER_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Times that a web server may send us elsewhere for a player: to https, to `www`, to its storage.
+pub const PLAYER_REDIRECTS_MAX: usize = 3;
+
+/// To fetch a player, redirects included: real ones are below 4 MiB, 17 s over 2 Mbit/s.
+pub const PLAYER_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// Ring of `rillcast pull`: two messages of full length, and what comes beside them.
 pub const PULL_FILE_RING_BYTES: usize = 20 << 20;
 const _: () = assert!(PULL_FILE_RING_BYTES / 2 >= 8 << 20, "a message may take half of a ring");

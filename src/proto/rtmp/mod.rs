@@ -16,6 +16,7 @@ pub mod options;
 pub mod plan;
 pub mod seal;
 pub mod server;
+pub mod swf;
 pub mod tunnel;
 
 mod reply;

@@ -5,8 +5,9 @@
 //! and nothing is sent from here.
 //! Source: ffmpeg-protocols, "rtmp"; names, bounds and defaults as ffmpeg 5.1 lists them.
 //!
-//! Quirks: `rtmp_listen` and `listen` are one option; `timeout` implies it. ffmpeg would fetch the
-//! file of `rtmp_swfverify` to hash it; here its hash and size are given by the options for them.
+//! Quirks: `rtmp_listen` and `listen` are one option; `timeout` implies it. The file of
+//! `rtmp_swfverify` is not fetched where `rtmp_swfhash` and `rtmp_swfsize` are given, and it counts
+//! when publishing too.
 
 use core::fmt;
 
@@ -86,11 +87,11 @@ pub struct ClientOptions<'a> {
     pub subscribe: Option<&'a str>,
     /// `rtmp_flush_interval`: packets in one request of RTMPT, when publishing.
     pub flush_packets: u32,
-    /// `rtmp_swfhash`: SHA-256 of the decompressed player, when playing.
+    /// `rtmp_swfhash`: HMAC-SHA256 of the decompressed player.
     pub swf_hash: Option<[u8; 32]>,
     /// `rtmp_swfsize`: bytes of the decompressed player; 0 if not known.
     pub swf_bytes: u32,
-    /// `rtmp_swfverify`: the player that the two are of.
+    /// `rtmp_swfverify`: the player that the two are of; fetched if they are not given.
     pub swf_verify: Option<&'a str>,
     /// `listen`, `rtmp_listen`: wait for a connection instead of making one.
     pub listen: bool,
@@ -193,7 +194,7 @@ pub enum Refusal {
     #[error("takes one of {0}")]
     Word(&'static str),
     /// Malformed: not a hash.
-    #[error("takes 64 hexadecimal digits, the SHA-256 of the decompressed SWF file")]
+    #[error("takes 64 hexadecimal digits, the HMAC-SHA256 of the decompressed SWF file")]
     Hash,
     /// Malformed or exhausted: not a list of codecs.
     #[error("takes up to {max} fourCCs with commas between them, like hvc1,av01")]
@@ -329,14 +330,14 @@ pub const TABLE: &[ClientOption] = &[
         put: |to, text| { to.subscribe = Some(text); Ok(()) },
     },
     ClientOption {
-        name: "rtmp_swfhash", way: Way::Play,
+        name: "rtmp_swfhash", way: Way::Both,
         takes: "64 hexadecimal digits",
         default: "none",
-        help: "SHA-256 of the decompressed SWF file.",
+        help: "HMAC-SHA256 of the decompressed SWF file, under the players' key.",
         put: |to, text| { to.swf_hash = Some(hash(text)?); Ok(()) },
     },
     ClientOption {
-        name: "rtmp_swfsize", way: Way::Play,
+        name: "rtmp_swfsize", way: Way::Both,
         takes: "bytes",
         default: "0",
         help: "Size of the decompressed SWF file; goes with rtmp_swfhash.",
@@ -350,10 +351,10 @@ pub const TABLE: &[ClientOption] = &[
         put: |to, text| { to.swf_url = Some(text); Ok(()) },
     },
     ClientOption {
-        name: "rtmp_swfverify", way: Way::Play,
+        name: "rtmp_swfverify", way: Way::Both,
         takes: "URL",
         default: "none",
-        help: "SWF player, as rtmp_swfurl; not fetched: set rtmp_swfhash and rtmp_swfsize too.",
+        help: "SWF player, http or https: fetched once to make rtmp_swfhash and rtmp_swfsize of it.",
         put: |to, text| { to.swf_verify = Some(text); Ok(()) },
     },
     ClientOption {

@@ -58,7 +58,7 @@ pub enum PlanError {
 /// What proves that the client is a certain player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swf {
-    /// SHA-256 of the decompressed file.
+    /// HMAC-SHA256 of the decompressed file, under the players' key.
     pub hash: [u8; 32],
     /// Its bytes, not 0.
     pub bytes: u32,
@@ -93,6 +93,8 @@ pub struct ConnectPlan<'a> {
     pub credentials: Option<Credentials<'a>>,
     /// Answers a server that asks for the player.
     pub swf: Option<Swf>,
+    /// Where the file is that `swf` is to be made of, if that is not given.
+    pub player: Option<&'a str>,
     url_arguments: Arguments<'a>,
     conn: ConnectArguments<'a>,
 }
@@ -115,9 +117,12 @@ impl<'a> ConnectPlan<'a> {
         if let Some(given) = options.tc_url {
             plan.tc_url = clean_tc_url(given);
         }
+        plan.swf = swf(options)?;
+        if plan.swf.is_none() {
+            plan.player = options.swf_verify;
+        }
         if role == Role::Play {
             plan.page_url = options.page_url;
-            plan.swf = swf(options)?;
             plan.subscribe = match options.subscribe {
                 Some(given) => Some(Playpath::Given(given)),
                 None => (options.live == Live::Live).then_some(plan.playpath),
@@ -198,6 +203,7 @@ impl<'a> ConnectPlan<'a> {
             buffer_ms: options.buffer_ms,
             credentials: None,
             swf: None,
+            player: None,
             url_arguments: Arguments::NONE,
             conn: options.conn,
         }
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn player_options_count_when_playing_alone() {
+    fn options_of_a_page_count_when_playing_alone_and_those_of_a_player_always() {
         let hash = "ab".repeat(32);
         let options = [
             ("rtmp_pageurl", "http://p/"),
@@ -324,7 +330,10 @@ mod tests {
         assert_eq!(player.start, -1000);
         assert_eq!(player.subscribe.unwrap().to_string(), "key");
         let publisher = plan("rtmp://h/app/key", &options, Role::Publish);
-        assert_eq!((publisher.page_url, publisher.swf), (None, None));
+        assert_eq!((publisher.page_url, publisher.swf), (None, player.swf));
+        assert_eq!((player.player, publisher.player), (None, None));
+        let fetched = plan("rtmp://h/app/key", &options[1..2], Role::Publish);
+        assert_eq!((fetched.swf, fetched.player), (None, Some("http://s/x.swf")));
         assert!(publisher.subscribe.is_none());
         let named = plan("rtmp://h/app/key", &[("rtmp_subscribe", "sub")], Role::Play);
         assert_eq!((named.subscribe.unwrap().to_string(), named.start), ("sub".into(), -2000));

@@ -10,6 +10,7 @@ pub mod push;
 pub mod source;
 
 use crate::limits::{TICK, TICK_EARLY_MAX};
+use crate::proto::rtmp::client::Swf;
 use crate::service::clock;
 use crate::service::reactor::{Reactor, Source};
 use crate::service::upstream::{Attempt, Reason, Target, Watch, Watches};
@@ -61,6 +62,7 @@ pub struct Frame {
     pub watch: Rc<Watch>,
     /// Counters; nobody reads them.
     pub status: Status,
+    player: Cell<Option<Swf>>,
     stop: Rc<Cell<bool>>,
 }
 
@@ -73,7 +75,8 @@ impl Frame {
 
     /// The attempt to reach `target`.
     fn attempt<'a>(&'a self, target: &'a Target) -> Attempt<'a> {
-        Attempt { target, watch: &self.watch, status: &self.status, reactor: &self.reactor }
+        let Self { reactor, watch, status, player, .. } = self;
+        Attempt { target, watch, player, status, reactor }
     }
 }
 
@@ -106,6 +109,12 @@ where
             }
         }
     });
-    let frame = Frame { reactor: Rc::clone(&reactor), watch, status: Status::new(), stop };
+    let frame = Frame {
+        reactor: Rc::clone(&reactor),
+        watch,
+        status: Status::new(),
+        player: Cell::new(None),
+        stop,
+    };
     reactor.run(transfer(frame))?
 }

@@ -1,15 +1,18 @@
 //! One attempt: from a target, through those it sends us on to, to the end of what is to be done.
 //!
 //! A connection is begun for each of them, the task is done on it, and goodbye is said where
-//! somebody may still listen. When there is another attempt is not decided here.
+//! somebody may still listen. The player that upstreams may ask about is fetched before the first.
+//! When there is another attempt is not decided here.
 //! Source: Enhanced RTMP v2, "Reconnect Request".
 
-use super::{Conversation, Reason, Route, Stop, Target, Watch};
+use super::{Conversation, Reason, Route, Said, Stop, Target, Watch, player};
 use crate::limits::UPSTREAM_STEADY_TIME;
+use crate::proto::rtmp::client::Swf;
 use crate::service::clock;
 use crate::service::intake::Place;
 use crate::service::reactor::Reactor;
 use crate::status::Status;
+use core::cell::Cell;
 use std::rc::Rc;
 
 /// Why a task on a conversation ended: a matter of the upstream, or one of its own.
@@ -34,6 +37,8 @@ pub struct Attempt<'a> {
     pub target: &'a Target,
     /// Bell and deadline.
     pub watch: &'a Watch,
+    /// What was made of the player, for the next attempt too.
+    pub player: &'a Cell<Option<Swf>>,
     /// Counters.
     pub status: &'a Status,
     /// The loop.
@@ -55,7 +60,8 @@ impl Attempt<'_> {
         let mut route = Route::new(self.target);
         loop {
             begin();
-            let said = route.said()?;
+            let mut said = route.said()?;
+            self.know_player(&mut said).await?;
             let codecs = said.codecs();
             let plan = said.plan(&codecs);
             let opened = Conversation::begin(self.reactor, &said, plan, place, self.status);
@@ -78,5 +84,18 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    /// Fetches the player, if there is one and that was not done.
+    async fn know_player(self, said: &mut Said) -> Result<(), Reason> {
+        let Some(address) = &said.player else { return Ok(()) };
+        if self.player.get().is_none() {
+            let fetching = player::fetch(self.reactor, address, &said.trust);
+            let swf = Box::pin(fetching).await?;
+            log::info!("player fetched bytes={}", swf.bytes);
+            self.player.set(Some(swf));
+        }
+        said.swf = self.player.get();
+        Ok(())
     }
 }

@@ -52,12 +52,20 @@ pub async fn dial(
 pub const fn bytes(scheme: Scheme) -> usize {
     let tunnel = if scheme.is_http() { TUNNEL_IN_BYTES + TUNNEL_OUT_BYTES } else { 0 };
     let block = if scheme.is_encrypted() { RTMPE_BLOCK_BYTES } else { 0 };
-    let tls = if scheme.is_tls() { tls::CLIENT_BYTES } else { 0 };
-    tunnel + block + tls
+    tunnel + block + below_bytes(scheme)
+}
+
+/// The same of one connection below a tunnel.
+pub(super) const fn below_bytes(scheme: Scheme) -> usize {
+    if scheme.is_tls() { tls::CLIENT_BYTES } else { 0 }
 }
 
 /// What lies below: one connection.
-async fn carry(reactor: &Rc<Reactor>, peer: &Peer, trust: &Trust) -> Result<Link, Reason> {
+pub(super) async fn carry(
+    reactor: &Rc<Reactor>,
+    peer: &Peer,
+    trust: &Trust,
+) -> Result<Link, Reason> {
     if !peer.scheme.is_tls() {
         return lookup::connect(reactor, peer).await;
     }
@@ -88,7 +96,7 @@ fn name(host: &Host) -> String {
 }
 
 /// Host and port, as a request names them (RFC 9112 §3.2): the port only where it is not usual.
-fn host(peer: &Peer) -> tunnel_client::Host {
+pub(super) fn host(peer: &Peer) -> tunnel_client::Host {
     let mut text = tunnel_client::Host::new();
     let written = match &peer.host {
         Host::Name(name) => write!(text, "{name}"),

@@ -12,6 +12,7 @@ use crate::service::relay::{Relay, State};
 use crate::service::stream::Streams;
 use crate::status::Status;
 use crate::sys::random;
+use core::cell::Cell;
 use std::rc::Rc;
 
 /// One upstream and its stream.
@@ -40,6 +41,7 @@ impl Keeper {
         task: impl AsyncFn(&mut Conversation<'_>) -> Result<(), Stop>,
     ) {
         let mut pauses = Pauses::new();
+        let player = Cell::new(None);
         loop {
             self.relay.enter(State::Waiting, clock::now());
             wait().await;
@@ -49,7 +51,7 @@ impl Keeper {
             let task = async |conversation: &mut Conversation<'_>| {
                 task(conversation).await.map_err(Halt::<Reason>::Upstream)
             };
-            let attempt = Attempt { target, watch, status, reactor };
+            let attempt = Attempt { target, watch, player: &player, status, reactor };
             let ended = Box::pin(attempt.run(&mut place, connecting, task)).await;
             let Err(reason) = ended else { continue };
             let pause = pauses.after(clock::now().since(start), random::u32());

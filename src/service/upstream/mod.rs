@@ -14,12 +14,14 @@ pub mod guest;
 pub mod keeper;
 pub mod lookup;
 pub mod pause;
+pub mod player;
 pub mod reason;
 pub mod watch;
 
 pub use attempt::{Attempt, Halt};
 pub use conversation::{Conversation, verdict};
 pub use keeper::Keeper;
+pub use player::PlayerFault;
 pub use reason::Reason;
 pub use watch::{Watch, Watches};
 
@@ -155,6 +157,8 @@ pub struct Said {
     start: Start,
     buffer_ms: u32,
     swf: Option<Swf>,
+    /// Where the player is that the upstream may ask about.
+    player: Option<String>,
     flush_packets: u32,
     user: String,
     password: String,
@@ -183,6 +187,7 @@ impl Said {
         if let Some(elsewhere) = &moved {
             plan = plan.moved(elsewhere);
         }
+        plan.player.map_or(Ok(()), player::check)?;
         let mut buffer = [0; UPSTREAM_ARGUMENTS_BYTES_MAX];
         let mut w = Writer::new(&mut buffer);
         plan.emit_arguments(&mut Emitter::new(&mut w))?;
@@ -214,6 +219,7 @@ impl Said {
             },
             buffer_ms: plan.buffer_ms,
             swf: plan.swf.map(|swf| Swf { hash: swf.hash, bytes: swf.bytes }),
+            player: plan.player.map(str::to_owned),
             flush_packets: options.flush_packets,
             user: account(|credentials| credentials.user.to_string()),
             password: account(|credentials| credentials.password.to_string()),
@@ -256,13 +262,13 @@ impl Said {
             arguments: &self.arguments,
             enhanced: Enhanced { codecs, caps_ex: CAPS_EX_RECONNECT, ..Enhanced::NONE },
             name: &self.name,
+            swf: self.swf,
             role: match self.role {
                 plan::Role::Publish => Role::Publish(PublishType::Live),
                 plan::Role::Play => Role::Play(Play {
                     start: self.start,
                     buffer_ms: self.buffer_ms,
                     subscribe: self.subscribe.as_deref(),
-                    swf: self.swf,
                     ..Play::USUAL
                 }),
             },

@@ -1,6 +1,7 @@
 //! Why an upstream is not there, in words for the person on the phone.
 
 use super::guest::GuestFault;
+use super::player::PlayerFault;
 use crate::limits;
 use crate::proto::rtmp::auth::responder::ResponderError;
 use crate::proto::rtmp::client::{ClientError, Refusal};
@@ -13,10 +14,11 @@ use crate::service::tls::TlsError;
 use crate::wire::rtmp::aggregate::AggregateError;
 use crate::wire::rtmp::url::UrlError;
 use crate::wire::writer::Full;
+use core::fmt;
 use std::io;
 
 /// Why there is no connection, or no more.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Reason {
     /// Malformed, and ours: the address.
     #[error(transparent)]
@@ -30,6 +32,9 @@ pub enum Reason {
     /// Exhausted: what follows the command object of connect.
     #[error("rtmp_conn: {0}")]
     Arguments(#[from] Full),
+    /// What the upstream may ask about.
+    #[error("player of rtmp_swfverify: {0}")]
+    Player(#[from] PlayerFault),
     /// Whom we do not believe within TLS, or what is no TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -130,4 +135,11 @@ pub enum Reason {
     /// Another publisher has the stream here.
     #[error("another connection has taken the stream over")]
     Replaced,
+}
+
+/// The words: names beside them would cost each board's flash, and nobody reads them.
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

@@ -1,4 +1,5 @@
-//! HTTP text: request line, header fields, dates, ranges, entity tags; `head` has the answers.
+//! HTTP text: request line, header fields, dates, ranges, entity tags; `head` has our answers,
+//! `answer` those of others.
 //!
 //! One value per line of the protocol, no state: `proto::http` finds the lines and decides what
 //! they mean together. Knows nothing of sockets, routes or bodies.
@@ -13,8 +14,10 @@ use std::time::UNIX_EPOCH;
 
 use super::writer::Writer;
 
+mod answer;
 mod head;
 
+pub use answer::{AnswerError, AnswerHead};
 pub use head::{After, Cache, Code, Location, ResponseHead, Text, is_authority};
 
 /// Methods that exist; which of them a resource allows is not decided here.

@@ -387,11 +387,9 @@ impl<'p> Session<'p> {
             }
             UserControl::StreamEof(stream) => return Ok(Some(ClientEvent::StreamEof { stream })),
             UserControl::PingRequest(time) => event(&UserControl::PingResponse(time), out)?,
-            UserControl::SwfRequest(_) => match self.plan.role {
-                Role::Play(Play { swf: Some(swf), .. }) => {
-                    event(&UserControl::SwfResponse(&swf.proof(&self.salt)), out)?;
-                }
-                Role::Play(_) | Role::Publish(_) => status.add(Counter::RtmpUnknown, 1),
+            UserControl::SwfRequest(_) => match self.plan.swf {
+                Some(swf) => event(&UserControl::SwfResponse(&swf.proof(&self.salt)), out)?,
+                None => status.add(Counter::RtmpUnknown, 1),
             },
             UserControl::Unknown { .. } => status.add(Counter::RtmpUnknown, 1),
             UserControl::StreamDry(_)

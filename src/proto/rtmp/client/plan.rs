@@ -97,6 +97,8 @@ pub struct Plan<'p> {
     pub enhanced: Enhanced<'p>,
     /// Stream name with its query: publishers' keys stand here.
     pub name: &'p str,
+    /// The player's file, for a server that asks for it.
+    pub swf: Option<Swf>,
     /// Publish it or play it.
     pub role: Role<'p>,
 }
@@ -176,8 +178,6 @@ pub struct Play<'p> {
     pub video_codecs: u32,
     /// videoFunction: 1 for seeking; Enhanced RTMP adds more.
     pub video_function: u32,
-    /// The player's file, for servers that verify it.
-    pub swf: Option<Swf>,
 }
 
 impl Play<'_> {
@@ -191,12 +191,11 @@ impl Play<'_> {
         audio_codecs: 4071,
         video_codecs: 252,
         video_function: 1,
-        swf: None,
     };
 }
 
 /// What is known of the player's file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swf {
     /// HMAC-SHA256 of the uncompressed file with the key `Genuine Adobe Flash Player 001`.
     pub hash: [u8; 32],

@@ -12,7 +12,7 @@ use crate::limits::{
     TUNNEL_PAUSE,
 };
 use crate::time::Instant;
-use crate::wire::http::{Field, decimal};
+use crate::wire::http::AnswerHead;
 use crate::wire::writer::{Full, Writer};
 use core::fmt::Write as _;
 
@@ -297,29 +297,15 @@ impl Client {
 
     /// Length of the body that the head announces.
     fn read_head(&mut self) -> Result<u64, TunnelError> {
-        let mut lines = self.head.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
-        let first = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1."));
-        let code = first.and_then(|line| line.get(2..5)).and_then(decimal);
-        let code = code.ok_or(TunnelError::Answer)?;
-        if code != 200 {
-            return Err(TunnelError::Status { code: u16::try_from(code).unwrap_or(0) });
+        let head = AnswerHead::parse(&self.head).map_err(|_| TunnelError::Answer)?;
+        if head.code != 200 {
+            return Err(TunnelError::Status { code: head.code });
         }
-        let mut length = None;
-        for line in lines.filter(|line| !line.is_empty()) {
-            let field = Field::parse(line).map_err(|_| TunnelError::Answer)?;
-            if field.is("content-length") {
-                let seen = decimal(field.value).ok_or(TunnelError::Answer)?;
-                if length.is_some_and(|length| length != seen) {
-                    return Err(TunnelError::Answer);
-                }
-                length = Some(seen);
-            } else if field.is("transfer-encoding") {
-                return Err(TunnelError::Answer);
-            } else if field.is("connection") {
-                self.is_last = field.value.eq_ignore_ascii_case(b"close");
-            }
+        if head.is_coded {
+            return Err(TunnelError::Answer);
         }
-        let length = length.ok_or(TunnelError::Answer)?;
+        let length = head.length.ok_or(TunnelError::Answer)?;
+        self.is_last |= head.is_last;
         let max = TUNNEL_BODY_BYTES_MAX;
         if length > max {
             return Err(TunnelError::Body { bytes: length, max });
