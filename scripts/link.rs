@@ -17,6 +17,13 @@ fn main() {
         return;
     }
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    // The toolchain's own linker for this target (rust-lld) folds functions that came out the same;
+    // who has chosen another may have one that cannot.
+    let chosen = env::var_os("RUSTC_LINKER").is_some()
+        || env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
+    if glibc && is("CARGO_CFG_TARGET_ARCH", "x86_64") && !chosen {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
     if glibc {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
