@@ -195,11 +195,14 @@ impl Feed {
         for follower in &mut self.followers {
             let Some(cell) = streams.get(follower.stream) else { continue };
             let present = cell.borrow();
-            let (before, now) = (follower.publisher, present.publisher());
+            if !follower.has_news(&present) {
+                continue;
+            }
             if follower.epoch != present.epoch() {
                 say(follower.id, News::Gone)?;
                 continue;
             }
+            let (before, now) = (follower.publisher, present.publisher());
             let waits = self.items.iter().any(|item| item.stream == follower.stream);
             if let (true, Some(length)) = (follower.is_complete, follower.length) {
                 if !waits {
@@ -207,8 +210,7 @@ impl Feed {
                 }
                 continue;
             }
-            let sends = waits || follower.is_behind(&present.ring);
-            if before == now || (now.is_none() && sends) {
+            if now.is_none() && (waits || follower.is_behind(&present.ring)) {
                 continue;
             }
             follower.publisher = now;
@@ -232,12 +234,8 @@ impl Feed {
     #[must_use]
     pub fn is_due(&self, streams: &Streams) -> bool {
         self.followers.iter().any(|follower| {
-            streams.get(follower.stream).is_some_and(|cell| {
-                let present = cell.borrow();
-                follower.is_complete
-                    || follower.epoch != present.epoch()
-                    || follower.publisher != present.publisher()
-            })
+            let cell = streams.get(follower.stream);
+            cell.is_some_and(|cell| follower.has_news(&cell.borrow()))
         })
     }
 
@@ -438,6 +436,11 @@ impl Follower {
         self.greeted = 1;
     }
 
+    /// Whether something became of its stream that was not told.
+    fn has_news(&self, present: &Stream) -> bool {
+        self.is_complete || self.epoch != present.epoch() || self.publisher != present.publisher()
+    }
+
     /// Whether the ring holds something that it has not read.
     fn is_behind(&self, ring: &FrameRing) -> bool {
         !self.wants.paused && ring.peek(self.cursor).is_some()
@@ -503,8 +506,7 @@ impl Follower {
                 None => self.began = Some(at),
                 Some(began) => {
                     // What is a little earlier than the first is not later by 49 days.
-                    let passed = at.0.wrapping_sub(began.0);
-                    let passed = if passed > u32::MAX / 2 { 0 } else { passed };
+                    let passed = at.since(began).max(0).cast_unsigned();
                     self.is_complete = passed >= length.0;
                 }
             }

@@ -37,9 +37,8 @@ impl FlvFile {
             self.base = Some(at);
         }
         let Some(base) = self.base else { return 0 };
-        let behind = at.0.wrapping_sub(base.0);
         // What was sent before the first is not later by 49 days.
-        if behind > u32::MAX / 2 { 0 } else { behind.into() }
+        at.since(base).max(0).cast_unsigned().into()
     }
 
     /// Writes a tag; gives the bytes of its body.
