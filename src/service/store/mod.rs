@@ -16,7 +16,9 @@
 mod names;
 mod row;
 mod sink;
+mod slots;
 mod stream;
+mod text;
 mod view;
 
 pub(crate) use names::{masked, masked_pair};
@@ -30,18 +32,17 @@ use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
-use crate::status::{Counter, Status};
+use crate::service::store::text::Text;
+use crate::status::Status;
 use crate::storage::{narrow, widen};
 use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
-use crate::wire::writer::Writer;
 use core::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -94,7 +95,8 @@ pub struct Store {
     rows_per_stream: usize,
     slots: Folder,
     streams: Box<[Option<Stream>]>,
-    texts: Vec<Box<[u8]>>,
+    /// Of streams that have no place.
+    texts: Vec<Text>,
     config: PlaylistConfig,
     /// What streams that were given up have used up.
     used: Used,
@@ -154,7 +156,7 @@ impl Store {
             rows_per_stream,
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
-            texts: vec![vec![0; PLAYLIST_BYTES_MAX].into_boxed_slice(); streams],
+            texts: (0..streams).map(|_| Text::new(PLAYLIST_BYTES_MAX)).collect(),
             config: PlaylistConfig {
                 segment: Ticks::from_millis(config.hls_segment_ms.into()),
                 window_segments: narrow(config.hls_window_segments),
@@ -261,7 +263,7 @@ impl Store {
             return None;
         }
         Some(PlaylistView {
-            body: stream.text.get(..stream.text_bytes)?,
+            body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
         })
@@ -296,53 +298,6 @@ impl Store {
             max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
             content_type: SEGMENT_TYPE,
         })
-    }
-
-    /// The file of a slot.
-    #[must_use]
-    pub fn file(&self, slot: usize) -> Option<BorrowedFd<'_>> {
-        self.rows.get(slot).map(|row| row.slot.file())
-    }
-
-    /// The present use of a slot.
-    #[must_use]
-    pub fn generation(&self, slot: usize) -> u32 {
-        self.rows.get(slot).map_or(0, |row| row.generation)
-    }
-
-    /// Notes that a response may refer to the slot's pages until `release`.
-    pub fn hold(&mut self, slot: usize) {
-        if let Some(row) = self.rows.get_mut(slot) {
-            row.holds += 1;
-        }
-    }
-
-    /// Ends one `hold`.
-    pub fn release(&mut self, slot: usize) {
-        if let Some(row) = self.rows.get_mut(slot) {
-            debug_assert!(row.holds > 0);
-            row.holds = row.holds.saturating_sub(1);
-        }
-    }
-
-    /// Notes that a receiver on this machine may refer to the slot's pages for as long as it
-    /// likes: they are replaced at the next use, not written again.
-    pub fn mark_local(&mut self, slot: usize) {
-        if let Some(row) = self.rows.get_mut(slot) {
-            row.local = true;
-        }
-    }
-
-    /// Holds on a slot.
-    #[must_use]
-    pub fn holds(&self, slot: usize) -> u32 {
-        self.rows.get(slot).map_or(0, |row| row.holds)
-    }
-
-    /// Whether a slot was marked local.
-    #[must_use]
-    pub fn is_local(&self, slot: usize) -> bool {
-        self.rows.get(slot).is_some_and(|row| row.local)
     }
 
     /// All streams, live or not.
@@ -404,7 +359,8 @@ impl Store {
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
         let name = path.try_into().ok()?;
-        let text = self.texts.pop()?;
+        let mut text = self.texts.pop()?;
+        text.clear();
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
@@ -421,7 +377,6 @@ impl Store {
             versions_before: self.used.versions,
             playlist: Playlist::new(config),
             text,
-            text_bytes: 0,
             writing: None,
             publisher: None,
             away_since: now,
@@ -458,51 +413,6 @@ impl Store {
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
         let _gone = folder.ancestors().take_while(empty).count();
         self.texts.push(stream.text);
-        Some(index)
-    }
-
-    /// Picks and prepares the slot of the next segment. If the tmpfs has no pages for the one that
-    /// is best, one that has kept some is taken.
-    fn begin(&mut self, stream: usize, now: Instant) -> Option<usize> {
-        let index = self.pick(stream, now, 0)?;
-        self.prepare(index, now).or_else(|| {
-            let index = self.pick(stream, now, SEGMENT_BYTES_MIN)?;
-            self.prepare(index, now)
-        })
-    }
-
-    /// The best slot among those that have pages for `bytes`.
-    fn pick(&self, stream: usize, now: Instant, bytes: usize) -> Option<usize> {
-        let first = stream * self.rows_per_stream;
-        let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let ranked = rows.iter().enumerate().filter(|(_, row)| row.slot.allocated() >= bytes);
-        let ranked = ranked.filter_map(|(i, row)| Some((row.rank(now, bytes)?, first + i)));
-        Some(ranked.min()?.1)
-    }
-
-    /// Makes a slot ready for a segment. `None` if there are no pages for it.
-    fn prepare(&mut self, index: usize, now: Instant) -> Option<usize> {
-        let state = self.rows.get(index)?.state;
-        if matches!(state, Use::Retired { keep_until, .. } if keep_until > now) {
-            self.status.add(Counter::RetentionCut, 1);
-        }
-        self.forget(index);
-        let row = self.rows.get_mut(index)?;
-        if row.is_referred_to() {
-            if let Err(cause) = row.slot.renew() {
-                log::error!("slot cannot be renewed slot={index} cause=\"{cause}\"");
-                return None;
-            }
-            // Those who refer to the old pages keep them; they have nothing to do with the new.
-            row.local = false;
-            self.status.add(Counter::SlotsRenewed, 1);
-        }
-        if let Err(cause) = row.slot.reserve(SEGMENT_BYTES_MIN) {
-            log::warn!("slot has no pages slot={index} cause=\"{cause}\"");
-            return None;
-        }
-        row.generation = row.generation.wrapping_add(1);
-        row.state = Use::Writing;
         Some(index)
     }
 
@@ -552,47 +462,9 @@ impl Store {
         if !change.updated {
             return;
         }
-        let mut w = Writer::new(&mut place.text);
-        if place.playlist.emit(&mut w, self.epoch).is_err() {
-            let stream = masked(&place.path);
-            log::error!("playlist is longer than {PLAYLIST_BYTES_MAX} bytes stream={stream}");
-        }
-        place.text_bytes = w.position();
-        let text = place.text.get(..place.text_bytes).unwrap_or_default();
-        if let Some(folder) = &place.folder
-            && let Err(cause) = folder.replace(PLAYLIST.as_bytes(), TEMPORARY.as_bytes(), text)
-        {
-            let stream = masked(&place.path);
-            log::error!("playlist cannot be written stream={stream} cause=\"{cause}\"");
-        }
-    }
-
-    /// Takes the name of a segment that need not be kept; its slot is free.
-    fn forget(&mut self, row: usize) {
-        let stream = self.streams.get(row / self.rows_per_stream.max(1));
-        let stream = stream.and_then(Option::as_ref);
-        let Some(row) = self.rows.get_mut(row) else { return };
-        if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
-            (row.state, stream)
-            && let Some(folder) = &stream.folder
-            && let Err(cause) = folder.remove(SegmentName::new(self.epoch, sequence).bytes())
-        {
-            let stream = masked(&stream.path);
-            log::debug!(
-                "segment had no name stream={stream} sequence={sequence} cause=\"{cause}\""
-            );
-        }
-        row.state = Use::Free;
-    }
-
-    /// The segment being written in `slot` is not worth keeping.
-    fn discard(&mut self, slot: usize) {
-        if let Some(row) = self.rows.get_mut(slot) {
-            debug_assert!(row.state == Use::Writing);
-            row.state = Use::Free;
-        }
+        let Stream { path, folder, playlist, text, .. } = place;
+        text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
+            playlist.emit(w, self.epoch)
+        });
     }
 }
-
-/// Bytes that a segment has room for as soon as it begins: its tables and a small picture.
-const SEGMENT_BYTES_MIN: usize = 4 << 10;

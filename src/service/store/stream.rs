@@ -3,6 +3,7 @@
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::Playlist;
 use crate::media::sink::Segment;
+use crate::service::store::text::Text;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
 use crate::sys::folder::Folder;
@@ -17,8 +18,7 @@ pub(super) struct Stream {
     /// Versions of the playlists before this one.
     pub(super) versions_before: u64,
     pub(super) playlist: Playlist,
-    pub(super) text: Box<[u8]>,
-    pub(super) text_bytes: usize,
+    pub(super) text: Text,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
     pub(super) publisher: Option<Instant>,

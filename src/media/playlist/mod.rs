@@ -1,0 +1,442 @@
+//! The media playlist of one stream over its whole life.
+//!
+//! ```text
+//!  closed ──► waiting ──(0.5 target since the last version)──► listed ──► retired, kept until …
+//! ```
+//!
+//! The rules (ids of the reference sheet; RFC 8216 clauses):
+//!
+//! * The target duration is settled by setting or when the first segment closes, and never changes
+//!   (R10, §6.2.1). `cut_limit` says what the segmenter must not exceed; what exceeds it
+//!   nevertheless (a gap inside the source) is listed with the longest legal duration and counted,
+//!   so that R9 holds whatever comes.
+//! * A version comes no earlier than half a target after the one before (R37): a segment closed
+//!   sooner waits, `deadline` says until when. With more than `PENDING_SEGMENTS_MAX` waiting the
+//!   version is made at once and counted.
+//! * The oldest leaves while more than the window is listed and three targets remain without it
+//!   (R32, R34). Only where `listed_max` is reached does it leave earlier; that is counted.
+//! * What left is to be kept for its duration and that of the longest version that listed it (R35).
+//! * Sequence numbers are 64 bits, go on from what the constructor was given, and never go back
+//!   (R11, R12, R33, R44); the discontinuity sequence rises exactly when a tag leaves (R36).
+//! * `EXT-X-INDEPENDENT-SEGMENTS` stands in the header until a segment closes that does not begin
+//!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
+//!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
+//!   cut by force one day.
+//! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
+//!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
+//!   `EXT-X-ENDLIST` (R38), which is final.
+//!
+//! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
+//! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
+
+mod lines;
+mod vod;
+
+pub use lines::segment_name;
+pub use vod::VodPlaylist;
+
+use core::time::Duration;
+
+use heapless::{Deque, Vec};
+
+use self::lines::SegmentLines;
+use crate::limits::{
+    FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
+    TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
+};
+use crate::status::{Counter, Status};
+use crate::time::{Instant, Ticks};
+use crate::wire::m3u8::{Durations, Line, rounded_seconds};
+use crate::wire::writer::{Full, Writer};
+
+/// How a playlist is kept. Values out of bounds are moved to the nearest bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaylistConfig {
+    /// Wanted duration of a segment.
+    pub segment: Ticks,
+    /// Segments to list, 3 to `WINDOW_MAX`; more are listed while R34 asks for it.
+    pub window_segments: usize,
+    /// Segments that may be listed or waiting at most, above the window and up to
+    /// `PLAYLIST_SEGMENTS_MAX`: the slots that the caller can spare.
+    pub listed_max: usize,
+    /// Target duration in seconds; settled by the first segment if absent.
+    pub target_duration_s: Option<u32>,
+    /// Sequence number of the first segment.
+    pub media_sequence: u64,
+    /// Discontinuity sequence number before the first segment's own tag.
+    pub discontinuity_sequence: u64,
+}
+
+/// A finished segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// From its first decode time to that of the next segment.
+    pub duration: Ticks,
+    /// Whether it does not continue the one before.
+    pub discontinuity: bool,
+    /// Whether it begins with a key frame.
+    pub independent: bool,
+    /// The caller's name for where it is stored.
+    pub slot: usize,
+}
+
+/// What a call did to the playlist.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Change {
+    /// Whether there is a new version to render.
+    pub updated: bool,
+    /// Segments that left, oldest first.
+    pub retired: Vec<Retired, RETIRED_PER_UPDATE_MAX>,
+}
+
+/// A segment that left the playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Where it is stored.
+    pub slot: usize,
+    /// Its media sequence number.
+    pub sequence: u64,
+    /// Players may ask for it until then (R35).
+    pub keep_until: Instant,
+}
+
+/// A segment of the current version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its media sequence number.
+    pub sequence: u64,
+    /// Where it is stored.
+    pub slot: usize,
+    /// Its listed duration in microseconds.
+    pub micros: u64,
+}
+
+/// A live media playlist.
+#[derive(Debug)]
+pub struct Playlist {
+    config: PlaylistConfig,
+    /// Listed segments, then waiting ones.
+    entries: Deque<Entry, PLAYLIST_SEGMENTS_MAX>,
+    listed: usize,
+    /// Settled target duration, seconds.
+    target_s: Option<u32>,
+    /// Sequence number of the oldest entry.
+    media_sequence: u64,
+    discontinuity_sequence: u64,
+    durations: Durations,
+    /// Every segment so far began with a key frame.
+    independent: bool,
+    updated_at: Option<Instant>,
+    version: u64,
+    ended: bool,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    micros: u64,
+    discontinuity: bool,
+    slot: usize,
+    /// Duration of the longest version that listed it, microseconds.
+    longest: u64,
+}
+
+/// Not yet reported to the process's counters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    segments: u64,
+    updates_early: u64,
+    window_cut: u64,
+    overlong: u64,
+}
+
+impl Playlist {
+    /// An empty playlist, not to be shown yet.
+    #[must_use]
+    pub fn new(mut config: PlaylistConfig) -> Self {
+        config.window_segments = config.window_segments.clamp(3, WINDOW_MAX);
+        let least = config.window_segments + PENDING_SEGMENTS_MAX + 1;
+        config.listed_max = config.listed_max.clamp(least, PLAYLIST_SEGMENTS_MAX);
+        let target_s = config.target_duration_s.map(|s| s.clamp(1, TARGET_DURATION_S_MAX));
+        Self {
+            config,
+            entries: Deque::new(),
+            listed: 0,
+            target_s,
+            media_sequence: config.media_sequence,
+            discontinuity_sequence: config.discontinuity_sequence,
+            durations: Durations::new(),
+            independent: true,
+            updated_at: None,
+            version: 0,
+            ended: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a finished segment, which has the sequence number that `next_sequence` said, and
+    /// lists it at once or later. After `end` it is retired at once.
+    pub fn closed(&mut self, now: Instant, closed: Closed) -> Change {
+        if self.ended {
+            return self.refused(now, closed.slot);
+        }
+        let ticks = closed.duration.max(Ticks(1));
+        let target_s = *self.target_s.get_or_insert(target_duration_s(ticks, self.config.segment));
+        let limit = cut_limit(target_s);
+        if ticks > limit {
+            self.counts.overlong += 1;
+        }
+        self.independent &= closed.independent;
+        let entry = Entry {
+            micros: self.durations.next(ticks.min(limit)),
+            discontinuity: closed.discontinuity,
+            slot: closed.slot,
+            longest: 0,
+        };
+        if self.entries.push_back(entry).is_err() {
+            // Unreachable: a version is made before the last place is taken.
+            return self.refused(now, closed.slot);
+        }
+        self.poll(now)
+    }
+
+    /// Makes a new version if one is due.
+    pub fn poll(&mut self, now: Instant) -> Change {
+        if self.waiting() == 0 || self.ended {
+            return Change::default();
+        }
+        let due = self.deadline().is_none_or(|deadline| now >= deadline);
+        if !due {
+            if self.waiting() <= PENDING_SEGMENTS_MAX {
+                return Change::default();
+            }
+            self.counts.updates_early += 1;
+        }
+        self.publish(now)
+    }
+
+    /// Lists what waits and ends the presentation, for good. Does nothing before the first segment.
+    pub fn end(&mut self, now: Instant) -> Change {
+        if self.ended || self.entries.is_empty() {
+            return Change::default();
+        }
+        let change = self.publish(now);
+        self.ended = true;
+        change
+    }
+
+    /// When `poll` will make the next version; `None` if nothing waits.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let updated_at = self.updated_at.filter(|_| self.waiting() > 0)?;
+        let half = u64::from(self.target_s?) * 500_000;
+        Some(updated_at.after(Duration::from_micros(half)))
+    }
+
+    /// What no segment may exceed: the target duration and what rounding forgives. Before it is
+    /// settled, a bound that a first segment should not exceed.
+    #[must_use]
+    pub fn cut_limit(&self) -> Ticks {
+        let first = Ticks::from_millis(FIRST_SEGMENT_MS_MAX)
+            .max(Ticks(self.config.segment.0.saturating_mul(3) / 2))
+            .min(cut_limit(TARGET_DURATION_S_MAX));
+        self.target_s.map_or(first, cut_limit)
+    }
+
+    /// Whether there is a version to show; it lists at least one segment then.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.listed > 0
+    }
+
+    /// Whether the presentation has ended.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Sequence number of the segment that closes next.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        let entries = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
+        self.media_sequence.saturating_add(entries)
+    }
+
+    /// Sequence number of the oldest segment.
+    #[must_use]
+    pub const fn media_sequence(&self) -> u64 {
+        self.media_sequence
+    }
+
+    /// Discontinuity sequence number of the oldest segment, its own tag not counted.
+    #[must_use]
+    pub const fn discontinuity_sequence(&self) -> u64 {
+        self.discontinuity_sequence
+    }
+
+    /// Discontinuity sequence number behind the newest segment.
+    #[must_use]
+    pub fn discontinuities(&self) -> u64 {
+        let tags = self.entries.iter().filter(|entry| entry.discontinuity).count();
+        self.discontinuity_sequence.saturating_add(u64::try_from(tags).unwrap_or(u64::MAX))
+    }
+
+    /// Settled target duration, seconds.
+    #[must_use]
+    pub const fn target_duration_s(&self) -> Option<u32> {
+        self.target_s
+    }
+
+    /// Versions made so far.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Segments of the current version, oldest first.
+    pub fn listed(&self) -> impl Iterator<Item = Listed> + '_ {
+        (self.media_sequence..)
+            .zip(self.entries.iter())
+            .take(self.listed)
+            .map(|(sequence, entry)| Listed { sequence, slot: entry.slot, micros: entry.micros })
+    }
+
+    /// Duration of the current version, microseconds.
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        self.listed().map(|listed| listed.micros).sum()
+    }
+
+    /// Renders the current version; at most `PLAYLIST_BYTES_MAX`. Segments are named by
+    /// `segment_name`. Not to be called before `is_listed`.
+    ///
+    /// # Errors
+    /// `Full` if it does not fit; a part of it may have been written.
+    pub fn emit(&self, w: &mut Writer<'_>, epoch: u32) -> Result<(), Full> {
+        debug_assert!(self.is_listed());
+        Line::Header.emit(w)?;
+        Line::Version(3).emit(w)?;
+        Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
+        Line::MediaSequence(self.media_sequence).emit(w)?;
+        Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
+        if self.independent {
+            Line::IndependentSegments.emit(w)?;
+        }
+        let listed = (self.media_sequence..).zip(self.entries.iter());
+        for (sequence, entry) in listed.take(self.listed) {
+            let Entry { discontinuity, micros, .. } = *entry;
+            SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+        }
+        if self.ended {
+            Line::EndList.emit(w)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what happened since the last call to the process's counters.
+    pub fn report(&mut self, status: &Status) {
+        let counts = core::mem::take(&mut self.counts);
+        status.add(Counter::Segments, counts.segments);
+        status.add(Counter::UpdatesEarly, counts.updates_early);
+        status.add(Counter::WindowCut, counts.window_cut);
+        status.add(Counter::SegmentsOverlong, counts.overlong);
+    }
+
+    /// For tests and fuzzers.
+    ///
+    /// # Panics
+    /// Where the state contradicts itself.
+    pub fn check_invariants(&self) {
+        assert!(self.listed <= self.entries.len());
+        assert!(self.entries.len() <= self.config.listed_max);
+        assert!(self.waiting() <= PENDING_SEGMENTS_MAX);
+        assert!(!self.ended || self.waiting() == 0, "all is listed at the end");
+        assert_eq!(self.updated_at.is_some(), self.listed > 0);
+        assert!(self.entries.is_empty() || self.target_s.is_some());
+        let total = self.micros();
+        for (n, entry) in self.entries.iter().enumerate() {
+            let seconds = rounded_seconds(entry.micros);
+            assert!(seconds <= self.target_s.unwrap_or(0).into(), "R9");
+            assert_eq!(entry.longest >= total, n < self.listed, "R35");
+        }
+    }
+
+    /// Segments that no version lists yet.
+    fn waiting(&self) -> usize {
+        self.entries.len() - self.listed
+    }
+
+    /// Lists what waits, removes what may leave.
+    fn publish(&mut self, now: Instant) -> Change {
+        let added = u64::try_from(self.waiting()).unwrap_or(0);
+        self.counts.segments += added;
+        self.listed = self.entries.len();
+        self.updated_at = Some(now);
+        self.version += 1;
+        let mut retired = Vec::new();
+        while !retired.is_full()
+            && let Some(segment) = self.retire(now)
+        {
+            if retired.push(segment).is_err() {
+                break;
+            }
+        }
+        let total = self.micros();
+        for entry in &mut self.entries {
+            entry.longest = entry.longest.max(total);
+        }
+        Change { updated: true, retired }
+    }
+
+    /// Removes the oldest segment if it may or must leave.
+    fn retire(&mut self, now: Instant) -> Option<Retired> {
+        if self.listed <= self.config.window_segments {
+            return None;
+        }
+        let oldest = *self.entries.front()?;
+        let targets = u64::from(self.target_s?) * 3_000_000;
+        if self.micros() - oldest.micros < targets {
+            // Room for what may wait until the next version, and the one that forces it.
+            if self.listed + PENDING_SEGMENTS_MAX < self.config.listed_max {
+                return None;
+            }
+            self.counts.window_cut += 1;
+        }
+        self.entries.pop_front()?;
+        self.listed -= 1;
+        let sequence = self.media_sequence;
+        self.media_sequence += 1;
+        self.discontinuity_sequence += u64::from(oldest.discontinuity);
+        let keep = Duration::from_micros(oldest.micros + oldest.longest);
+        Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
+    }
+
+    /// A segment that is not taken goes back to the caller.
+    fn refused(&self, now: Instant, slot: usize) -> Change {
+        let mut change = Change::default();
+        let retired = Retired { slot, sequence: self.next_sequence(), keep_until: now };
+        let kept = change.retired.push(retired);
+        debug_assert!(kept.is_ok());
+        change
+    }
+}
+
+/// The smallest target duration that leaves a first segment 5 % to grow and is not below the
+/// configured length, rounded.
+fn target_duration_s(first: Ticks, segment: Ticks) -> u32 {
+    let seconds = (1..TARGET_DURATION_S_MAX).find(|&seconds| {
+        let limit = cut_limit(seconds).0;
+        let grows = first.0.saturating_mul(105) <= limit * 100;
+        grows && limit >= segment.0
+    });
+    seconds.unwrap_or(TARGET_DURATION_S_MAX)
+}
+
+/// What a segment may last under a target duration.
+fn cut_limit(target_s: u32) -> Ticks {
+    Ticks::from_millis(1_000 * i64::from(target_s) + TARGET_EXCESS_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests;
