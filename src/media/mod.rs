@@ -3,6 +3,7 @@
 pub mod annexb;
 pub mod carriage;
 pub mod demux;
+pub mod history;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;
