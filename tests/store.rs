@@ -32,7 +32,7 @@ use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::store::Store;
 use rillcast::status::{Counter, Status};
 use rillcast::storage::FrameRing;
-use rillcast::time::{Instant, Millis, Ticks};
+use rillcast::time::{Instant, Millis, Ticks, UnixMillis};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -64,7 +64,10 @@ struct House {
     status: Rc<Status>,
     stream: usize,
     now: u64,
+    media_ms: u64,
     sequence: u64,
+    /// Of the next segment.
+    discontinuity: bool,
 }
 
 impl House {
@@ -73,7 +76,7 @@ impl House {
         let config = config(folder, pairs);
         let mut store = Store::open(&config, epoch, Rc::clone(&status)).unwrap();
         let stream = store.publish("live/cam", Instant(0)).unwrap();
-        Self { store, status, stream, now: 0, sequence: 0 }
+        Self { store, status, stream, now: 0, media_ms: 0, sequence: 0, discontinuity: false }
     }
 
     /// Writes a segment of `packets`, filled with its number, after `ms` of it have passed.
@@ -83,7 +86,15 @@ impl House {
             self.store.tick(Instant(self.now));
             self.store.check_invariants();
         }
-        let mut sink = self.store.sink(self.stream, Instant(self.now));
+        self.put(self.stream, ms, packets);
+        self.sequence += 1;
+        self.media_ms += ms;
+        self.discontinuity = false;
+    }
+
+    /// Writes that segment, now.
+    fn put(&mut self, stream: usize, ms: u64, packets: usize) {
+        let mut sink = self.store.sink(stream, Instant(self.now));
         sink.begin().unwrap();
         let mut left = packets;
         while left > 0 {
@@ -97,14 +108,13 @@ impl House {
             left -= n;
         }
         sink.finish(&Segment {
-            start: Ticks(0),
+            start: Ticks::from_millis(self.media_ms as i64),
             duration: Ticks::from_millis(ms as i64),
             bytes: packets * 188,
-            discontinuity: false,
+            discontinuity: self.discontinuity,
             independent: true,
             forced: false,
         });
-        self.sequence += 1;
         self.store.check_invariants();
     }
 
@@ -476,4 +486,88 @@ fn tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on() {
     }
     let now = status.get(Counter::SlotsFull) + status.get(Counter::MediaWithoutSlot);
     assert_eq!(now, full, "as before");
+}
+
+thread_local! {
+    /// The wall clock of a test, milliseconds since 1970; `None` while nobody has set it.
+    static WALL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+fn wall() -> Option<UnixMillis> {
+    WALL.get().map(UnixMillis)
+}
+
+/// 2026-01-05T10:20:30Z.
+const T: u64 = 1_767_608_430_000;
+
+impl House {
+    /// A segment of two seconds, ending at this wall time.
+    fn dated_segment(&mut self, wall_ms: Option<u64>) {
+        WALL.set(wall_ms);
+        self.store.set_clock(wall);
+        self.segment(2_000, 2);
+    }
+
+    /// Tags of the playlist between its header and the first address, and so on.
+    fn tags(&self) -> Vec<String> {
+        let view = self.store.playlist("live/cam/index.m3u8").unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        let ours = |line: &&str| {
+            line.starts_with("#EXT-X-PROGRAM") || line.starts_with("#EXT-X-DISC") || line.len() < 16
+        };
+        let lines = text.lines().filter(|line| !line.contains("SEQUENCE"));
+        lines.filter(ours).skip(1).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn r43_each_segment_is_dated_from_the_first_good_clock_on() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    house.dated_segment(None);
+    house.dated_segment(Some(T));
+    house.discontinuity = true;
+    house.dated_segment(Some(T + 62_000));
+    assert_eq!(
+        house.tags(),
+        [
+            "00000009-0.ts",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:20:28.000Z",
+            "00000009-1.ts",
+            "#EXT-X-DISCONTINUITY",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:21:30.000Z",
+            "00000009-2.ts",
+        ]
+        .map(str::to_owned)
+    );
+}
+
+#[test]
+fn segments_are_undated_where_the_setting_says_so() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &["hls.dates=false"]);
+    house.dated_segment(Some(T));
+    assert_eq!(house.tags(), ["00000009-0.ts"]);
+}
+
+#[test]
+fn r61_streams_that_are_sent_together_have_the_same_dates() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &["limits.streams=2"]);
+    let other = house.store.publish("live/low", Instant(0)).unwrap();
+    let dates = |house: &House, path: &str| -> Vec<String> {
+        let view = house.store.playlist(path).unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        text.lines().filter(|line| line.contains("DATE-TIME")).map(str::to_owned).collect()
+    };
+    for n in 0..5u64 {
+        WALL.set(Some(T + n * 2_000));
+        house.store.set_clock(wall);
+        house.put(other, 2_000, 1);
+        house.segment(2_000, 2);
+    }
+    let high = dates(&house, "live/cam/index.m3u8");
+    assert_eq!(high.len(), 5);
+    assert_eq!(high[4], "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:20:36.000Z");
+    assert_eq!(dates(&house, "live/low/index.m3u8"), high);
 }

@@ -114,6 +114,9 @@ settings! {
     hls_window_segments: u32 = "hls.window_segments",
         Number { min: limits::WINDOW_SEGMENTS_MIN, max: limits::WINDOW_SEGMENTS_MAX, unit: "" },
         6, Restart;
+    /// Whether playlists date their segments, while the kernel says that the clock is right.
+    hls_dates: bool = "hls.dates", Flag,
+        true, Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },

@@ -194,9 +194,9 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 /// more (RFC 8216 §4.3.3.1). Milliseconds.
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
-/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
-/// (at most 19 in front of the comma) and a name of at most 32.
-pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
+/// a duration (at most 19 in front of the comma) and a name of at most 32.
+pub const PLAYLIST_BYTES_MAX: usize = 256 + 130 * PLAYLIST_SEGMENTS_MAX;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;
@@ -209,8 +209,27 @@ const _: () = assert!(FILE_RING_BYTES >= 4 * FILE_READ_BYTES);
 pub const FILE_WRITE_PACKETS: usize = 1024;
 const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
 
-/// Bytes that a segment takes in a playlist: three lines.
-pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
+/// Bytes that a segment takes in a playlist: four lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 160;
+
+/// The wall clock is moved if it gains or loses this between two segments: what keeps a clock right
+/// turns it by 500 ppm at most, 10 ms in the longest segment. Microseconds.
+pub const CLOCK_STEP_US_MIN: i64 = 250_000;
+
+/// Segments may come this much sooner or later than their dates say before the dates follow: what
+/// networks and encoders hold back passes. Microseconds.
+pub const DATE_SLACK_US: i64 = 500_000;
+
+/// So many segments in a row must come beside their dates, on one side, before the dates follow.
+pub const DATE_DRIFT_SEGMENTS: u8 = 16;
+
+/// What dates are moved by with each segment, where the sender's clock runs away from ours: below
+/// what a date can say, and 50 ppm of the longest segment, as much as a crystal is off.
+pub const DATE_SLEW_US_MAX: i64 = 1_000;
+
+/// Dates further from the truth than this for `DATE_DRIFT_SEGMENTS` are not led back but dropped: a
+/// sender that paused and went on. Microseconds.
+pub const DATE_FAULT_US_MAX: i64 = 5_000_000;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 

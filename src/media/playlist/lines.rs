@@ -2,6 +2,8 @@
 //!
 //! Source: RFC 8216 §4.3.2.
 
+use crate::time::UnixMillis;
+use crate::wire::date;
 use crate::wire::m3u8::{Line, put};
 use crate::wire::writer::{Full, Writer};
 
@@ -10,6 +12,8 @@ use crate::wire::writer::{Full, Writer};
 pub(super) struct SegmentLines {
     /// It does not continue the one before.
     pub(super) discontinuity: bool,
+    /// When its first sample was made, if that is known.
+    pub(super) date: Option<UnixMillis>,
     /// Its duration in microseconds.
     pub(super) micros: u64,
     /// First part of its name.
@@ -23,6 +27,11 @@ impl SegmentLines {
     pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         if self.discontinuity {
             Line::Discontinuity.emit(w)?;
+        }
+        if let Some(date) = self.date {
+            w.bytes(b"#EXT-X-PROGRAM-DATE-TIME:")?;
+            date::emit(w, date)?;
+            w.u8(b'\n')?;
         }
         Line::Segment { micros: self.micros, title: "" }.emit(w)?;
         segment_name(w, self.epoch, self.sequence)?;

@@ -22,6 +22,7 @@
 //!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
+//! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -29,9 +30,11 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod dates;
 mod lines;
 mod vod;
 
+pub use dates::{Dates, Seen, Span};
 pub use lines::segment_name;
 pub use vod::VodPlaylist;
 
@@ -45,7 +48,7 @@ use crate::limits::{
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
 use crate::status::{Counter, Status};
-use crate::time::{Instant, Ticks};
+use crate::time::{Instant, Ticks, UnixMillis};
 use crate::wire::m3u8::{Durations, Line, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
 
@@ -78,6 +81,13 @@ pub struct Closed {
     pub independent: bool,
     /// The caller's name for where it is stored.
     pub slot: usize,
+}
+
+/// What else a playlist says of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// When its first sample was made, if that is known.
+    pub date: Option<UnixMillis>,
 }
 
 /// What a call did to the playlist.
@@ -137,6 +147,7 @@ pub struct Playlist {
 struct Entry {
     micros: u64,
     discontinuity: bool,
+    marks: Marks,
     slot: usize,
     /// Duration of the longest version that listed it, microseconds.
     longest: u64,
@@ -178,6 +189,11 @@ impl Playlist {
     /// Takes a finished segment, which has the sequence number that `next_sequence` said, and
     /// lists it at once or later. After `end` it is retired at once.
     pub fn closed(&mut self, now: Instant, closed: Closed) -> Change {
+        self.closed_with(now, closed, Marks::default())
+    }
+
+    /// The same for a segment of which there is more to say.
+    pub fn closed_with(&mut self, now: Instant, closed: Closed, marks: Marks) -> Change {
         if self.ended {
             return self.refused(now, closed.slot);
         }
@@ -191,6 +207,7 @@ impl Playlist {
         let entry = Entry {
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
+            marks,
             slot: closed.slot,
             longest: 0,
         };
@@ -325,8 +342,8 @@ impl Playlist {
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
         for (sequence, entry) in listed.take(self.listed) {
-            let Entry { discontinuity, micros, .. } = *entry;
-            SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+            let Entry { discontinuity, micros, marks: Marks { date }, .. } = *entry;
+            SegmentLines { discontinuity, date, micros, epoch, sequence }.emit(w)?;
         }
         if self.ended {
             Line::EndList.emit(w)?;

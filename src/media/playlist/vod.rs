@@ -35,7 +35,7 @@ impl VodPlaylist {
         let mut durations = self.durations;
         let micros = durations.next(closed.duration.max(Ticks(1)));
         let (discontinuity, sequence) = (closed.discontinuity, self.sequence);
-        SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+        SegmentLines { discontinuity, date: None, micros, epoch, sequence }.emit(w)?;
         self.durations = durations;
         self.sequence += 1;
         self.longest_micros = self.longest_micros.max(micros);

@@ -27,7 +27,7 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::media::playlist::{Change, Closed, Dates, Marks, Playlist, PlaylistConfig, Seen, Span};
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
@@ -39,7 +39,7 @@ use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
-use crate::time::{Instant, Ticks};
+use crate::time::{Instant, Ticks, UnixMillis};
 use core::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -103,6 +103,8 @@ pub struct Store {
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
+    /// Dates segments in playlists; `None` if they are not to be dated.
+    clock: Option<fn() -> Option<UnixMillis>>,
     /// Keeps other processes out of `root`.
     _claim: Claim,
 }
@@ -168,6 +170,7 @@ impl Store {
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
+            clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
         })
     }
@@ -175,6 +178,13 @@ impl Store {
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
     pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
         self.wall = wall;
+    }
+
+    /// Dates segments in playlists by `clock` from now on, where they are dated.
+    pub const fn set_clock(&mut self, clock: fn() -> Option<UnixMillis>) {
+        if self.clock.is_some() {
+            self.clock = Some(clock);
+        }
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -378,6 +388,8 @@ impl Store {
             playlist: Playlist::new(config),
             text,
             writing: None,
+            begun: None,
+            dates: Dates::new(),
             publisher: None,
             away_since: now,
             kbit_s: 0,
@@ -421,6 +433,9 @@ impl Store {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
         place.kbit_s = kbit_s(segment);
+        let span = Span::of(segment, sequence);
+        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
+        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
         if let Some(row) = self.rows.get_mut(slot) {
             if let Err(cause) = row.slot.end(segment.bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
@@ -444,7 +459,8 @@ impl Store {
             independent: segment.independent,
             slot,
         };
-        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed(now, closed)) {
+        let marks = Marks { date };
+        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
         }
     }
@@ -467,4 +483,9 @@ impl Store {
             playlist.emit(w, self.epoch)
         });
     }
+}
+
+/// What the wall clock says now, if it can be believed.
+fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
+    Some(Seen { wall: clock?()?, now })
 }

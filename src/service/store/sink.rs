@@ -3,7 +3,7 @@
 //! Source: `media::sink`, which says what each call promises.
 
 use crate::media::sink::{NoRoom, Segment, Sink};
-use crate::service::store::Store;
+use crate::service::store::{Store, seen};
 use crate::time::Instant;
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -43,6 +43,10 @@ impl Sink for StreamSink<'_> {
     fn begin(&mut self) -> Result<(), NoRoom> {
         let slot = self.store.begin(self.stream, self.now).ok_or(NoRoom)?;
         self.set_writing(Some((slot, 0)));
+        let begun = seen(self.store.clock, self.now);
+        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
+            stream.begun = begun;
+        }
         Ok(())
     }
 
