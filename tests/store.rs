@@ -27,6 +27,7 @@ mod ts;
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
 use rillcast::limits::STREAM_AWAY_TIME_MIN;
+use rillcast::media::container::Container;
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::store::Store;
@@ -570,4 +571,29 @@ fn r61_streams_that_are_sent_together_have_the_same_dates() {
     assert_eq!(high.len(), 5);
     assert_eq!(high[4], "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:20:36.000Z");
     assert_eq!(dates(&house, "live/low/index.m3u8"), high);
+}
+
+#[test]
+fn packed_audio_has_a_name_and_a_type_of_its_own() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let mut sink = house.store.sink(house.stream, Instant(0));
+    sink.begin_as(Container::Mpeg).unwrap();
+    assert!(sink.reserve(5_001));
+    sink.append(&[1; 1_000]);
+    sink.append(&[2; 4_001]);
+    let (start, duration) = (Ticks(0), Ticks::from_millis(2_000));
+    let bytes = sink.written();
+    let (discontinuity, independent, forced) = (false, true, false);
+    sink.finish(&Segment { start, duration, bytes, discontinuity, independent, forced });
+    house.store.check_invariants();
+    let view = house.store.segment("live/cam/00000009-0.mp3").unwrap();
+    assert_eq!((view.content_type, view.bytes), ("audio/mpeg", 5_001));
+    assert!(house.store.segment("live/cam/00000009-0.ts").is_none(), "it has one name");
+    let file = fs::read(folder.path().join("live/cam/00000009-0.mp3")).unwrap();
+    assert_eq!((file.len(), file[999], file[1_000]), (5_001, 1, 2));
+    for _ in 0..20 {
+        house.segment(2_000, 1);
+    }
+    assert!(!folder.path().join("live/cam/00000009-0.mp3").exists(), "it went with its slot");
 }

@@ -117,6 +117,9 @@ settings! {
     /// Whether playlists date their segments, while the kernel says that the clock is right.
     hls_dates: bool = "hls.dates", Flag,
         true, Restart;
+    /// Whether the segments of a stream without video are plain audio files, not MPEG-TS.
+    hls_packed_audio: bool = "hls.packed_audio", Flag,
+        false, Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },

@@ -158,8 +158,9 @@ pub const CARD_FRAMES_DEFAULT: u32 = 25;
 /// A slot that is too short for its segment grows by this much at a time.
 pub const SLOT_STEP_BYTES: usize = 64 << 10;
 
-/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
-pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, and a suffix
+/// such as `.ts` or `.aac`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 33;
 
 /// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
 pub const STREAM_PATH_BYTES_MAX: usize = 260;
@@ -195,7 +196,7 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
 /// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
-/// a duration (at most 19 in front of the comma) and a name of at most 32.
+/// a duration (at most 19 in front of the comma) and a name of at most 33.
 pub const PLAYLIST_BYTES_MAX: usize = 256 + 130 * PLAYLIST_SEGMENTS_MAX;
 
 /// Ring for files, small enough to stay in the second-level cache.

@@ -353,6 +353,7 @@ const _: () = assert!(PID_PAT != PID_PMT);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::container::Container;
     use crate::media::sink::{NoRoom, Segment};
     use crate::wire::ts::pes::{STREAM_AUDIO, STREAM_VIDEO};
 
@@ -369,9 +370,11 @@ mod tests {
     }
 
     impl Sink for Narrow {
-        fn begin(&mut self) -> Result<(), NoRoom> {
+        fn begin_as(&mut self, _container: Container) -> Result<(), NoRoom> {
             Ok(())
         }
+
+        fn append(&mut self, _bytes: &[u8]) {}
 
         fn reserve(&mut self, _bytes: usize) -> bool {
             true

@@ -140,6 +140,7 @@ impl Streams {
         let pipeline = || {
             let mut pipeline = Pipeline::new(target);
             pipeline.choose(config.media_video_track, config.media_audio_track);
+            pipeline.pack_audio(config.hls_packed_audio);
             pipeline
         };
         let stream = || Stream {

@@ -16,6 +16,7 @@ pub mod flac;
 pub mod flv;
 pub mod h264;
 pub mod hevc;
+pub mod id3;
 pub mod mpa;
 pub mod opus;
 pub mod ts;

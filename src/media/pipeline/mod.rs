@@ -119,6 +119,11 @@ impl Pipeline {
         self.audio_track.wish(audio_track);
     }
 
+    /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
+    pub const fn pack_audio(&mut self, packs: bool) {
+        self.segmenter.pack(packs);
+    }
+
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
     pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
         self.segmenter.leave(&mut Outlet { ring, sink, status });

@@ -2,6 +2,7 @@
 //!
 //! Source: RFC 8216 §4.3.2.
 
+use crate::media::container::Container;
 use crate::time::UnixMillis;
 use crate::wire::date;
 use crate::wire::m3u8::{Line, put};
@@ -16,6 +17,8 @@ pub(super) struct SegmentLines {
     pub(super) date: Option<UnixMillis>,
     /// Its duration in microseconds.
     pub(super) micros: u64,
+    /// What kind of file it is.
+    pub(super) container: Container,
     /// First part of its name.
     pub(super) epoch: u32,
     /// Its media sequence number.
@@ -34,7 +37,7 @@ impl SegmentLines {
             w.u8(b'\n')?;
         }
         Line::Segment { micros: self.micros, title: "" }.emit(w)?;
-        segment_name(w, self.epoch, self.sequence)?;
+        segment_name(w, self.epoch, self.sequence, self.container)?;
         w.u8(b'\n')
     }
 }
@@ -44,6 +47,11 @@ impl SegmentLines {
 ///
 /// # Errors
 /// `Full` if it does not fit.
-pub fn segment_name(w: &mut Writer<'_>, epoch: u32, sequence: u64) -> Result<(), Full> {
-    put(w, format_args!("{epoch:08x}-{sequence}.ts"))
+pub fn segment_name(
+    w: &mut Writer<'_>,
+    epoch: u32,
+    sequence: u64,
+    container: Container,
+) -> Result<(), Full> {
+    put(w, format_args!("{epoch:08x}-{sequence}{}", container.suffix()))
 }

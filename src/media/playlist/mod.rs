@@ -47,6 +47,7 @@ use crate::limits::{
     FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
+use crate::media::container::Container;
 use crate::status::{Counter, Status};
 use crate::time::{Instant, Ticks, UnixMillis};
 use crate::wire::m3u8::{Durations, Line, rounded_seconds};
@@ -88,6 +89,8 @@ pub struct Closed {
 pub struct Marks {
     /// When its first sample was made, if that is known.
     pub date: Option<UnixMillis>,
+    /// What kind of file it is.
+    pub container: Container,
 }
 
 /// What a call did to the playlist.
@@ -342,8 +345,9 @@ impl Playlist {
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
         for (sequence, entry) in listed.take(self.listed) {
-            let Entry { discontinuity, micros, marks: Marks { date }, .. } = *entry;
-            SegmentLines { discontinuity, date, micros, epoch, sequence }.emit(w)?;
+            let Entry { discontinuity, micros, marks, .. } = *entry;
+            let Marks { date, container } = marks;
+            SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         if self.ended {
             Line::EndList.emit(w)?;

@@ -8,9 +8,11 @@
 //! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod packed;
 mod sound;
 mod writing;
 
+use self::packed::Packing;
 pub use sound::{Prefix, Sound};
 
 use crate::limits::{
@@ -20,6 +22,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
+use crate::media::container::Container;
 use crate::media::mux::{ClockPacket, Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
@@ -95,6 +98,7 @@ enum First {
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
+    container: Container,
     start: Ticks,
     end: Ticks,
     clock: Track,
@@ -105,9 +109,10 @@ struct Open {
     discontinuity: bool,
 }
 
-/// What a PMT names: tracks, and which of them carries the clock.
+/// What a PMT names: tracks, and which of them carries the clock. Packed audio has no PMT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tracks {
+    container: Container,
     video: Option<VideoFormat>,
     audio: Option<AudioFormat>,
     clock: Track,
@@ -135,6 +140,9 @@ pub struct Segmenter {
     /// The next segment does not continue the last one.
     discontinuity: bool,
     last_audio: Option<Ticks>,
+    packing: Packing,
+    /// What the audio is that comes next.
+    format_heard: Option<AudioFormat>,
     /// Duration of a picture.
     frame: Ticks,
 }
@@ -158,6 +166,8 @@ impl Segmenter {
             change: Change::Done,
             discontinuity: false,
             last_audio: None,
+            packing: Packing::Never,
+            format_heard: None,
             frame: FRAME,
         }
     }
@@ -169,6 +179,7 @@ impl Segmenter {
 
     /// A video configuration has come: video is to be expected.
     pub const fn expect_video(&mut self) {
+        self.packing = self.packing.with_video();
         if matches!(self.video, Video::Unknown | Video::Absent) {
             self.video = Video::Starting;
             self.waiting_since = None;
@@ -213,6 +224,7 @@ impl Segmenter {
         self.end(out);
         self.break_off();
         self.video = Video::Unknown;
+        self.packing = self.packing.alone();
         self.change = Change::Done;
         self.frame = FRAME;
     }
@@ -233,7 +245,7 @@ impl Segmenter {
         if key {
             self.cut_off = begins && !picture.unit.is_idr();
         }
-        let changes = key && self.change != Change::Done;
+        let changes = self.is_packed() || key && self.change != Change::Done;
         if self.has_waited(picture.dts) {
             if key {
                 self.drop_late_audio(picture.dts, out.status);
@@ -379,7 +391,7 @@ impl Segmenter {
     fn cut_due(&self, dts: Ticks, key: bool, status: &Status) -> bool {
         let Some(open) = self.open else { return false };
         let lasted = dts.minus(open.start);
-        if key && self.change != Change::Done {
+        if open.container.is_packed() || key && self.change != Change::Done {
             return true;
         }
         // Late video goes on in a segment that has just begun.
@@ -404,8 +416,9 @@ impl Segmenter {
         let changes = alone && self.change == Change::Pending;
         let Some(open) = self.open else {
             self.turn(changes);
-            let first = self.held.first().map_or(sound.dts, |first| first.dts);
-            self.begin(first, Track::Audio, out);
+            let first = *self.held.first().unwrap_or(&sound);
+            self.format_heard = Some(first.format);
+            self.begin(first.dts, Track::Audio, out);
             self.flush(out);
             return;
         };
@@ -423,6 +436,7 @@ impl Segmenter {
                 // The segment is without video, and so is its PMT: decoding starts anew.
                 self.video = Video::Starting;
             }
+            self.format_heard = Some(sound.format);
             self.cut(sound.dts, Track::Audio, out);
             return;
         }
@@ -456,6 +470,7 @@ impl Segmenter {
             // One PID cannot have two stream types in one segment.
             out.status.add(Counter::SegmentsForced, 1);
             self.turn(true);
+            self.format_heard = Some(format);
             self.cut(dts, Track::Audio, out);
         }
     }

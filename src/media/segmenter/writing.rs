@@ -6,6 +6,7 @@
 //! Source: RFC 8216 §3; H.222.0 §2.4.3.6, §2.4.4, §2.7.2.
 
 use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
+use crate::media::container::Container;
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
@@ -20,8 +21,17 @@ impl Segmenter {
     /// Begins a segment at `start`, if there is room for it.
     pub(super) fn begin(&mut self, start: Ticks, with: Track, out: &mut Outlet<'_, impl Sink>) {
         debug_assert!(self.open.is_none());
-        if out.sink.begin().is_err() {
+        let container = self.container(with);
+        if out.sink.begin_as(container).is_err() {
             self.starve();
+            return;
+        }
+        let discontinuity = core::mem::take(&mut self.discontinuity);
+        self.waiting_since = None;
+        if container.is_packed() {
+            // What comes after it has a clock of its own.
+            self.mux.reset_clock();
+            self.open = Some(Open::new(container, start, Track::Audio, discontinuity));
             return;
         }
         // A guess; what has packets is known, and written again, when the segment ends.
@@ -29,21 +39,11 @@ impl Segmenter {
         let now = self.last_audio.map_or(start, |last| last.max(start));
         let clock = if self.video_is_near(now) { Track::Video } else { with };
         let video = (with == Track::Video).then_some(self.format);
-        let tracks = Tracks { video, audio: None, clock };
+        let tracks = Tracks { container, video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
         let guess =
             (clock != with).then(|| self.mux.clock_packet(clock, with, start, out.sink)).flatten();
-        self.open = Some(Open {
-            start,
-            end: start,
-            clock,
-            guess,
-            video: None,
-            audio: None,
-            discontinuity: self.discontinuity,
-        });
-        self.discontinuity = false;
-        self.waiting_since = None;
+        self.open = Some(Open { guess, ..Open::new(container, start, clock, discontinuity) });
     }
 
     /// Ends the segment at `next` and says where the following one starts: later than this one,
@@ -54,18 +54,23 @@ impl Segmenter {
         let next = next.max(open.start.plus(Ticks(1)));
         if open.video.is_none() && open.audio.is_none() {
             sink.discard();
-            self.mux.tables_discarded();
+            if !open.container.is_packed() {
+                self.mux.tables_discarded();
+            }
             self.discontinuity |= open.discontinuity;
             return next;
         }
         let video = open.video.map(|(format, _)| format);
         let first = open.video.map(|(_, first)| first);
-        let tracks = Tracks { video, audio: open.audio, clock: open.clock };
+        let (container, clock) = (open.container, open.clock);
+        let tracks = Tracks { container, video, audio: open.audio, clock };
         let new = self.named.is_some_and(|named| named != tracks);
         if new {
             self.version = (self.version + 1) % 32;
         }
-        self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
+        if !container.is_packed() {
+            self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
+        }
         self.named = Some(tracks);
         sink.finish(&Segment {
             start: open.start,
@@ -158,14 +163,20 @@ impl Segmenter {
                 continue;
             }
             if self.open.is_none() {
+                self.format_heard = Some(first.format);
                 self.begin(first.dts, Track::Audio, out);
             }
             let bytes = now.iter().map(Sound::len).sum::<usize>();
             if self.open.is_some() && !out.sink.reserve(room_for(bytes)) {
                 out.status.add(Counter::SlotsFull, 1);
+                self.format_heard = Some(first.format);
                 self.cut(first.dts, Track::Audio, out);
             }
-            self.write_sound(now, bytes, out);
+            if self.is_packed() {
+                self.write_packed(now, bytes, out);
+            } else {
+                self.write_sound(now, bytes, out);
+            }
         }
     }
 
@@ -262,6 +273,13 @@ impl Segmenter {
         };
         self.mux.advance_clock(Track::Video, until, sink);
         None
+    }
+}
+
+impl Open {
+    const fn new(container: Container, start: Ticks, clock: Track, discontinuity: bool) -> Self {
+        let (end, guess, video, audio) = (start, None, None, None);
+        Self { container, start, end, clock, guess, video, audio, discontinuity }
     }
 }
 

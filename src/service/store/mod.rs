@@ -27,6 +27,7 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
+use crate::media::container::Container;
 use crate::media::playlist::{Change, Closed, Dates, Marks, Playlist, PlaylistConfig, Seen, Span};
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -45,9 +46,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Media type of a segment (RFC 8216 §4).
-const SEGMENT_TYPE: &str = "video/mp2t";
 
 /// Why the store cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -283,10 +281,10 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
+        let (container, _, sequence) = Container::of_name(file)?;
         let wanted: u64 = sequence.parse().ok()?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
+        if SegmentName::new(self.epoch, wanted, container).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
@@ -294,7 +292,9 @@ impl Store {
         let first = index * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
         let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => sequence == wanted,
+            Use::Listed { sequence } | Use::Retired { sequence, .. } => {
+                sequence == wanted && row.container == container
+            }
             Use::Free | Use::Writing => false,
         })?;
         let target = u64::from(playlist.target_duration_s().unwrap_or(1));
@@ -306,7 +306,7 @@ impl Store {
             version: self.in_epoch(wanted),
             created_unix: row.created_unix,
             max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
-            content_type: SEGMENT_TYPE,
+            content_type: container.media_type(),
         })
     }
 
@@ -436,7 +436,9 @@ impl Store {
         let span = Span::of(segment, sequence);
         let (begun, ended) = (place.begun.take(), seen(self.clock, now));
         let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
+            container = row.container;
             if let Err(cause) = row.slot.end(segment.bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
@@ -444,7 +446,7 @@ impl Store {
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
-        let name = SegmentName::new(self.epoch, sequence);
+        let name = SegmentName::new(self.epoch, sequence, container);
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -459,7 +461,7 @@ impl Store {
             independent: segment.independent,
             slot,
         };
-        let marks = Marks { date };
+        let marks = Marks { date, container };
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
         }
