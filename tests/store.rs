@@ -26,9 +26,11 @@ mod ts;
 
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::STREAM_AWAY_TIME_MIN;
+use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN};
 use rillcast::media::container::Container;
+use rillcast::media::cue::Cue;
 use rillcast::media::pipeline::{Message, Pipeline};
+use rillcast::media::playlist::{DateRange, RangeError};
 use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::store::Store;
 use rillcast::status::{Counter, Status};
@@ -596,4 +598,84 @@ fn packed_audio_has_a_name_and_a_type_of_its_own() {
         house.segment(2_000, 1);
     }
     assert!(!folder.path().join("live/cam/00000009-0.mp3").exists(), "it went with its slot");
+}
+
+/// `onCuePoint` with a name and one parameter.
+fn cue_point(name: &str) -> Vec<u8> {
+    let mut body = b"\x02\x00\x0aonCuePoint\x03\x00\x04name\x02\x00".to_vec();
+    body.push(name.len() as u8);
+    body.extend(name.as_bytes());
+    body.extend(b"\x00\x04time\x00\x40\x00\x00\x00\x00\x00\x00\x00");
+    body.extend(b"\x00\x0aparameters\x03\x00\x05level\x02\x00\x01\x37\x00\x00\x09\x00\x00\x09");
+    body
+}
+
+fn ranges(house: &House) -> Vec<String> {
+    let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+    let text = std::str::from_utf8(view.body).unwrap();
+    text.lines().filter(|line| line.contains("DATERANGE")).map(str::to_owned).collect()
+}
+
+#[test]
+fn cue_point_is_a_date_range_as_long_as_its_date_is_in_the_window() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let body = cue_point("Tor");
+    let cue = Cue::parse(&body).unwrap();
+    let undated = house.store.cue(house.stream, Ticks(0), &cue);
+    assert_eq!(undated, Err(RangeError::Undated));
+    house.dated_segment(Some(T));
+    house.store.cue(house.stream, Ticks::from_millis(3_500), &cue).unwrap();
+    assert!(ranges(&house).is_empty(), "it comes with its segment");
+    let want = format!(
+        "#EXT-X-DATERANGE:ID=\"cue-{}-1\",CLASS=\"onCuePoint\",\
+         START-DATE=\"2026-01-05T10:20:31.500Z\",DURATION=0.000,X-NAME=\"Tor\",X-LEVEL=\"7\"",
+        T + 1_500
+    );
+    for n in 1..=6 {
+        house.dated_segment(Some(T + n * 2_000));
+        assert_eq!(ranges(&house), [want.clone()], "the same text each time, segment {n}");
+        let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        rillcast::wire::m3u8::MediaPlaylist::parse(text.as_bytes()).unwrap();
+    }
+    house.dated_segment(Some(T + 14_000));
+    assert!(ranges(&house).is_empty(), "the window begins behind it");
+}
+
+#[test]
+fn date_ranges_are_refused_while_the_clock_cannot_be_believed() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let range = |id: &str| DateRange::new(id, "", UnixMillis(T + 60_000), None).unwrap();
+    house.dated_segment(Some(T));
+    house.store.date_range(house.stream, range("a")).unwrap();
+    assert_eq!(house.store.date_range(house.stream, range("a")), Err(RangeError::Repeated));
+    WALL.set(None);
+    assert_eq!(house.store.date_range(house.stream, range("b")), Err(RangeError::Undated));
+    house.dated_segment(Some(T + 2_000));
+    for n in 1..DATE_RANGES_MAX {
+        house.store.date_range(house.stream, range(&n.to_string())).unwrap();
+    }
+    assert_eq!(house.store.date_range(house.stream, range("c")), Err(RangeError::Full));
+    house.dated_segment(Some(T + 4_000));
+    assert_eq!(ranges(&house).len(), DATE_RANGES_MAX);
+    // Without a date in the list there is no range either (RFC 8216 §4.3.2.7).
+    for _ in 0..8 {
+        house.dated_segment(None);
+    }
+    assert!(ranges(&house).is_empty());
+}
+
+#[test]
+fn start_is_said_three_targets_before_the_end_at_least() {
+    let folder = shm();
+    let pairs = ["hls.start_offset_s=7", "hls.independent_segments=false"];
+    let mut house = House::open(folder.path(), 9, &pairs);
+    house.segment(2_900, 1);
+    let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+    let text = std::str::from_utf8(view.body).unwrap();
+    assert!(text.contains("#EXT-X-TARGETDURATION:3\n"), "{text}");
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=-9\n"), "{text}");
+    assert!(!text.contains("INDEPENDENT"), "{text}");
 }

@@ -196,8 +196,10 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
 /// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
-/// a duration (at most 19 in front of the comma) and a name of at most 33.
-pub const PLAYLIST_BYTES_MAX: usize = 256 + 130 * PLAYLIST_SEGMENTS_MAX;
+/// a duration (at most 19 in front of the comma) and a name of at most 33; then its date
+/// ranges.
+pub const PLAYLIST_BYTES_MAX: usize =
+    320 + 130 * PLAYLIST_SEGMENTS_MAX + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;
@@ -227,6 +229,21 @@ pub const DATE_DRIFT_SEGMENTS: u8 = 16;
 /// What dates are moved by with each segment, where the sender's clock runs away from ours: below
 /// what a date can say, and 50 ppm of the longest segment, as much as a crystal is off.
 pub const DATE_SLEW_US_MAX: i64 = 1_000;
+
+/// Date ranges that a playlist holds: a cue point every second in a window of sixteen.
+pub const DATE_RANGES_MAX: usize = 16;
+
+/// Bytes of the line of a date range: the fixed part takes 110, the rest is the sender's own.
+pub const DATE_RANGE_BYTES_MAX: usize = 320;
+
+/// Properties of a message of timed data that are read.
+pub const CUE_PROPERTIES_MAX: usize = 16;
+
+/// Bytes of the ID3 tag that is made of one message: eleven packets.
+pub const ID3_TAG_BYTES_MAX: usize = 2 << 10;
+
+/// Seconds before the live end at which a playlist may tell players to start: more than any window.
+pub const START_OFFSET_S_MAX: u32 = 7_200;
 
 /// Dates further from the truth than this for `DATE_DRIFT_SEGMENTS` are not led back but dropped: a
 /// sender that paused and went on. Microseconds.

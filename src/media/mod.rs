@@ -3,6 +3,7 @@
 pub mod annexb;
 pub mod carriage;
 pub mod container;
+pub mod cue;
 pub mod demux;
 pub mod mux;
 pub mod pipeline;

@@ -60,7 +60,7 @@ pub trait Sink {
     /// Says that the first `packets` of the last `room` were written.
     fn wrote(&mut self, packets: usize);
 
-    /// Writes `bytes`, which were reserved, behind what was written: of packed audio, as packets are
+    /// Writes `bytes`, which were reserved, behind what was written. For packed audio: packets are
     /// laid into `room`.
     fn append(&mut self, bytes: &[u8]);
 

@@ -10,6 +10,7 @@ use crate::limits::{
     FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX,
 };
 use crate::media::container::Container;
+use crate::media::cue::Cue;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, Marks, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
@@ -134,6 +135,7 @@ fn cut(
     let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
     pipeline.pack_audio(config.hls_packed_audio);
+    pipeline.carry_metadata(config.hls_id3);
     let mut sink = FileSink::new(folder, epoch);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {
@@ -145,7 +147,14 @@ fn cut(
         let video = match tag.kind {
             TagKind::Video => true,
             TagKind::Audio => false,
-            TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => continue,
+            TagKind::Script => {
+                let body = tags.ring.bytes(place).unwrap_or_default();
+                if let Some(cue) = Cue::parse(body) {
+                    pipeline.timed(tag.timestamp, &cue, &tags.ring, &mut sink, status);
+                }
+                continue;
+            }
+            TagKind::ScriptAmf3 | TagKind::Unknown(_) => continue,
         };
         pipeline.message(
             Message { video, at: tag.timestamp, place },

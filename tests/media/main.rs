@@ -1,6 +1,6 @@
 //! The media layer from messages to segments: `segments` are cut as players want them, `codecs` go
 //! through to the bit and to the tick, `clocks` of senders may do what they like; `packed` audio
-//! has no packets.
+//! has no packets, `timed` data has some of its own.
 //!
 //! Messages go through the whole media layer into memory; what comes out is taken apart and judged
 //! by code that shares nothing with the program (`tests/support/camera.rs`). No RTMP, no files.
@@ -33,3 +33,4 @@ mod clocks;
 mod codecs;
 mod packed;
 mod segments;
+mod timed;

@@ -179,7 +179,8 @@ proptest! {
                 0 => camera.video_config(at, &SPS, &PPS),
                 1 => camera.idr(at, 0, 500),
                 2 => camera.leave(),
-                3 => camera.aac_config(at, if count % 2 == 0 { [0x11, 0x90] } else { [0x12, 0x10] }),
+                3 if count % 2 == 0 => camera.aac_config(at, [0x11, 0x90]),
+                3 => camera.aac_config(at, [0x12, 0x10]),
                 _ => for _ in 0..count {
                     camera.aac(at, 180);
                     at += 21;

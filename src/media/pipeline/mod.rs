@@ -12,6 +12,7 @@
 
 mod detail;
 mod sounds;
+mod timed;
 
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
@@ -63,6 +64,7 @@ pub struct Pipeline {
     audio_next: Ticks,
     video_track: Choice,
     audio_track: Choice,
+    carries_metadata: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -83,6 +85,7 @@ impl Pipeline {
             audio_next: TIMELINE_EPOCH,
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
+            carries_metadata: false,
             problem: heapless::String::new(),
         }
     }
@@ -122,6 +125,12 @@ impl Pipeline {
     /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
     pub const fn pack_audio(&mut self, packs: bool) {
         self.segmenter.pack(packs);
+    }
+
+    /// Presentation time of data that has this time on the wire, once there is audio or video.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> Option<Ticks> {
+        self.timeline.moment(at)
     }
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.

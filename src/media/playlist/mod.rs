@@ -32,10 +32,12 @@
 
 mod dates;
 mod lines;
+mod ranges;
 mod vod;
 
 pub use dates::{Dates, Seen, Span};
 pub use lines::segment_name;
+pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
@@ -43,6 +45,7 @@ use core::time::Duration;
 use heapless::{Deque, Vec};
 
 use self::lines::SegmentLines;
+use self::ranges::Ranges;
 use crate::limits::{
     FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
@@ -50,7 +53,7 @@ use crate::limits::{
 use crate::media::container::Container;
 use crate::status::{Counter, Status};
 use crate::time::{Instant, Ticks, UnixMillis};
-use crate::wire::m3u8::{Durations, Line, rounded_seconds};
+use crate::wire::m3u8::{Durations, Line, put, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
 
 /// How a playlist is kept. Values out of bounds are moved to the nearest bound.
@@ -82,6 +85,16 @@ pub struct Closed {
     pub independent: bool,
     /// The caller's name for where it is stored.
     pub slot: usize,
+}
+
+/// What else a playlist says to players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Seconds before the live end at which to start, moved to three targets at least
+    /// (RFC 8216 §4.3.5.2); 0 says nothing.
+    pub start_offset_s: u32,
+    /// Whether to say that each segment can be decoded alone, as long as it is so.
+    pub independent: bool,
 }
 
 /// What else a playlist says of a segment.
@@ -140,6 +153,8 @@ pub struct Playlist {
     durations: Durations,
     /// Every segment so far began with a key frame.
     independent: bool,
+    advice: Advice,
+    ranges: Ranges,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -182,11 +197,26 @@ impl Playlist {
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
             independent: true,
+            advice: Advice { start_offset_s: 0, independent: true },
+            ranges: Ranges::new(),
             updated_at: None,
             version: 0,
             ended: false,
             counts: Counts::default(),
         }
+    }
+
+    /// Says that to players, from the first version on.
+    pub const fn advise(&mut self, advice: Advice) {
+        self.advice = advice;
+    }
+
+    /// Lists a date range together with the segment that closes next.
+    ///
+    /// # Errors
+    /// `Repeated` if there is one with its ID, `Full` if there are too many.
+    pub fn date_range(&mut self, range: DateRange) -> Result<(), RangeError> {
+        self.ranges.add(self.next_sequence(), range)
     }
 
     /// Takes a finished segment, which has the sequence number that `next_sequence` said, and
@@ -340,13 +370,19 @@ impl Playlist {
         Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
         Line::MediaSequence(self.media_sequence).emit(w)?;
         Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
-        if self.independent {
+        if self.independent && self.advice.independent {
             Line::IndependentSegments.emit(w)?;
+        }
+        if self.advice.start_offset_s > 0 {
+            let least = self.target_s.unwrap_or(1).saturating_mul(3);
+            let offset = self.advice.start_offset_s.max(least);
+            put(w, format_args!("#EXT-X-START:TIME-OFFSET=-{offset}\n"))?;
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
         for (sequence, entry) in listed.take(self.listed) {
             let Entry { discontinuity, micros, marks, .. } = *entry;
             let Marks { date, container } = marks;
+            self.ranges.emit(w, sequence, sequence == self.media_sequence)?;
             SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         if self.ended {
@@ -403,6 +439,9 @@ impl Playlist {
                 break;
             }
         }
+        // All that waited is listed.
+        let window = self.entries.iter().find_map(|entry| entry.marks.date);
+        self.ranges.retire(window, self.next_sequence());
         let total = self.micros();
         for entry in &mut self.entries {
             entry.longest = entry.longest.max(total);

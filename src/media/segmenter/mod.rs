@@ -8,10 +8,13 @@
 //! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod metadata;
+mod open;
 mod packed;
 mod sound;
 mod writing;
 
+use self::open::{Open, Tracks};
 use self::packed::Packing;
 pub use sound::{Prefix, Sound};
 
@@ -22,8 +25,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
-use crate::media::container::Container;
-use crate::media::mux::{ClockPacket, Mux, Track, packet_bytes_for};
+use crate::media::mux::{Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
 use crate::storage::FrameRing;
@@ -96,28 +98,6 @@ enum First {
     Other,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    container: Container,
-    start: Ticks,
-    end: Ticks,
-    clock: Track,
-    /// The clock of the first picture is on a packet of its own while no picture has come.
-    guess: Option<ClockPacket>,
-    video: Option<(VideoFormat, First)>,
-    audio: Option<AudioFormat>,
-    discontinuity: bool,
-}
-
-/// What a PMT names: tracks, and which of them carries the clock. Packed audio has no PMT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tracks {
-    container: Container,
-    video: Option<VideoFormat>,
-    audio: Option<AudioFormat>,
-    clock: Track,
-}
-
 /// The segmenter of one stream.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -141,6 +121,8 @@ pub struct Segmenter {
     discontinuity: bool,
     last_audio: Option<Ticks>,
     packing: Packing,
+    /// Segments can hold timed metadata.
+    metadata: bool,
     /// What the audio is that comes next.
     format_heard: Option<AudioFormat>,
     /// Duration of a picture.
@@ -167,6 +149,7 @@ impl Segmenter {
             discontinuity: false,
             last_audio: None,
             packing: Packing::Never,
+            metadata: false,
             format_heard: None,
             frame: FRAME,
         }
@@ -196,8 +179,9 @@ impl Segmenter {
             (Track::Video, Video::Running { .. } | Video::Resuming) => {
                 self.change = self.change.with(Change::Pending);
             }
-            // No picture of the old encoding was written.
-            (Track::Video, Video::Unknown | Video::Absent | Video::Starting) => {}
+            // No picture of the old encoding was written; metadata is always the same.
+            (Track::Video, Video::Unknown | Video::Absent | Video::Starting)
+            | (Track::Metadata, _) => {}
             (Track::Audio, _) => {
                 if self.open.is_some() && !self.change.holds_audio() {
                     self.flush(out);

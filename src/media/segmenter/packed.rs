@@ -43,7 +43,7 @@ impl Segmenter {
     }
 
     /// Whether the open segment is packed audio.
-    pub(super) fn is_packed(&self) -> bool {
+    pub(in crate::media) fn is_packed(&self) -> bool {
         self.open.is_some_and(|open| open.container.is_packed())
     }
 

@@ -6,8 +6,8 @@
 //! Source: RFC 8216 §3; H.222.0 §2.4.3.6, §2.4.4, §2.7.2.
 
 use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
-use crate::media::container::Container;
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
+use crate::media::segmenter::metadata::POINTER;
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
 };
@@ -27,11 +27,12 @@ impl Segmenter {
             return;
         }
         let discontinuity = core::mem::take(&mut self.discontinuity);
+        let metadata = self.mux.metadata_counter();
         self.waiting_since = None;
         if container.is_packed() {
             // What comes after it has a clock of its own.
             self.mux.reset_clock();
-            self.open = Some(Open::new(container, start, Track::Audio, discontinuity));
+            self.open = Some(Open::new(container, start, Track::Audio, (discontinuity, metadata)));
             return;
         }
         // A guess; what has packets is known, and written again, when the segment ends.
@@ -43,7 +44,8 @@ impl Segmenter {
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
         let guess =
             (clock != with).then(|| self.mux.clock_packet(clock, with, start, out.sink)).flatten();
-        self.open = Some(Open { guess, ..Open::new(container, start, clock, discontinuity) });
+        self.open =
+            Some(Open { guess, ..Open::new(container, start, clock, (discontinuity, metadata)) });
     }
 
     /// Ends the segment at `next` and says where the following one starts: later than this one,
@@ -55,7 +57,7 @@ impl Segmenter {
         if open.video.is_none() && open.audio.is_none() {
             sink.discard();
             if !open.container.is_packed() {
-                self.mux.tables_discarded();
+                self.mux.tables_discarded(open.metadata);
             }
             self.discontinuity |= open.discontinuity;
             return next;
@@ -107,10 +109,12 @@ impl Segmenter {
             pid: Track::Audio.pid(),
             descriptors: format.descriptors(),
         });
-        let streams: heapless::Vec<_, 2> = [video, audio].into_iter().flatten().collect();
+        let streams = [video, audio, self.metadata_stream()];
+        let streams: heapless::Vec<_, 3> = streams.into_iter().flatten().collect();
         let (pcr_pid, version) = (tracks.clock.pid(), self.version);
+        let program_descriptors = if self.metadata { POINTER } else { &[] };
         let streams = streams.as_slice();
-        write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
+        write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors, streams });
     }
 
     /// Whether a PES packet of `bytes` and what is held fit what is left of the segment.
@@ -273,13 +277,6 @@ impl Segmenter {
         };
         self.mux.advance_clock(Track::Video, until, sink);
         None
-    }
-}
-
-impl Open {
-    const fn new(container: Container, start: Ticks, clock: Track, discontinuity: bool) -> Self {
-        let (end, guess, video, audio) = (start, None, None, None);
-        Self { container, start, end, clock, guess, video, audio, discontinuity }
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
 mod names;
+mod ranges;
 mod row;
 mod sink;
 mod slots;
@@ -28,7 +29,9 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
 use crate::media::container::Container;
-use crate::media::playlist::{Change, Closed, Dates, Marks, Playlist, PlaylistConfig, Seen, Span};
+use crate::media::playlist::{
+    Advice, Change, Closed, Dates, Marks, Playlist, PlaylistConfig, Seen, Span,
+};
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
@@ -96,6 +99,7 @@ pub struct Store {
     /// Of streams that have no place.
     texts: Vec<Text>,
     config: PlaylistConfig,
+    advice: Advice,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -164,6 +168,10 @@ impl Store {
                 target_duration_s: (target > 0).then_some(target),
                 media_sequence: 0,
                 discontinuity_sequence: 0,
+            },
+            advice: Advice {
+                start_offset_s: config.hls_start_offset_s,
+                independent: config.hls_independent_segments,
             },
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
@@ -381,11 +389,14 @@ impl Store {
             discontinuity_sequence: self.used.discontinuities,
             ..self.config
         };
+        let mut playlist = Playlist::new(config);
+        playlist.advise(self.advice);
         Some(Stream {
             path: name,
             folder: opened.ok(),
             versions_before: self.used.versions,
-            playlist: Playlist::new(config),
+            playlist,
+            cues: 0,
             text,
             writing: None,
             begun: None,

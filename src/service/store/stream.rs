@@ -24,6 +24,8 @@ pub(super) struct Stream {
     /// When that segment began.
     pub(super) begun: Option<Seen>,
     pub(super) dates: Dates,
+    /// Cue points so far: no two date ranges have the same ID.
+    pub(super) cues: u64,
     pub(super) publisher: Option<Instant>,
     pub(super) away_since: Instant,
     pub(super) kbit_s: u32,
