@@ -16,7 +16,9 @@ use crate::media::playlist::{Closed, Marks, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError, narrow, widen};
-use crate::time::Ticks;
+use crate::time::{Ticks, UnixMillis};
+use crate::wire::amf0::Values;
+use crate::wire::date;
 use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
@@ -151,6 +153,8 @@ fn cut(
                 let body = tags.ring.bytes(place).unwrap_or_default();
                 if let Some(cue) = Cue::parse(body) {
                     pipeline.timed(tag.timestamp, &cue, &tags.ring, &mut sink, status);
+                } else if config.hls_dates {
+                    sink.made = sink.made.or(made(body));
                 }
                 continue;
             }
@@ -182,6 +186,17 @@ fn cut(
 
 fn fault(path: &Path, cause: io::Error) -> FileFault {
     FileFault::Io { path: path.to_owned(), cause }
+}
+
+/// When the recording was made, if its description says so: `creation_time`, as ffmpeg writes it, in
+/// RFC 3339.
+fn made(body: &[u8]) -> Option<UnixMillis> {
+    let mut values = Values::new(body);
+    if values.next()?.ok()?.string()? != b"onMetaData" {
+        return None;
+    }
+    let date = values.next()?.ok()?.object()?.get("creation_time")?;
+    date::parse(date.text()?)
 }
 
 /// Reads tags into a ring, many with one system call.
@@ -303,6 +318,9 @@ struct FileSink {
     playlist: VodPlaylist,
     lines: Vec<u8>,
     duration: Ticks,
+    /// When the recording was made, and where in media time it begins.
+    made: Option<UnixMillis>,
+    start: Option<Ticks>,
     fault: Option<io::Error>,
 }
 
@@ -319,6 +337,8 @@ impl FileSink {
             playlist: VodPlaylist::new(),
             lines: Vec::new(),
             duration: Ticks::ZERO,
+            made: None,
+            start: None,
             fault: None,
         }
     }
@@ -446,10 +466,13 @@ impl Sink for FileSink {
             independent: segment.independent,
             slot: 0,
         };
+        let first = *self.start.get_or_insert(segment.start);
+        let millis = u64::try_from(segment.start.minus(first).micros() / 1000).unwrap_or(0);
+        let date = self.made.map(|made| UnixMillis(made.0.saturating_add(millis)));
         self.attempt(|sink| {
             let mut line = [0; PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut line);
-            let marks = Marks { date: None, container: sink.container };
+            let marks = Marks { date, container: sink.container };
             let listed = sink.playlist.segment_with(&mut w, sink.epoch, &closed, marks);
             listed.map_err(io::Error::other)?;
             sink.lines.extend_from_slice(w.written());

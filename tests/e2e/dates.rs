@@ -279,3 +279,27 @@ fn cue_points_and_texts_reach_players_of_hls() {
     }
     outside::ffmpeg_decodes_segments(&follower.segments).unwrap_or_else(|e| panic!("{e}"));
 }
+
+#[test]
+fn r43_recording_that_says_when_it_was_made_is_dated() {
+    let path = media::made(
+        "dated",
+        "-f lavfi -i testsrc2=size=320x240:rate=25 -t 3 -c:v libx264 -preset ultrafast \
+         -pix_fmt yuv420p -g 25 -metadata creation_time=2026-01-05T10:20:30.5Z",
+    );
+    for (setting, dated) in [("hls.dates=true", 3), ("hls.dates=false", 0)] {
+        let scratch = Scratch::new("dated");
+        let mut command = Command::new(BINARY);
+        command.args(["segment", &path, &scratch.join("out"), "--set", "hls.segment_ms=1000"]);
+        command.args(["--set", setting]);
+        let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+        assert!(done.status.success(), "{}", done.text);
+        let text = std::fs::read_to_string(scratch.join("out/index.m3u8")).unwrap();
+        let tag = "#EXT-X-PROGRAM-DATE-TIME:";
+        let dates: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(tag)).collect();
+        assert_eq!(dates.len(), dated, "{text}");
+        let wanted = ["2026-01-05T10:20:30.500Z", "2026-01-05T10:20:31.500Z"];
+        assert!(dated == 0 || dates[..2] == wanted, "{text}");
+        outside::hls_parser(&text).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
