@@ -84,6 +84,10 @@ counters! {
     MediaOtherTracks = "media_other_tracks",
     /// Messages of timed data that no segment holds: none was open, or nothing in them is text.
     MetadataDropped = "metadata_dropped",
+    /// Silent frames written because audio had stopped.
+    MediaSilence = "media_silence",
+    /// Audio frames that came too late: silence had been written for their time.
+    MediaOverSilence = "media_over_silence",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",

@@ -138,6 +138,7 @@ fn cut(
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
     pipeline.pack_audio(config.hls_packed_audio);
     pipeline.carry_metadata(config.hls_id3);
+    pipeline.fill_silence(config.media_fill_silence);
     let mut sink = FileSink::new(folder, epoch);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {

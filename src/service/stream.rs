@@ -157,6 +157,7 @@ impl Streams {
             pipeline.choose(config.media_video_track, config.media_audio_track);
             pipeline.pack_audio(config.hls_packed_audio);
             pipeline.carry_metadata(config.hls_id3);
+            pipeline.fill_silence(config.media_fill_silence);
             pipeline
         };
         let stream = || Stream {
@@ -404,7 +405,11 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
             let stream = masked(store.path(stream).unwrap_or_default());
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            if problem.is_empty() {
+                log::info!("stream complete again stream={stream}");
+            } else {
+                log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            }
         }
     }
 

@@ -33,4 +33,5 @@ mod clocks;
 mod codecs;
 mod packed;
 mod segments;
+mod silence;
 mod timed;

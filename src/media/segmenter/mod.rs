@@ -16,7 +16,7 @@ mod writing;
 
 use self::open::{Open, Tracks};
 use self::packed::Packing;
-pub use sound::{Prefix, Sound};
+pub use sound::{Prefix, Silent, Sound};
 
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,

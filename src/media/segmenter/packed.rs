@@ -77,7 +77,7 @@ impl Segmenter {
             for piece in sound.prefix.pieces() {
                 out.sink.append(piece);
             }
-            out.sink.append(out.ring.bytes(sound.place).unwrap_or_default());
+            out.sink.append(sound.bytes(out.ring).unwrap_or_default());
         }
         if let Some(open) = &mut self.open {
             open.audio = Some(last.format);
