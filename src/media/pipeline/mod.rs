@@ -14,6 +14,7 @@
 mod detail;
 mod silence;
 mod sounds;
+mod timed;
 
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
@@ -67,6 +68,7 @@ pub struct Pipeline {
     silence: Silence,
     video_track: Choice,
     audio_track: Choice,
+    carries_metadata: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -88,6 +90,7 @@ impl Pipeline {
             silence: Silence::new(),
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
+            carries_metadata: false,
             problem: heapless::String::new(),
         }
     }
@@ -122,6 +125,17 @@ impl Pipeline {
     pub const fn choose(&mut self, video_track: Option<u8>, audio_track: Option<u8>) {
         self.video_track.wish(video_track);
         self.audio_track.wish(audio_track);
+    }
+
+    /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
+    pub const fn pack_audio(&mut self, packs: bool) {
+        self.segmenter.pack(packs);
+    }
+
+    /// Presentation time of data that has this time on the wire, once there is audio or video.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> Option<Ticks> {
+        self.timeline.moment(at)
     }
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
