@@ -21,6 +21,7 @@ pub mod opus;
 pub mod ts;
 pub mod vp9;
 
+pub mod gzip;
 pub mod http;
 pub mod m3u8;
 

@@ -30,9 +30,11 @@
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
 mod lines;
+mod planned;
 mod vod;
 
 pub use lines::segment_name;
+pub use planned::Planned;
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
