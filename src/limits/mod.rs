@@ -192,6 +192,10 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
 
+/// What has ended may be kept so long by players and caches: it does not change, but somebody may
+/// publish under its name again. Seconds.
+pub const ENDED_AGE_S: u32 = 3_600;
+
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
 const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
@@ -216,6 +220,11 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// ranges.
 pub const PLAYLIST_BYTES_MAX: usize =
     320 + 130 * PLAYLIST_SEGMENTS_MAX + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
+
+/// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
+/// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
+/// sent as it is.
+pub const GZIP_SHARE: usize = 2;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;
