@@ -2,10 +2,12 @@
 
 pub mod annexb;
 pub mod carriage;
+pub mod cipher;
 pub mod demux;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;
+pub mod protected;
 mod sample_count;
 pub mod segmenter;
 pub mod sink;

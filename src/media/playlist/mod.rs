@@ -22,6 +22,8 @@
 //!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
+//! * The key of a segment stands above the first segment of each key and so at the top of every
+//!   version (R50, R52); `METHOD=NONE` where clear ones follow (R53).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -29,9 +31,11 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod key;
 mod lines;
 mod vod;
 
+pub use key::{KeyTag, Method};
 pub use lines::segment_name;
 pub use vod::VodPlaylist;
 
@@ -127,6 +131,8 @@ pub struct Playlist {
     durations: Durations,
     /// Every segment so far began with a key frame.
     independent: bool,
+    /// Of the segments that close from now on.
+    key: Option<KeyTag>,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -138,6 +144,7 @@ struct Entry {
     micros: u64,
     discontinuity: bool,
     slot: usize,
+    key: Option<KeyTag>,
     /// Duration of the longest version that listed it, microseconds.
     longest: u64,
 }
@@ -168,6 +175,7 @@ impl Playlist {
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
             independent: true,
+            key: None,
             updated_at: None,
             version: 0,
             ended: false,
@@ -192,6 +200,7 @@ impl Playlist {
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
             slot: closed.slot,
+            key: self.key,
             longest: 0,
         };
         if self.entries.push_back(entry).is_err() {
@@ -199,6 +208,11 @@ impl Playlist {
             return self.refused(now, closed.slot);
         }
         self.poll(now)
+    }
+
+    /// Segments that close from now on are encrypted with `key`, or not at all.
+    pub const fn set_key(&mut self, key: Option<KeyTag>) {
+        self.key = key;
     }
 
     /// Makes a new version if one is due.
@@ -316,7 +330,9 @@ impl Playlist {
     pub fn emit(&self, w: &mut Writer<'_>, epoch: u32) -> Result<(), Full> {
         debug_assert!(self.is_listed());
         Line::Header.emit(w)?;
-        Line::Version(3).emit(w)?;
+        let keys = self.entries.iter().take(self.listed).filter_map(|entry| entry.key);
+        let version = keys.map(|key| key.method.version()).max().unwrap_or(3);
+        Line::Version(version).emit(w)?;
         Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
         Line::MediaSequence(self.media_sequence).emit(w)?;
         Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
@@ -324,7 +340,12 @@ impl Playlist {
             Line::IndependentSegments.emit(w)?;
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
+        let mut key = None;
         for (sequence, entry) in listed.take(self.listed) {
+            if entry.key != key {
+                key = entry.key;
+                KeyTag::emit(key, w)?;
+            }
             let Entry { discontinuity, micros, .. } = *entry;
             SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
         }
