@@ -4,6 +4,7 @@
 //! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
 
 use crate::config::settings::Config;
+use crate::config::value::Encryption;
 use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
 use crate::media::pipeline::{Message, Pipeline};
 use crate::proto::rtmp::data::ON_META_DATA;
@@ -140,6 +141,9 @@ impl Streams {
         let pipeline = || {
             let mut pipeline = Pipeline::new(target);
             pipeline.choose(config.media_video_track, config.media_audio_track);
+            if config.hls_encryption == Encryption::SampleAes {
+                pipeline.protect();
+            }
             pipeline
         };
         let stream = || Stream {

@@ -8,6 +8,7 @@
 //! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod sealing;
 mod sound;
 mod writing;
 
@@ -20,6 +21,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
+use crate::media::cipher::SampleCipher;
 use crate::media::mux::{ClockPacket, Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
@@ -130,6 +132,8 @@ pub struct Segmenter {
     /// Tracks of the last finished segment and the version of its PMT.
     named: Option<Tracks>,
     version: u8,
+    /// Of the samples of the open segment, if they are encrypted.
+    cipher: Option<SampleCipher>,
     held: heapless::Vec<Sound, AUDIO_FRAMES_HELD>,
     change: Change,
     /// The next segment does not continue the last one.
@@ -154,6 +158,7 @@ impl Segmenter {
             waiting_since: None,
             named: None,
             version: 0,
+            cipher: None,
             held: heapless::Vec::new(),
             change: Change::Done,
             discontinuity: false,
@@ -219,7 +224,7 @@ impl Segmenter {
 
     /// Writes a picture.
     pub fn picture(&mut self, picture: &Picture<'_>, out: &mut Outlet<'_, impl Sink>) {
-        let bytes = picture.unit.len();
+        let bytes = self.sealed_bytes(picture.unit.len());
         if room_for(bytes) + 2 * PACKET_BYTES > out.sink.capacity() {
             out.status.add(Counter::MediaTooLarge, 1);
             return;

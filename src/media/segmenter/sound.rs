@@ -3,7 +3,7 @@
 //! Source: ISO/IEC 14496-3 §1.A.2.2 (AAC); Opus-in-TS draft 0.1.3.
 
 use crate::media::carriage::AudioFormat;
-use crate::storage::Place;
+use crate::storage::{FrameRing, Place};
 use crate::time::Ticks;
 use crate::wire::opus::ControlHeader;
 
@@ -40,11 +40,17 @@ impl Sound {
     pub(super) fn len(&self) -> usize {
         self.place.len() + self.prefix.encoded_len()
     }
+
+    /// Its bytes in the PES packet, in order.
+    pub(super) fn slices<'a>(&'a self, ring: &'a FrameRing) -> [&'a [u8]; 4] {
+        let [a, b, c] = self.prefix.pieces();
+        [a, b, c, ring.bytes(self.place).unwrap_or_default()]
+    }
 }
 
 impl Prefix {
     /// Bytes of all pieces.
-    fn encoded_len(self) -> usize {
+    pub(super) fn encoded_len(self) -> usize {
         match self {
             Self::None => 0,
             Self::Adts(header) => header.len(),
