@@ -3,15 +3,21 @@
 //! Every segment is kept and the playlist ends with `EXT-X-ENDLIST`. Tags are parsed where a read
 //! put them, in a ring as live messages are; packets are collected in memory that stays in the
 //! cache and go out in large writes. A file that is broken gives what was good before the break.
-//! Blocks on files; runs alone, never on the executor of a server.
+//! Where segments are encrypted, each is collected whole in memory and written once, and keys are
+//! files beside the playlist: nobody serves them, and whoever publishes the folder moves them to
+//! where they are safe. Blocks on files; runs alone, never on the executor of a server.
 
 use crate::config::settings::Config;
+use crate::config::value::Encryption;
 use crate::limits::{
-    FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX,
+    FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, KEY_LINE_BYTES_MAX,
+    PLAYLIST_LINE_BYTES_MAX,
 };
+use crate::media::cipher::SampleCipher;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::service::file_keys::FileKeys;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError, narrow, widen};
 use crate::time::Ticks;
@@ -132,7 +138,10 @@ fn cut(
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
     let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
-    let mut sink = FileSink::new(folder, epoch);
+    if config.hls_encryption == Encryption::SampleAes {
+        pipeline.protect();
+    }
+    let mut sink = FileSink::new(folder, epoch, config);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {
         let read = tags.next(input);
@@ -284,6 +293,7 @@ struct FileSink {
     epoch: u32,
     file: Option<File>,
     staged: Box<[[u8; PACKET_BYTES]]>,
+    keys: FileKeys,
     packets: usize,
     /// Packets of this segment that are in the file.
     written: usize,
@@ -294,12 +304,15 @@ struct FileSink {
 }
 
 impl FileSink {
-    fn new(folder: &Path, epoch: u32) -> Self {
+    fn new(folder: &Path, epoch: u32, config: &Config) -> Self {
+        let keys = FileKeys::new(config);
+        let packets = keys.packets(config).unwrap_or(FILE_WRITE_PACKETS);
         Self {
             folder: folder.to_owned(),
             epoch,
             file: None,
-            staged: vec![[0; PACKET_BYTES]; FILE_WRITE_PACKETS].into_boxed_slice(),
+            staged: vec![[0; PACKET_BYTES]; packets].into_boxed_slice(),
+            keys,
             packets: 0,
             written: 0,
             playlist: VodPlaylist::new(),
@@ -338,9 +351,11 @@ impl FileSink {
 
     fn flush(&mut self) {
         self.attempt(|sink| {
-            let staged = sink.staged.get(..sink.packets).unwrap_or_default();
+            let staged = sink.staged.as_flattened_mut();
+            let sequence = sink.playlist.next_sequence();
+            let bytes = sink.keys.seal(sequence, staged, sink.packets * PACKET_BYTES)?;
             if let Some(file) = &mut sink.file {
-                file.write_all(staged.as_flattened())?;
+                file.write_all(staged.get(..bytes).unwrap_or_default())?;
             }
             Ok(())
         });
@@ -352,6 +367,7 @@ impl FileSink {
 impl Sink for FileSink {
     fn begin(&mut self) -> Result<(), NoRoom> {
         self.attempt(|sink| {
+            sink.keys.turn(&sink.folder, sink.epoch, sink.playlist.next_sequence())?;
             let mut name = [0; PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut name);
             segment_name(&mut w, sink.epoch, sink.playlist.next_sequence())
@@ -364,8 +380,16 @@ impl Sink for FileSink {
         if self.fault.is_none() { Ok(()) } else { Err(NoRoom) }
     }
 
-    fn reserve(&mut self, _bytes: usize) -> bool {
-        self.fault.is_none()
+    fn samples(&self) -> Option<SampleCipher> {
+        self.keys.samples(self.playlist.next_sequence())
+    }
+
+    fn scratch(&mut self) -> Option<&mut Box<[u8]>> {
+        Some(&mut self.keys.scratch)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> bool {
+        self.fault.is_none() && self.written().saturating_add(bytes) <= self.capacity()
     }
 
     fn written(&self) -> usize {
@@ -373,7 +397,7 @@ impl Sink for FileSink {
     }
 
     fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
-        if self.packets == self.staged.len() {
+        if self.packets == self.staged.len() && !self.keys.seals() {
             self.flush();
         }
         self.staged.get_mut(self.packets..).unwrap_or_default()
@@ -398,7 +422,12 @@ impl Sink for FileSink {
     }
 
     fn capacity(&self) -> usize {
-        usize::MAX
+        if self.keys.seals() {
+            // The last place is for the padding.
+            self.staged.len().saturating_sub(1) * PACKET_BYTES
+        } else {
+            usize::MAX
+        }
     }
 
     fn discard(&mut self) {
@@ -418,8 +447,9 @@ impl Sink for FileSink {
             slot: 0,
         };
         self.attempt(|sink| {
-            let mut line = [0; PLAYLIST_LINE_BYTES_MAX];
+            let mut line = [0; KEY_LINE_BYTES_MAX + PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut line);
+            sink.playlist.key(&mut w, sink.keys.tag()).map_err(io::Error::other)?;
             sink.playlist.segment(&mut w, sink.epoch, &closed).map_err(io::Error::other)?;
             sink.lines.extend_from_slice(w.written());
             Ok(())
@@ -474,7 +504,8 @@ mod tests {
     #[test]
     fn packets_are_collected_before_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = FileSink::new(folder.path(), 7);
+        let config = Draft::new().check().unwrap();
+        let mut sink = FileSink::new(folder.path(), 7, &config);
         sink.begin().unwrap();
         for n in 0..=FILE_WRITE_PACKETS {
             sink.room()[0] = [n.to_le_bytes()[0]; PACKET_BYTES];

@@ -26,8 +26,14 @@ pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usi
     for line in playlist.split_inclusive(|byte| *byte == b'\n') {
         let text = line.trim_ascii_end();
         let is_address = !text.is_empty() && !text.starts_with(b"#");
-        let parts: [&[u8]; 3] =
-            if is_address { [text, b"?key=", key.expose().as_bytes()] } else { [text, b"", b""] };
+        // The address of a segment's key ends where its quotation does.
+        let quoted = text.strip_suffix(b".key\"").filter(|_| text.starts_with(b"#EXT-X-KEY:"));
+        let secret = key.expose().as_bytes();
+        let parts: [&[u8]; 4] = match quoted {
+            Some(quoted) => [quoted, b".key?key=", secret, b"\""],
+            None if is_address => [text, b"?key=", secret, b""],
+            None => [text, b"", b"", b""],
+        };
         for part in parts {
             if w.bytes(part).is_err() {
                 return 0;
@@ -49,7 +55,7 @@ fn stream(name: &str) -> &str {
 }
 
 fn is_file(file: &str) -> bool {
-    file.is_empty() || [".m3u8", ".ts"].iter().any(|end| file.ends_with(end))
+    file.is_empty() || [".m3u8", ".ts", ".key"].iter().any(|end| file.ends_with(end))
 }
 
 #[cfg(test)]
@@ -58,7 +64,9 @@ mod tests {
 
     #[test]
     fn files_belong_to_their_stream() {
-        for name in ["live/cam/index.m3u8", "live/cam/", "live/cam", "live/cam/00-1.ts"] {
+        for name in
+            ["live/cam/index.m3u8", "live/cam/", "live/cam", "live/cam/00-1.ts", "live/cam/0-1.key"]
+        {
             assert_eq!(stream(name), "live/cam", "{name}");
         }
         assert_eq!(stream("live"), "live");
@@ -66,11 +74,14 @@ mod tests {
 
     #[test]
     fn playlist_names_its_segments_with_the_key() {
-        let playlist = b"#EXTM3U\n#EXTINF:2.0,\n0-1.ts\n\n#EXTINF:2.0,\n0-2.ts\n";
+        let playlist =
+            b"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key\"\n#EXTINF:2.0,\n0-1.ts\n\n\
+            #EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts\n";
         let mut room = [0; 256];
         let key = Secret::key("k=1").unwrap();
         let bytes = with_key(playlist, &key, &mut Writer::new(&mut room));
-        let want = "#EXTM3U\n#EXTINF:2.0,\n0-1.ts?key=k=1\n\n#EXTINF:2.0,\n0-2.ts?key=k=1\n";
+        let want = "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key?key=k=1\"\n#EXTINF:2.0,\n\
+            0-1.ts?key=k=1\n\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts?key=k=1\n";
         assert_eq!(core::str::from_utf8(&room[..bytes]).unwrap(), want);
         assert_eq!(with_key(playlist, &key, &mut Writer::new(&mut [0; 20])), 0);
     }

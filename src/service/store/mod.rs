@@ -13,6 +13,7 @@
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
+mod keys;
 mod names;
 mod row;
 mod sink;
@@ -21,6 +22,8 @@ mod stream;
 mod text;
 mod view;
 
+pub use keys::{KeyRefusal, SegmentKey};
+pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
@@ -29,6 +32,7 @@ use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
 use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
 use crate::media::sink::Segment;
+use crate::service::store::keys::Keyring;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
@@ -98,6 +102,7 @@ pub struct Store {
     /// Of streams that have no place.
     texts: Vec<Text>,
     config: PlaylistConfig,
+    keyring: Keyring,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -165,6 +170,7 @@ impl Store {
                 media_sequence: 0,
                 discontinuity_sequence: 0,
             },
+            keyring: Keyring::new(config),
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
@@ -376,6 +382,7 @@ impl Store {
             folder: opened.ok(),
             versions_before: self.used.versions,
             playlist: Playlist::new(config),
+            key: None,
             text,
             writing: None,
             publisher: None,
@@ -422,10 +429,16 @@ impl Store {
         let sequence = place.playlist.next_sequence();
         place.kbit_s = kbit_s(segment);
         if let Some(row) = self.rows.get_mut(slot) {
-            if let Err(cause) = row.slot.end(segment.bytes) {
+            row.key = place.key;
+            place.playlist.set_key(place.key.map(|key| key.tag));
+            let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
+                row.state = Use::Free;
+                return;
+            };
+            if let Err(cause) = row.slot.end(bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
-            row.bytes = segment.bytes;
+            row.bytes = bytes;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
