@@ -26,11 +26,9 @@ pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usi
     for line in playlist.split_inclusive(|byte| *byte == b'\n') {
         let text = line.trim_ascii_end();
         let is_address = !text.is_empty() && !text.starts_with(b"#");
-        // The address of a segment's key ends where its quotation does.
-        let quoted = text.strip_suffix(b".key\"").filter(|_| text.starts_with(b"#EXT-X-KEY:"));
         let secret = key.expose().as_bytes();
-        let parts: [&[u8]; 4] = match quoted {
-            Some(quoted) => [quoted, b".key?key=", secret, b"\""],
+        let parts: [&[u8]; 4] = match key_address(text) {
+            Some((address, behind)) => [address, b"?key=", secret, behind],
             None if is_address => [text, b"?key=", secret, b""],
             None => [text, b"", b"", b""],
         };
@@ -44,6 +42,14 @@ pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usi
         }
     }
     w.position()
+}
+
+/// A line that names the key of segments: up to the end of its address, and what is behind.
+fn key_address(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tags: [&[u8]; 2] = [b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:"];
+    tags.iter().find(|tag| line.starts_with(tag))?;
+    let end = line.windows(5).position(|bytes| bytes == b".key\"")?;
+    line.split_at_checked(end + 4)
 }
 
 /// The stream that a file belongs to; names of streams end neither way.
@@ -76,12 +82,14 @@ mod tests {
     fn playlist_names_its_segments_with_the_key() {
         let playlist =
             b"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key\"\n#EXTINF:2.0,\n0-1.ts\n\n\
-            #EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts\n";
-        let mut room = [0; 256];
+            #EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts\n\
+            #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"0-3.key\",IV=0x3\n";
+        let mut room = [0; 512];
         let key = Secret::key("k=1").unwrap();
         let bytes = with_key(playlist, &key, &mut Writer::new(&mut room));
         let want = "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key?key=k=1\"\n#EXTINF:2.0,\n\
-            0-1.ts?key=k=1\n\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts?key=k=1\n";
+            0-1.ts?key=k=1\n\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n\
+            0-2.ts?key=k=1\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"0-3.key?key=k=1\",IV=0x3\n";
         assert_eq!(core::str::from_utf8(&room[..bytes]).unwrap(), want);
         assert_eq!(with_key(playlist, &key, &mut Writer::new(&mut [0; 20])), 0);
     }
