@@ -138,6 +138,7 @@ fn cut(
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
     let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
+    pipeline.fill_silence(config.media_fill_silence);
     if config.hls_encryption == Encryption::SampleAes {
         pipeline.protect();
     }

@@ -144,6 +144,7 @@ impl Streams {
             if config.hls_encryption == Encryption::SampleAes {
                 pipeline.protect();
             }
+            pipeline.fill_silence(config.media_fill_silence);
             pipeline
         };
         let stream = || Stream {
@@ -373,7 +374,11 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
             let stream = masked(store.path(stream).unwrap_or_default());
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            if problem.is_empty() {
+                log::info!("stream complete again stream={stream}");
+            } else {
+                log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            }
         }
     }
 

@@ -38,6 +38,7 @@ mod relay;
 mod rtmps;
 mod rtmps_client;
 mod rtmpts;
+mod silence;
 mod soak;
 mod streams;
 mod tunnel;

@@ -202,6 +202,14 @@ fn every_sample_of_every_segment_has_its_key_through_a_rotation() {
     let plain = samples_of(&media::plain(5));
     assert!(heavy[0] > 100 && heavy[1] > 0, "{heavy:?}: some slices grow");
     assert!(plain[0] > 100 && plain[2] > 100, "{plain:?}");
+    // Sound that stops goes on as silence, which is encrypted too.
+    let scratch = Scratch::new("silent");
+    let input = scratch.join("in.flv");
+    let mut tags = flv::read_file(&media::plain(5));
+    tags.retain(|tag| tag.kind != flv::AUDIO || tag.ms < 2_000);
+    std::fs::write(&input, flv::write(&tags)).unwrap();
+    let silent = samples_of(&input);
+    assert!(silent[2].abs_diff(plain[2]) < 20, "{silent:?}, {plain:?}");
 }
 
 /// Compares every sample of a recording with the same without encryption; says how many slices

@@ -10,6 +10,7 @@ use crate::media::protected::ProtectedCodec;
 use crate::media::segmenter::{Picture, Segmenter, Sound};
 use crate::media::sink::Sink;
 use crate::storage::FrameRing;
+use crate::wire::aac::ADTS_BYTES;
 use crate::wire::ac3::FrameHeader;
 use crate::wire::writer::{Full, Writer};
 
@@ -87,7 +88,7 @@ impl Segmenter {
                 let AudioFormat::Protected(track) = sound.format else { continue };
                 match track.codec() {
                     ProtectedCodec::Aac => {
-                        cipher.frame(frame, sound.prefix.encoded_len() + FRAME_LEAD_BYTES);
+                        cipher.frame(frame, ADTS_BYTES + FRAME_LEAD_BYTES);
                     }
                     ProtectedCodec::Ac3 | ProtectedCodec::Eac3 => sync_frames(cipher, frame),
                 }

@@ -165,7 +165,7 @@ impl Segmenter {
         while let Some(first) = rest.first() {
             let (now, later) = rest.split_at(pes_frames(rest).max(1));
             rest = later;
-            if now.iter().any(|sound| out.ring.bytes(sound.place).is_none()) {
+            if now.iter().any(|sound| sound.bytes(out.ring).is_none()) {
                 out.status.add(Counter::MediaOverrun, 1);
                 continue;
             }
