@@ -364,9 +364,9 @@ fn findings_say_rule_weight_numbers_and_place_in_one_line() {
         _ => text.replace("TARGETDURATION:2", "TARGETDURATION:3"),
     });
     bench.drive(live.until_ms());
-    let line = bench.history.findings()[0].to_string();
+    let found = bench.history.findings()[0].to_string();
     let said = "R10 breach: the target duration went from 2 s to 3 s: http://box/index.m3u8";
-    assert_eq!(line, said);
+    assert_eq!(found, said);
     assert_eq!(bench.history.findings()[0].place(), "http://box/index.m3u8");
 }
 
