@@ -47,6 +47,22 @@ pub const AUDIO_EARLY_MS: i64 = 1_000;
 /// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
 pub const AUDIO_FRAMES_HELD: usize = 64;
 
+/// Audio this far behind the pictures has stopped, whatever the sender: silence goes on in its
+/// place. Senders that interleave badly hold one track back for up to a second.
+pub const AUDIO_MISSED_TICKS_MAX: Ticks = Ticks::from_millis(1_500);
+
+/// The same where the sender keeps step: before the clock of the program is past it.
+pub const AUDIO_MISSED_TICKS_MIN: Ticks = Ticks::from_millis(400);
+const _: () = assert!(AUDIO_MISSED_TICKS_MIN.0 < PCR_LEAD_TICKS.0);
+
+/// Silence goes on until it is this much less behind than that.
+pub const SILENCE_AHEAD_TICKS: Ticks = Ticks::from_millis(100);
+const _: () = assert!(SILENCE_AHEAD_TICKS.0 < AUDIO_MISSED_TICKS_MIN.0);
+
+/// Silent frames written with one picture: what a gap inside one track's time may need, of the
+/// shortest frames there are (576 samples at 48 kHz).
+pub const SILENT_FRAMES_AT_ONCE: usize = 1_024;
+
 /// Audio in one PES packet. Several frames share its overhead; 100 ms also keeps the clock due.
 pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
 
@@ -158,8 +174,9 @@ pub const CARD_FRAMES_DEFAULT: u32 = 25;
 /// A slot that is too short for its segment grows by this much at a time.
 pub const SLOT_STEP_BYTES: usize = 64 << 10;
 
-/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
-pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, and a suffix
+/// such as `.ts` or `.aac`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 33;
 
 /// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
 pub const STREAM_PATH_BYTES_MAX: usize = 260;
@@ -174,6 +191,10 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 /// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
+
+/// What has ended may be kept so long by players and caches: it does not change, but somebody may
+/// publish under its name again. Seconds.
+pub const ENDED_AGE_S: u32 = 3_600;
 
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
@@ -194,9 +215,16 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 /// more (RFC 8216 §4.3.3.1). Milliseconds.
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
-/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
-/// (at most 19 in front of the comma) and a name of at most 32.
-pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
+/// a duration (at most 19 in front of the comma) and a name of at most 33; then its date
+/// ranges.
+pub const PLAYLIST_BYTES_MAX: usize =
+    320 + 130 * PLAYLIST_SEGMENTS_MAX + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
+
+/// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
+/// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
+/// sent as it is.
+pub const GZIP_SHARE: usize = 2;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;
@@ -209,8 +237,42 @@ const _: () = assert!(FILE_RING_BYTES >= 4 * FILE_READ_BYTES);
 pub const FILE_WRITE_PACKETS: usize = 1024;
 const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
 
-/// Bytes that a segment takes in a playlist: three lines.
-pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
+/// Bytes that a segment takes in a playlist: four lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 160;
+
+/// The wall clock is moved if it gains or loses this between two segments: what keeps a clock right
+/// turns it by 500 ppm at most, 10 ms in the longest segment. Microseconds.
+pub const CLOCK_STEP_US_MIN: i64 = 250_000;
+
+/// Segments may come this much sooner or later than their dates say before the dates follow: what
+/// networks and encoders hold back passes. Microseconds.
+pub const DATE_SLACK_US: i64 = 500_000;
+
+/// So many segments in a row must come beside their dates, on one side, before the dates follow.
+pub const DATE_DRIFT_SEGMENTS: u8 = 16;
+
+/// What dates are moved by with each segment, where the sender's clock runs away from ours: below
+/// what a date can say, and 50 ppm of the longest segment, as much as a crystal is off.
+pub const DATE_SLEW_US_MAX: i64 = 1_000;
+
+/// Date ranges that a playlist holds: a cue point every second in a window of sixteen.
+pub const DATE_RANGES_MAX: usize = 16;
+
+/// Bytes of the line of a date range: the fixed part takes 110, the rest is the sender's own.
+pub const DATE_RANGE_BYTES_MAX: usize = 320;
+
+/// Properties of a message of timed data that are read.
+pub const CUE_PROPERTIES_MAX: usize = 16;
+
+/// Bytes of the ID3 tag that is made of one message: eleven packets.
+pub const ID3_TAG_BYTES_MAX: usize = 2 << 10;
+
+/// Seconds before the live end at which a playlist may tell players to start: more than any window.
+pub const START_OFFSET_S_MAX: u32 = 7_200;
+
+/// Dates further from the truth than this for `DATE_DRIFT_SEGMENTS` are not led back but dropped: a
+/// sender that paused and went on. Microseconds.
+pub const DATE_FAULT_US_MAX: i64 = 5_000_000;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 

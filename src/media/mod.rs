@@ -2,6 +2,8 @@
 
 pub mod annexb;
 pub mod carriage;
+pub mod container;
+pub mod cue;
 pub mod demux;
 pub mod history;
 pub mod mux;
