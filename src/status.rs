@@ -152,6 +152,8 @@ counters! {
     RtmpCrowded = "rtmp_crowded",
     /// HTTP requests within TLS that belong to no tunnel: there is nothing else there.
     HttpsRefused = "https_refused",
+    /// Playlist versions compressed, for viewers that take gzip.
+    PlaylistsPacked = "playlists_packed",
 }
 
 /// All counters of the process, zero at start.

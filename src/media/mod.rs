@@ -5,6 +5,7 @@ pub mod carriage;
 pub mod container;
 pub mod cue;
 pub mod demux;
+pub mod history;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;

@@ -23,6 +23,7 @@ pub mod ts;
 pub mod vp9;
 
 pub mod date;
+pub mod gzip;
 pub mod http;
 pub mod m3u8;
 

@@ -32,11 +32,13 @@
 
 mod dates;
 mod lines;
+mod planned;
 mod ranges;
 mod vod;
 
 pub use dates::{Dates, Seen, Span};
 pub use lines::segment_name;
+pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 

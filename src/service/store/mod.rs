@@ -14,6 +14,7 @@
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
 mod names;
+mod packed;
 mod ranges;
 mod row;
 mod sink;
@@ -30,7 +31,7 @@ use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
 use crate::media::container::Container;
 use crate::media::playlist::{
-    Advice, Change, Closed, Dates, Marks, Playlist, PlaylistConfig, Seen, Span,
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
 };
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -38,7 +39,7 @@ use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::service::store::text::Text;
 use crate::status::Status;
-use crate::storage::{narrow, widen};
+use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
@@ -113,7 +114,8 @@ pub struct Store {
 
 impl Store {
     /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize = PLAYLIST_BYTES_MAX + size_of::<Option<Stream>>();
+    pub const PLAYLIST_BYTES: usize =
+        Text::footprint(PLAYLIST_BYTES_MAX) + size_of::<Option<Stream>>();
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
@@ -282,6 +284,8 @@ impl Store {
             body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
+            is_ended: stream.playlist.is_ended(),
+            packed: stream.text.packed(),
         })
     }
 
@@ -305,15 +309,16 @@ impl Store {
             }
             Use::Free | Use::Writing => false,
         })?;
-        let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * widen(self.config.window_segments);
         Some(SegmentView {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: self.in_epoch(wanted),
             created_unix: row.created_unix,
-            max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
+            planned: match row.state {
+                Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(wanted),
+            },
             content_type: container.media_type(),
         })
     }
