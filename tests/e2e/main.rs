@@ -29,6 +29,7 @@ mod encrypted;
 mod enhanced;
 mod field;
 mod files;
+mod foreign;
 mod hostile;
 mod judges;
 mod play;
