@@ -11,7 +11,7 @@
 //! | `/hls/<app>/<name>/index.m3u8` | the playlist |
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
-//! | `/hls/<app>/<name>/<segment>.ts` | the segment |
+//! | `/hls/<app>/<name>/<segment>.ts` | the segment, or `.aac` and so on |
 //! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled`; within TLS nothing else |
 
 use core::cell::RefCell;
@@ -210,7 +210,7 @@ impl Desk {
                 return self.plain(head, request, &denial);
             }
         };
-        if name.strip_suffix(".ts").is_some() {
+        if guard::is_segment(name) {
             let segment = self.store.borrow().segment(name);
             return match segment {
                 Some(segment) => self.segment(head, request, &segment),
