@@ -2,6 +2,7 @@
 
 pub mod annexb;
 pub mod carriage;
+pub mod codecs;
 pub mod demux;
 pub mod mux;
 pub mod pipeline;
