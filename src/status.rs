@@ -99,6 +99,8 @@ counters! {
     WindowCut = "window_cut",
     /// Segments listed shorter than they are, since they exceeded the target duration.
     SegmentsOverlong = "segments_overlong",
+    /// Key pictures beyond those that the I-frame playlist lists of one segment.
+    IFramesUnlisted = "i_frames_unlisted",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",

@@ -16,12 +16,13 @@ mod sounds;
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
 use crate::media::carriage::VideoFormat;
+use crate::media::codecs::{Encoding, VideoEncoding};
 use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
 use crate::media::pipeline::detail::{audio_detail, video_detail};
 use crate::media::pipeline::sounds::{Audio, Heard};
 use crate::media::segmenter::{Outlet, Picture, Segmenter};
-use crate::media::sink::Sink;
+use crate::media::sink::{Note, Sink};
 use crate::media::timeline::Timeline;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place};
@@ -129,6 +130,7 @@ impl Pipeline {
         self.size = None;
         self.audio = Audio::None;
         self.problem.clear();
+        sink.note(Note::Encoding(&Encoding::UNKNOWN));
     }
 
     /// Sets the longest a segment may last, once the playlist knows.
@@ -251,6 +253,7 @@ impl Pipeline {
             return;
         }
         self.size = self.sets.sps().and_then(|sps| size(self.sets.format(), sps));
+        self.describe(out.sink);
         if had {
             self.segmenter.change(Track::Video, out);
         }
@@ -291,6 +294,13 @@ impl Pipeline {
             sets: &self.sets,
         };
         self.segmenter.picture(&picture, out);
+    }
+
+    /// Tells the sink how the tracks are encoded.
+    fn describe(&self, sink: &mut impl Sink) {
+        let sps = self.sets.sps();
+        let video = sps.and_then(|sps| VideoEncoding::of(self.sets.format(), sps));
+        sink.note(Note::Encoding(&Encoding { video, audio: self.audio.name() }));
     }
 
     /// Says what is wrong, if nothing else has been said.

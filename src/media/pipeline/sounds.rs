@@ -6,6 +6,7 @@
 
 use crate::limits::COMPOSITION_LEAD_MS;
 use crate::media::carriage::AudioFormat;
+use crate::media::codecs::{aac_name, audio_name};
 use crate::media::mux::Track;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::segmenter::{Outlet, Prefix, Sound};
@@ -30,6 +31,17 @@ pub(super) enum Audio {
     },
     /// Opus in channels that cannot be said.
     Mute,
+}
+
+impl Audio {
+    /// What playlists call it.
+    pub(super) const fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Mute => None,
+            Self::Aac(config) => Some(aac_name(config)),
+            Self::Plain { format, .. } => Some(audio_name(*format)),
+        }
+    }
 }
 
 impl Pipeline {
@@ -208,6 +220,7 @@ impl Pipeline {
                 self.segmenter.change(Track::Audio, out);
             }
             self.audio = audio;
+            self.describe(out.sink);
         }
     }
 }

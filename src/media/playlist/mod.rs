@@ -29,10 +29,15 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod i_frames;
 mod lines;
+mod offer;
+mod rate;
 mod vod;
 
+pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use lines::segment_name;
+pub use offer::{Measured, Offer};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
@@ -110,6 +115,8 @@ pub struct Listed {
     pub slot: usize,
     /// Its listed duration in microseconds.
     pub micros: u64,
+    /// Whether it does not continue the one before.
+    pub discontinuity: bool,
 }
 
 /// A live media playlist.
@@ -296,10 +303,12 @@ impl Playlist {
 
     /// Segments of the current version, oldest first.
     pub fn listed(&self) -> impl Iterator<Item = Listed> + '_ {
-        (self.media_sequence..)
-            .zip(self.entries.iter())
-            .take(self.listed)
-            .map(|(sequence, entry)| Listed { sequence, slot: entry.slot, micros: entry.micros })
+        (self.media_sequence..).zip(self.entries.iter()).take(self.listed).map(
+            |(sequence, entry)| {
+                let Entry { slot, micros, discontinuity, .. } = *entry;
+                Listed { sequence, slot, micros, discontinuity }
+            },
+        )
     }
 
     /// Duration of the current version, microseconds.

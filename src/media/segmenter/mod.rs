@@ -102,6 +102,7 @@ struct Open {
     guess: Option<ClockPacket>,
     video: Option<(VideoFormat, First)>,
     audio: Option<AudioFormat>,
+    pictures: u32,
     discontinuity: bool,
 }
 

@@ -10,7 +10,7 @@ use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
 };
-use crate::media::sink::{Segment, Sink};
+use crate::media::sink::{Note, Segment, Sink};
 use crate::status::Counter;
 use crate::time::Ticks;
 use crate::wire::ts::pes::{PesHeader, STREAM_VIDEO};
@@ -40,6 +40,7 @@ impl Segmenter {
             guess,
             video: None,
             audio: None,
+            pictures: 0,
             discontinuity: self.discontinuity,
         });
         self.discontinuity = false;
@@ -67,6 +68,7 @@ impl Segmenter {
         }
         self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
         self.named = Some(tracks);
+        sink.note(Note::Holds { pictures: open.pictures, audio: open.audio.is_some() });
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
@@ -138,10 +140,16 @@ impl Segmenter {
             pcr,
         };
         let slices = picture.unit.slices(picture.data, picture.sets);
+        let at = out.sink.written();
         self.mux.pes(&head, picture.unit.len(), slices, out.sink);
+        if head.random_access {
+            let bytes = out.sink.written() - at;
+            out.sink.note(Note::KeyPicture { dts: picture.dts, at, bytes });
+        }
         if let Some(open) = &mut self.open {
             let first = (picture.sets.format(), First::of(picture.unit));
             open.video = open.video.or(Some(first));
+            open.pictures = open.pictures.saturating_add(1);
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
     }

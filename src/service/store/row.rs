@@ -3,6 +3,7 @@
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
 use super::names::SLOT_NAME_BYTES_MAX;
+use crate::media::playlist::IFrames;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -29,6 +30,8 @@ pub(super) struct Row {
     pub(super) local: bool,
     pub(super) bytes: usize,
     pub(super) created_unix: Option<u64>,
+    /// Key pictures of its segment.
+    pub(super) frames: IFrames,
 }
 
 /// Preference among slots: the least is taken.
@@ -53,6 +56,7 @@ impl Row {
             local: false,
             bytes: 0,
             created_unix: None,
+            frames: IFrames::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::Playlist;
 use crate::media::sink::Segment;
 use crate::service::store::text::Text;
+use crate::service::store::variant::Variant;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
 use crate::sys::folder::Folder;
@@ -19,6 +20,7 @@ pub(super) struct Stream {
     pub(super) versions_before: u64,
     pub(super) playlist: Playlist,
     pub(super) text: Text,
+    pub(super) variant: Variant,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
     pub(super) publisher: Option<Instant>,

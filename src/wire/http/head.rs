@@ -94,6 +94,8 @@ pub enum Cache {
     NoCache,
     /// Keep nothing.
     NoStore,
+    /// Keep it for so many seconds.
+    MaxAge(u32),
     /// The bytes behind this address never change.
     Immutable {
         /// Seconds the answer may be kept.
@@ -261,6 +263,9 @@ impl ResponseHead<'_> {
         match &self.cache {
             Some(Cache::NoCache) => w.bytes(b"Cache-Control: no-cache\r\n")?,
             Some(Cache::NoStore) => w.bytes(b"Cache-Control: no-store\r\n")?,
+            Some(Cache::MaxAge(seconds)) => {
+                return number(w, "Cache-Control: public, max-age=", u64::from(*seconds));
+            }
             Some(Cache::Immutable { max_age_s, expires }) => {
                 number_with(
                     w,
