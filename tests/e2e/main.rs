@@ -31,6 +31,7 @@ mod field;
 mod files;
 mod hostile;
 mod judges;
+mod master;
 mod play;
 mod publish;
 mod refusals;
