@@ -82,6 +82,10 @@ counters! {
     MediaReanchored = "media_reanchored",
     /// Tracks of messages beside the one that HLS takes, ignored.
     MediaOtherTracks = "media_other_tracks",
+    /// Silent frames written because audio had stopped.
+    MediaSilence = "media_silence",
+    /// Audio frames that came too late: silence had been written for their time.
+    MediaOverSilence = "media_over_silence",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",

@@ -99,6 +99,9 @@ settings! {
     /// Audio track that HLS takes of an encoder that sends several.
     media_audio_track: Option<u8> = "media.audio_track", Track,
         None, Restart;
+    /// Whether audio that stops goes on as silence: a browser would wait for it for good.
+    media_fill_silence: bool = "media.fill_silence", Flag,
+        true, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;

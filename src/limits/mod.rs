@@ -47,6 +47,22 @@ pub const AUDIO_EARLY_MS: i64 = 1_000;
 /// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
 pub const AUDIO_FRAMES_HELD: usize = 64;
 
+/// Audio this far behind the pictures has stopped, whatever the sender: silence goes on in its
+/// place. Senders that interleave badly hold one track back for up to a second.
+pub const AUDIO_MISSED_TICKS_MAX: Ticks = Ticks::from_millis(1_500);
+
+/// The same where the sender keeps step: before the clock of the program is past it.
+pub const AUDIO_MISSED_TICKS_MIN: Ticks = Ticks::from_millis(400);
+const _: () = assert!(AUDIO_MISSED_TICKS_MIN.0 < PCR_LEAD_TICKS.0);
+
+/// Silence goes on until it is this much less behind than that.
+pub const SILENCE_AHEAD_TICKS: Ticks = Ticks::from_millis(100);
+const _: () = assert!(SILENCE_AHEAD_TICKS.0 < AUDIO_MISSED_TICKS_MIN.0);
+
+/// Silent frames written with one picture: what a gap inside one track's time may need, of the
+/// shortest frames there are (576 samples at 48 kHz).
+pub const SILENT_FRAMES_AT_ONCE: usize = 1_024;
+
 /// Audio in one PES packet. Several frames share its overhead; 100 ms also keeps the clock due.
 pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
 

@@ -132,6 +132,7 @@ fn cut(
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
     let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
+    pipeline.fill_silence(config.media_fill_silence);
     let mut sink = FileSink::new(folder, epoch);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {

@@ -140,6 +140,7 @@ impl Streams {
         let pipeline = || {
             let mut pipeline = Pipeline::new(target);
             pipeline.choose(config.media_video_track, config.media_audio_track);
+            pipeline.fill_silence(config.media_fill_silence);
             pipeline
         };
         let stream = || Stream {
@@ -369,7 +370,11 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
             let stream = masked(store.path(stream).unwrap_or_default());
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            if problem.is_empty() {
+                log::info!("stream complete again stream={stream}");
+            } else {
+                log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            }
         }
     }
 

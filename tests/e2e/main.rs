@@ -39,6 +39,7 @@ mod relay;
 mod rtmps;
 mod rtmps_client;
 mod rtmpts;
+mod silence;
 mod soak;
 mod streams;
 mod tunnel;

@@ -31,3 +31,4 @@ mod wraps;
 mod clocks;
 mod codecs;
 mod segments;
+mod silence;

@@ -9,8 +9,10 @@
 //! Holds no payload: that stays in the stream's ring until it is laid into packets.
 //!
 //! H.264 and HEVC, AAC, MPEG audio, AC-3, E-AC-3 and Opus are carried; of several tracks one each.
+//! Audio that stops goes on as silence where that is wanted (`silence`).
 
 mod detail;
+mod silence;
 mod sounds;
 
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
@@ -20,6 +22,7 @@ use crate::media::codecs::{Encoding, VideoEncoding};
 use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
 use crate::media::pipeline::detail::{audio_detail, video_detail};
+use crate::media::pipeline::silence::Silence;
 use crate::media::pipeline::sounds::{Audio, Heard};
 use crate::media::segmenter::{Outlet, Picture, Segmenter};
 use crate::media::sink::{Note, Sink};
@@ -62,6 +65,7 @@ pub struct Pipeline {
     audio: Audio,
     /// Presentation time of the MPEG audio frame that begins next.
     audio_next: Ticks,
+    silence: Silence,
     video_track: Choice,
     audio_track: Choice,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
@@ -82,6 +86,7 @@ impl Pipeline {
             size: None,
             audio: Audio::None,
             audio_next: TIMELINE_EPOCH,
+            silence: Silence::new(),
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
             problem: heapless::String::new(),
@@ -122,7 +127,10 @@ impl Pipeline {
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
     pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
-        self.segmenter.leave(&mut Outlet { ring, sink, status });
+        let mut out = Outlet { ring, sink, status };
+        self.end_silence(&mut out);
+        self.forget_lateness();
+        self.segmenter.leave(&mut out);
         self.timeline.restart();
         self.video_track.release();
         self.audio_track.release();
@@ -284,8 +292,9 @@ impl Pipeline {
         }
         let time = self.timeline.video(coded.at, coded.composition_ms);
         if time.jump {
-            self.segmenter.jump(out);
+            self.jump(out);
         }
+        self.keep_sounding(time.dts, out);
         let picture = Picture {
             dts: time.dts,
             pts: time.pts.plus(coded.offset),
@@ -300,7 +309,22 @@ impl Pipeline {
     fn describe(&self, sink: &mut impl Sink) {
         let sps = self.sets.sps();
         let video = sps.and_then(|sps| VideoEncoding::of(self.sets.format(), sps));
-        sink.note(Note::Encoding(&Encoding { video, audio: self.audio.name() }));
+        // Silence may stand for audio that nobody announced this time.
+        let audio = self.audio.name().or_else(|| self.silence.name());
+        sink.note(Note::Encoding(&Encoding { video, audio }));
+    }
+
+    /// Timestamps stop continuing here.
+    fn jump(&mut self, out: &mut Outlet<'_, impl Sink>) {
+        self.end_silence(out);
+        self.segmenter.jump(out);
+    }
+
+    /// Takes back what was said, if it was this.
+    fn retract(&mut self, text: &str) {
+        if self.problem == text {
+            self.problem.clear();
+        }
     }
 
     /// Says what is wrong, if nothing else has been said.

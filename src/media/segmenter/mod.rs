@@ -11,7 +11,7 @@
 mod sound;
 mod writing;
 
-pub use sound::{Prefix, Sound};
+pub use sound::{Prefix, Silent, Sound};
 
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,

@@ -161,7 +161,7 @@ impl Segmenter {
         while let Some(first) = rest.first() {
             let (now, later) = rest.split_at(pes_frames(rest).max(1));
             rest = later;
-            if now.iter().any(|sound| out.ring.bytes(sound.place).is_none()) {
+            if now.iter().any(|sound| sound.bytes(out.ring).is_none()) {
                 out.status.add(Counter::MediaOverrun, 1);
                 continue;
             }
@@ -209,7 +209,7 @@ impl Segmenter {
         };
         let slices = frames.iter().flat_map(|sound| {
             let [a, b, c] = sound.prefix.pieces();
-            [a, b, c, out.ring.bytes(sound.place).unwrap_or_default()]
+            [a, b, c, sound.bytes(out.ring).unwrap_or_default()]
         });
         self.mux.pes(&head, bytes, slices, out.sink);
         if let Some(open) = &mut self.open {
