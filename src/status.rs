@@ -107,6 +107,8 @@ counters! {
     SegmentsOverlong = "segments_overlong",
     /// Cue points that no playlist lists: the stream has no dates, or too many of them.
     CuesDropped = "cues_dropped",
+    /// Key pictures beyond those that the I-frame playlist lists of one segment.
+    IFramesUnlisted = "i_frames_unlisted",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",

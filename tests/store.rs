@@ -21,6 +21,8 @@
 
 #[path = "support/camera.rs"]
 mod camera;
+#[path = "store/masters.rs"]
+mod masters;
 #[path = "support/ts.rs"]
 mod ts;
 

@@ -280,6 +280,29 @@ pub const START_OFFSET_S_MAX: u32 = 7_200;
 /// Dates further from the truth than this for `DATE_DRIFT_SEGMENTS` are not led back but dropped: a
 /// sender that paused and went on. Microseconds.
 pub const DATE_FAULT_US_MAX: i64 = 5_000_000;
+/// Key pictures of one segment that its I-frame playlist lists. Players that scroll show a few in a
+/// second at most; an encoder that sends more has only some of them listed.
+pub const I_FRAMES_PER_SEGMENT_MAX: usize = 12;
+
+/// Bytes that one segment takes in an I-frame playlist: a discontinuity (21), its key and where its
+/// tables are (71), and for each picture a duration (31), a range (39) and a name (33).
+pub const I_FRAME_LINES_BYTES_MAX: usize = 96 + KEY_LINE_BYTES_MAX + 104 * I_FRAMES_PER_SEGMENT_MAX;
+
+/// Encodings of one track that a master playlist names: the present one, and those before it that
+/// are still listed. A camera that changes more often than a window lasts is out of order.
+pub const ENCODINGS_LISTED_MAX: usize = 4;
+
+/// Bytes of all names that a master playlist lists: 40 for a video codec, 10 for an audio codec,
+/// each with its comma.
+pub const CODEC_LIST_BYTES_MAX: usize = ENCODINGS_LISTED_MAX * (40 + 1 + 10 + 1);
+
+/// Bytes of a master playlist: two lines with names, figures of at most 20 digits, and addresses;
+/// and a key.
+pub const MASTER_BYTES_MAX: usize = 1024 + KEY_LINE_BYTES_MAX;
+const _: () = assert!(MASTER_BYTES_MAX > 3 * CODEC_LIST_BYTES_MAX);
+
+/// Seconds that a master playlist may be kept: it names what seldom changes.
+pub const MASTER_AGE_S: core::ops::RangeInclusive<u32> = 5..=60;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 pub mod annexb;
 pub mod carriage;
 pub mod cipher;
+pub mod codecs;
 pub mod container;
 pub mod cue;
 pub mod demux;

@@ -4,6 +4,7 @@
 //! (`service::files`). The segmenter knows neither.
 
 use crate::media::cipher::SampleCipher;
+use crate::media::codecs::Encoding;
 use crate::media::container::Container;
 use crate::time::Ticks;
 use crate::wire::ts::packet::PACKET_BYTES;
@@ -23,6 +24,29 @@ pub struct Segment {
     pub independent: bool,
     /// Its first picture is none that decoding can start at.
     pub forced: bool,
+}
+
+/// What there is to know of a segment beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'a> {
+    /// The tracks are encoded like this from here on.
+    Encoding(&'a Encoding),
+    /// A picture that decoding can start at was written, in packets of its own.
+    KeyPicture {
+        /// Its decode time.
+        dts: Ticks,
+        /// Offset of its first packet in the segment.
+        at: usize,
+        /// Bytes of its packets.
+        bytes: usize,
+    },
+    /// What the segment holds that ends next.
+    Holds {
+        /// Pictures.
+        pictures: u32,
+        /// Whether there is audio.
+        audio: bool,
+    },
 }
 
 /// No memory for a segment: every slot is in use, or tmpfs is full.
@@ -78,6 +102,9 @@ pub trait Sink {
 
     /// Writes the packet with index `at` of this segment again.
     fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]);
+
+    /// Takes note of something; a sink need not.
+    fn note(&mut self, _note: Note<'_>) {}
 
     /// Drops the segment: nothing of worth is in it, and it is as if it had not begun.
     fn discard(&mut self);

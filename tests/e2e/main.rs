@@ -33,6 +33,7 @@ mod files;
 mod foreign;
 mod hostile;
 mod judges;
+mod master;
 mod play;
 mod publish;
 mod refusals;

@@ -1,7 +1,10 @@
 //! Media playlists as they stand on the wire, read and written.
 
 use rillcast::time::Ticks;
-use rillcast::wire::m3u8::{Durations, Line, M3u8Error, MediaPlaylist};
+use rillcast::wire::m3u8::{
+    ByteRange, Durations, Line, M3u8Error, MasterPlaylist, MediaPlaylist, MediaType, Rendition,
+    Variant,
+};
 use rillcast::wire::writer::Writer;
 
 /// A live playlist in the form of RFC 8216 §8.2, with every tag that ours uses.
@@ -92,6 +95,97 @@ fn master_playlist_of_the_standard_is_refused() {
         MediaPlaylist::parse(text.as_bytes()),
         Err(M3u8Error::Misplaced { tag: "EXT-X-STREAM-INF", line: 2 })
     );
+}
+
+/// A master playlist in the form of RFC 8216 §8.5 and §8.6, with every attribute that ours uses.
+const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:4\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",NAME=\"English\",DEFAULT=YES,AUTOSELECT=YES,\
+    URI=\"en.m3u8\"\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=1280000,AVERAGE-BANDWIDTH=1000000,\
+    CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO=\"aac\"\n\
+    low/index.m3u8\n\
+    #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=86000,CODECS=\"avc1.64001f\",RESOLUTION=1280x720,\
+    URI=\"low/iframes.m3u8\"\n";
+
+#[test]
+fn master_playlist_is_written_line_by_line_and_read_whole() {
+    let low = Variant {
+        bandwidth: 1_280_000,
+        average_bandwidth: Some(1_000_000),
+        codecs: Some("avc1.64001f,mp4a.40.2"),
+        resolution: Some((1280, 720)),
+        frame_millihertz: Some(29_970),
+        audio: Some("aac"),
+    };
+    let frames = Variant {
+        bandwidth: 86_000,
+        average_bandwidth: None,
+        codecs: Some("avc1.64001f"),
+        frame_millihertz: None,
+        audio: None,
+        ..low
+    };
+    let english = Rendition {
+        kind: MediaType::Audio,
+        group: "aac",
+        name: "English",
+        default: true,
+        autoselect: true,
+        uri: Some("en.m3u8"),
+    };
+    let mut buffer = [0; 1024];
+    let mut w = Writer::new(&mut buffer);
+    for line in [
+        Line::Header,
+        Line::Version(4),
+        Line::Media(english),
+        Line::StreamInf(low),
+        Line::Uri("low/index.m3u8"),
+        Line::IFrameStreamInf(frames, "low/iframes.m3u8"),
+    ] {
+        line.emit(&mut w).unwrap();
+    }
+    assert_eq!(core::str::from_utf8(w.written()), Ok(MASTER));
+    let read = MasterPlaylist::parse(MASTER.as_bytes()).unwrap();
+    assert_eq!((read.version, read.variants, read.independent_segments), (4, 1, false));
+    assert_eq!(read.variants().collect::<Vec<_>>(), [(low, "low/index.m3u8")]);
+    assert_eq!(read.i_frames().collect::<Vec<_>>(), [(frames, "low/iframes.m3u8")]);
+    assert_eq!(read.renditions().collect::<Vec<_>>(), [english]);
+}
+
+/// RFC 8216 §8.4, "Master Playlist"; its §8.5 has I-frames.
+#[test]
+fn master_playlists_of_the_standard_are_read() {
+    let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1280000,AVERAGE-BANDWIDTH=1000000\n\
+                http://example.com/low.m3u8\n\
+                #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=86000,URI=\"low/iframe.m3u8\"\n\
+                #EXT-X-STREAM-INF:BANDWIDTH=65000,CODECS=\"mp4a.40.5\"\n\
+                http://example.com/audio-only.m3u8\n";
+    let read = MasterPlaylist::parse(text.as_bytes()).unwrap();
+    let rates: Vec<_> = read.variants().map(|(variant, _)| variant.bandwidth).collect();
+    assert_eq!(rates, [1_280_000, 65_000]);
+    assert_eq!((read.i_frames().count(), read.version), (1, 1));
+}
+
+/// An I-frame playlist of transport stream segments: pictures are ranges behind the tables.
+#[test]
+fn i_frame_playlist_is_written_and_read() {
+    let text = "#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-TARGETDURATION:6\n#EXT-X-I-FRAMES-ONLY\n\
+                #EXT-X-MAP:URI=\"s1.ts\",BYTERANGE=\"376@0\"\n\
+                #EXTINF:2.000000,\n#EXT-X-BYTERANGE:9400@376\ns1.ts\n\
+                #EXTINF:4.000000,\n#EXT-X-BYTERANGE:9588\ns1.ts\n";
+    let read = MediaPlaylist::parse(text.as_bytes()).unwrap();
+    assert!(read.i_frames_only);
+    let ranges: Vec<_> = read.segments().map(|segment| segment.range.unwrap()).collect();
+    let [first, second] = [Some(376), None];
+    let wanted = [ByteRange { bytes: 9400, at: first }, ByteRange { bytes: 9588, at: second }];
+    assert_eq!(ranges, wanted);
+    let mut buffer = [0; 512];
+    let mut w = Writer::new(&mut buffer);
+    for (number, line) in (1..).zip(text.lines()) {
+        Line::parse(line, number).unwrap().emit(&mut w).unwrap();
+    }
+    assert_eq!(core::str::from_utf8(w.written()), Ok(text));
 }
 
 /// Durations of the sheet's rounding edge: 6.499 s fits a target of 6, 6.5 s does not.

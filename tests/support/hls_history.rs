@@ -116,7 +116,9 @@ pub fn replay(recording: &str) -> Vec<String> {
         println!("{finding}");
         let rule = match finding.class {
             Class::Breach => finding.rule.to_string(),
-            class => format!("{} {}", finding.rule, class.word()),
+            class @ (Class::Stale | Class::Advice | Class::Unjudged) => {
+                format!("{} {}", finding.rule, class.word())
+            }
         };
         if !rules.contains(&rule) {
             rules.push(rule);

@@ -28,6 +28,7 @@ pub mod outside;
 pub mod peers;
 pub mod pip;
 pub mod process;
+pub mod readers;
 pub mod rillcast;
 pub mod rtmp;
 pub mod secure;

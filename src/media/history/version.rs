@@ -266,6 +266,9 @@ impl<'a, 'r> Reading<'a, 'r> {
             self.attributes(bare.unwrap_or_default(), number);
         }
         match Line::parse(whole, 0) {
+            Ok(Line::IFramesOnly | Line::ByteRange(_) | Line::Map(_)) => {
+                self.other(name, bare.unwrap_or_default(), whole);
+            }
             Ok(line) => self.tag(line, whole, number),
             Err(error) => self.malformed(error, number),
         }
@@ -309,7 +312,15 @@ impl<'a, 'r> Reading<'a, 'r> {
     fn tag(&mut self, line: Line<'_>, text: &str, number: u64) {
         let started = !self.version.entries.is_empty() || self.micros.is_some();
         match line {
-            Line::Header | Line::Uri(_) | Line::Comment(_) => {}
+            Line::Header
+            | Line::Uri(_)
+            | Line::Comment(_)
+            | Line::IFramesOnly
+            | Line::ByteRange(_)
+            | Line::Map(_)
+            | Line::StreamInf(_)
+            | Line::IFrameStreamInf(..)
+            | Line::Media(_) => {}
             Line::Version(n) => self.version.protocol = Some(n),
             Line::TargetDuration(n) => self.version.target_s = Some(n),
             Line::MediaSequence(n) => {

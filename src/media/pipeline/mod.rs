@@ -19,13 +19,14 @@ mod timed;
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
 use crate::media::carriage::VideoFormat;
+use crate::media::codecs::{Encoding, VideoEncoding};
 use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
 use crate::media::pipeline::detail::{audio_detail, video_detail};
 use crate::media::pipeline::silence::Silence;
 use crate::media::pipeline::sounds::{Audio, Heard};
 use crate::media::segmenter::{Outlet, Picture, Segmenter};
-use crate::media::sink::Sink;
+use crate::media::sink::{Note, Sink};
 use crate::media::timeline::Timeline;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place};
@@ -160,6 +161,7 @@ impl Pipeline {
         self.size = None;
         self.audio = Audio::None;
         self.problem.clear();
+        sink.note(Note::Encoding(&Encoding::UNKNOWN));
     }
 
     /// Sets the longest a segment may last, once the playlist knows.
@@ -285,6 +287,7 @@ impl Pipeline {
             return;
         }
         self.size = self.sets.sps().and_then(|sps| size(self.sets.format(), sps));
+        self.describe(out.sink);
         if had {
             self.segmenter.change(Track::Video, out);
         }
@@ -347,6 +350,15 @@ impl Pipeline {
              hls.encryption to aes-128"
         ));
         status.add(Counter::MediaUnsupported, 1);
+    }
+
+    /// Tells the sink how the tracks are encoded.
+    fn describe(&self, sink: &mut impl Sink) {
+        let sps = self.sets.sps();
+        let video = sps.and_then(|sps| VideoEncoding::of(self.sets.format(), sps));
+        // Silence may stand for audio that nobody announced this time.
+        let audio = self.audio.name().or_else(|| self.silence.name());
+        sink.note(Note::Encoding(&Encoding { video, audio }));
     }
 
     /// Timestamps stop continuing here.

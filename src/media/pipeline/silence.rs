@@ -73,6 +73,11 @@ impl Silence {
         self.behind = None;
     }
 
+    /// What playlists call the encoding that was heard last.
+    pub(super) fn name(&self) -> Option<&'static str> {
+        self.form.and_then(|form| form.audio.name())
+    }
+
     /// How far behind the pictures audio must be to have stopped.
     fn patience(&self, announced: bool) -> Ticks {
         let twice = |late: Ticks| late.plus(late).plus(SILENCE_AHEAD_TICKS);

@@ -6,6 +6,7 @@
 
 use crate::limits::COMPOSITION_LEAD_MS;
 use crate::media::carriage::AudioFormat;
+use crate::media::codecs::{aac_name, audio_name};
 use crate::media::mux::Track;
 use crate::media::pipeline::silence::Form;
 use crate::media::pipeline::{Message, Pipeline};
@@ -32,6 +33,17 @@ pub(super) enum Audio {
     },
     /// Opus in channels that cannot be said.
     Mute,
+}
+
+impl Audio {
+    /// What playlists call it.
+    pub(super) const fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Mute => None,
+            Self::Aac(config) => Some(aac_name(config)),
+            Self::Plain { format, .. } => Some(audio_name(*format)),
+        }
+    }
 }
 
 impl Pipeline {
@@ -253,6 +265,7 @@ impl Pipeline {
                 self.segmenter.change(Track::Audio, out);
             }
             self.audio = audio;
+            self.describe(out.sink);
         }
     }
 }

@@ -33,15 +33,20 @@
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
 mod dates;
+mod i_frames;
 mod key;
 mod lines;
+mod offer;
 mod planned;
 mod ranges;
+mod rate;
 mod vod;
 
 pub use dates::{Dates, Seen, Span};
+pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use key::{KeyTag, Method};
 pub use lines::segment_name;
+pub use offer::{Measured, Offer};
 pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
@@ -142,6 +147,10 @@ pub struct Listed {
     pub slot: usize,
     /// Its listed duration in microseconds.
     pub micros: u64,
+    /// Whether it does not continue the one before.
+    pub discontinuity: bool,
+    /// Its key, if it is encrypted.
+    pub key: Option<KeyTag>,
 }
 
 /// A live media playlist.
@@ -362,10 +371,12 @@ impl Playlist {
 
     /// Segments of the current version, oldest first.
     pub fn listed(&self) -> impl Iterator<Item = Listed> + '_ {
-        (self.media_sequence..)
-            .zip(self.entries.iter())
-            .take(self.listed)
-            .map(|(sequence, entry)| Listed { sequence, slot: entry.slot, micros: entry.micros })
+        (self.media_sequence..).zip(self.entries.iter()).take(self.listed).map(
+            |(sequence, entry)| {
+                let Entry { slot, micros, discontinuity, key, .. } = *entry;
+                Listed { sequence, slot, micros, discontinuity, key }
+            },
+        )
     }
 
     /// Duration of the current version, microseconds.

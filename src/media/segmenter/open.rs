@@ -19,6 +19,7 @@ pub(super) struct Open {
     pub(super) guess: Option<ClockPacket>,
     pub(super) video: Option<(VideoFormat, First)>,
     pub(super) audio: Option<AudioFormat>,
+    pub(super) pictures: u32,
     pub(super) discontinuity: bool,
     /// Counter of the metadata track when it began.
     pub(super) metadata: u8,
@@ -40,7 +41,18 @@ impl Open {
         clock: Track,
         (discontinuity, metadata): (bool, u8),
     ) -> Self {
-        let (end, guess, video, audio) = (start, None, None, None);
-        Self { container, start, end, clock, guess, video, audio, discontinuity, metadata }
+        let (end, guess, video, audio, pictures) = (start, None, None, None, 0);
+        Self {
+            container,
+            start,
+            end,
+            clock,
+            guess,
+            video,
+            audio,
+            pictures,
+            discontinuity,
+            metadata,
+        }
     }
 }

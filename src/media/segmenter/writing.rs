@@ -13,7 +13,7 @@ use crate::media::segmenter::sealing::Sealed;
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
 };
-use crate::media::sink::{Segment, Sink};
+use crate::media::sink::{Note, Segment, Sink};
 use crate::status::Counter;
 use crate::time::Ticks;
 use crate::wire::ts::pes::{PesHeader, STREAM_VIDEO};
@@ -77,6 +77,7 @@ impl Segmenter {
             self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
         }
         self.named = Some(tracks);
+        sink.note(Note::Holds { pictures: open.pictures, audio: open.audio.is_some() });
         sink.finish(&Segment {
             start: open.start,
             duration: next.minus(open.start),
@@ -156,13 +157,19 @@ impl Segmenter {
             random_access: picture.unit.is_random_access(),
             pcr,
         };
+        let at = out.sink.written();
         let clear = sealed.is_none().then(|| picture.unit.slices(picture.data, picture.sets));
         let slices = sealed.iter().map(Sealed::bytes).chain(clear.into_iter().flatten());
         self.mux.pes(&head, bytes, slices, out.sink);
         Sealed::give_back(sealed, out.sink);
+        if head.random_access {
+            let bytes = out.sink.written() - at;
+            out.sink.note(Note::KeyPicture { dts: picture.dts, at, bytes });
+        }
         if let Some(open) = &mut self.open {
             let first = (picture.sets.format(), First::of(picture.unit));
             open.video = open.video.or(Some(first));
+            open.pictures = open.pictures.saturating_add(1);
             open.end = open.end.max(picture.dts.plus(self.frame));
         }
     }

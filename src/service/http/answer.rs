@@ -9,6 +9,7 @@
 //! | `/status.json` | counters and streams |
 //! | `/style.css`, `/page.js`, `/icon.svg` | parts of the page |
 //! | `/hls/<app>/<name>/index.m3u8` | the playlist |
+//! | `/hls/<app>/<name>/master.m3u8`, `iframes.m3u8` | the playlists beside it |
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
 //! | `/hls/<app>/<name>/<segment>.ts` | the segment, or `.aac` and so on |
@@ -247,7 +248,7 @@ impl Desk {
         name: &str,
         key: Option<&Secret>,
     ) -> Answer {
-        if let Some(path) = name.strip_suffix("/index.m3u8") {
+        if let Some((path, "index.m3u8" | "master.m3u8")) = name.rsplit_once('/') {
             self.relays.want(path, self.now);
         }
         let store = Rc::clone(&self.store);

@@ -19,7 +19,10 @@ pub(super) fn playlist(view: &PlaylistView<'_>, wall: Option<u64>) -> Cache {
     if view.is_ended {
         return Cache::For { max_age_s: ENDED_AGE_S, expires: date(wall, ENDED_AGE_S) };
     }
-    Cache::NoCache
+    match view.max_age_s {
+        0 => Cache::NoCache,
+        max_age_s => Cache::For { max_age_s, expires: date(wall, max_age_s) },
+    }
 }
 
 /// For a segment.

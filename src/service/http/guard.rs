@@ -22,35 +22,38 @@ pub(super) fn judge<'d>(
     door.map_or(Ok(None), |door| door.watch(stream(name), request.query, peer, now))
 }
 
-/// Writes a playlist whose addresses end with the key, and gives its bytes; 0 if it has no room.
+/// Writes a playlist whose addresses end with the key, those in tags too, and gives its bytes; 0 if
+/// it has no room.
 pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usize {
     for line in playlist.split_inclusive(|byte| *byte == b'\n') {
         let text = line.trim_ascii_end();
-        let is_address = !text.is_empty() && !text.starts_with(b"#");
-        let secret = key.expose().as_bytes();
-        let parts: [&[u8]; 4] = match key_address(text) {
-            Some((address, behind)) => [address, b"?key=", secret, behind],
-            None if is_address => [text, b"?key=", secret, b""],
-            None => [text, b"", b"", b""],
+        let (address, rest) = match address_end(text) {
+            Some(end) => text.split_at_checked(end).unwrap_or((text, b"")),
+            None => (&[][..], text),
         };
-        for part in parts {
+        let parts: [&[u8]; 3] = match address {
+            [] => [b"", b"", b""],
+            address => [address, b"?key=", key.expose().as_bytes()],
+        };
+        for part in parts.into_iter().chain([rest, b"\n"]) {
             if w.bytes(part).is_err() {
                 return 0;
             }
-        }
-        if w.bytes(b"\n").is_err() {
-            return 0;
         }
     }
     w.position()
 }
 
-/// A line that names the key of segments: up to the end of its address, and what is behind.
-fn key_address(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let tags: [&[u8]; 2] = [b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:"];
-    tags.iter().find(|tag| line.starts_with(tag))?;
-    let end = line.windows(5).position(|bytes| bytes == b".key\"")?;
-    line.split_at_checked(end + 4)
+/// Where the address ends that a line holds: a line of its own, or the attribute `URI` of a tag.
+fn address_end(line: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"URI=\"";
+    if !line.starts_with(b"#") {
+        return Some(line.len()).filter(|len| *len > 0);
+    }
+    let name = line.windows(NAME.len()).position(|part| part == NAME)?;
+    let start = name + NAME.len();
+    let len = line.get(start..)?.iter().position(|byte| *byte == b'"')?;
+    Some(start + len)
 }
 
 /// The stream that a file belongs to; names of streams end neither way.
@@ -106,5 +109,9 @@ mod tests {
             0-2.ts?key=k=1\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"0-3.key?key=k=1\",IV=0x3\n";
         assert_eq!(core::str::from_utf8(&room[..bytes]).unwrap(), want);
         assert_eq!(with_key(playlist, &key, &mut Writer::new(&mut [0; 20])), 0);
+        let tags = b"#EXT-X-MAP:URI=\"0-1.ts\",BYTERANGE=\"376@0\"\n#EXT-X-X:URI=\"\n";
+        let bytes = with_key(tags, &key, &mut Writer::new(&mut room));
+        let want = "#EXT-X-MAP:URI=\"0-1.ts?key=k=1\",BYTERANGE=\"376@0\"\n#EXT-X-X:URI=\"\n";
+        assert_eq!(core::str::from_utf8(&room[..bytes]).unwrap(), want);
     }
 }

@@ -12,6 +12,7 @@
 //! | `.slots/N` | the slots, made at start |
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
+//! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
 
 mod keys;
 mod names;
@@ -22,6 +23,7 @@ mod sink;
 mod slots;
 mod stream;
 mod text;
+mod variant;
 mod view;
 
 pub use keys::{KeyRefusal, SegmentKey};
@@ -42,6 +44,7 @@ use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_o
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::service::store::text::Text;
+use crate::service::store::variant::Variant;
 use crate::status::Status;
 use crate::storage::narrow;
 use crate::sys::clock;
@@ -102,7 +105,7 @@ pub struct Store {
     slots: Folder,
     streams: Box<[Option<Stream>]>,
     /// Of streams that have no place.
-    texts: Vec<Text>,
+    texts: Vec<(Text, Variant)>,
     config: PlaylistConfig,
     advice: Advice,
     keyring: Keyring,
@@ -124,6 +127,12 @@ impl Store {
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
+
+    /// Private memory of the playlists beside it, in bytes.
+    #[must_use]
+    pub const fn variant_bytes(config: &Config) -> usize {
+        Variant::bytes(listed_max(narrow(config.slots_per_stream())))
+    }
 
     /// Makes the folder, removes what an earlier run left in it, and makes all slots.
     ///
@@ -160,6 +169,9 @@ impl Store {
         }
         let streams = narrow(config.limits_streams);
         let target = config.hls_target_duration_s;
+        let segment = Ticks::from_millis(config.hls_segment_ms.into());
+        let listed_max = listed_max(rows_per_stream);
+        let texts = || (Text::new(PLAYLIST_BYTES_MAX), Variant::new(segment, listed_max));
         Ok(Self {
             root,
             epoch,
@@ -167,11 +179,11 @@ impl Store {
             rows_per_stream,
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
-            texts: (0..streams).map(|_| Text::new(PLAYLIST_BYTES_MAX)).collect(),
+            texts: (0..streams).map(|_| texts()).collect(),
             config: PlaylistConfig {
-                segment: Ticks::from_millis(config.hls_segment_ms.into()),
+                segment,
                 window_segments: narrow(config.hls_window_segments),
-                listed_max: rows_per_stream.saturating_sub(2),
+                listed_max,
                 target_duration_s: (target > 0).then_some(target),
                 media_sequence: 0,
                 discontinuity_sequence: 0,
@@ -283,13 +295,15 @@ impl Store {
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
         let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
+        let target_s = stream.playlist.target_duration_s().unwrap_or(0);
         if file != PLAYLIST || !stream.playlist.is_listed() {
-            return None;
+            return stream.variant.view(file, target_s);
         }
         Some(PlaylistView {
             body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
-            target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
+            target_ms: target_s.saturating_mul(1000),
+            max_age_s: 0,
             is_ended: stream.playlist.is_ended(),
             packed: stream.text.packed(),
         })
@@ -388,8 +402,9 @@ impl Store {
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
         let name = path.try_into().ok()?;
-        let mut text = self.texts.pop()?;
+        let (mut text, mut variant) = self.texts.pop()?;
         text.clear();
+        variant.begin(self.used.sequences);
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
@@ -410,6 +425,7 @@ impl Store {
             cues: 0,
             key: None,
             text,
+            variant,
             writing: None,
             begun: None,
             dates: Dates::new(),
@@ -441,13 +457,16 @@ impl Store {
         );
         self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
-        if let Err(cause) = fs::remove_file(folder.join(PLAYLIST)) {
-            log::debug!("playlist had no name stream={} cause=\"{cause}\"", masked(&stream.path));
+        for name in [PLAYLIST].iter().chain(&Variant::FILES) {
+            if let Err(cause) = fs::remove_file(folder.join(name)) {
+                let stream = masked(&stream.path);
+                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
+            }
         }
         // The folders of the application go too, up to the first that holds something else.
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
         let _gone = folder.ancestors().take_while(empty).count();
-        self.texts.push(stream.text);
+        self.texts.push((stream.text, stream.variant));
         Some(index)
     }
 
@@ -474,6 +493,7 @@ impl Store {
             row.bytes = bytes;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
+            place.variant.closed(sequence, segment, &mut row.frames);
         }
         let name = SegmentName::new(self.epoch, sequence, container);
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
@@ -509,14 +529,21 @@ impl Store {
         if !change.updated {
             return;
         }
-        let Stream { path, folder, playlist, text, .. } = place;
+        let Stream { path, folder, playlist, text, variant, .. } = place;
         text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
             playlist.emit(w, self.epoch)
         });
+        variant.update((folder.as_ref(), path, self.epoch), playlist, change, &self.rows);
     }
 }
 
 /// What the wall clock says now, if it can be believed.
 fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
     Some(Seen { wall: clock?()?, now })
+}
+
+/// Segments that a playlist may hold where a stream has so many slots: one is being written, and
+/// one may be held up.
+const fn listed_max(rows_per_stream: usize) -> usize {
+    rows_per_stream.saturating_sub(2)
 }

@@ -15,6 +15,18 @@ pub(super) const PLAYLIST: &str = "index.m3u8";
 /// Name of a playlist before it is complete.
 pub(super) const TEMPORARY: &str = ".index.m3u8.new";
 
+/// Name of a stream's master playlist.
+pub(super) const MASTER: &str = "master.m3u8";
+
+/// Name of the same before it is complete.
+pub(super) const MASTER_TEMPORARY: &str = ".master.m3u8.new";
+
+/// Name of a stream's I-frame playlist.
+pub(super) const I_FRAMES: &str = "iframes.m3u8";
+
+/// Name of the same before it is complete.
+pub(super) const I_FRAMES_TEMPORARY: &str = ".iframes.m3u8.new";
+
 /// Folder of the slots.
 pub(super) const SLOTS: &str = ".slots";
 
@@ -62,8 +74,11 @@ pub(super) fn is_ours(name: &OsStr) -> bool {
             && sequence.bytes().all(|b| b.is_ascii_digit())
     });
     let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-    segment || slot || name == PLAYLIST || name == TEMPORARY
+    segment || slot || FILES.contains(&name)
 }
+
+const FILES: [&str; 6] =
+    [PLAYLIST, TEMPORARY, MASTER, MASTER_TEMPORARY, I_FRAMES, I_FRAMES_TEMPORARY];
 
 #[cfg(test)]
 mod tests {
@@ -85,5 +100,7 @@ mod tests {
             assert_eq!(text.len() == SEGMENT_NAME_BYTES_MAX, longest);
             assert!(is_ours(OsStr::new(text)));
         }
+        assert!(FILES.iter().all(|name| is_ours(OsStr::new(name))));
+        assert!(!is_ours(OsStr::new("notes.m3u8")));
     }
 }

@@ -5,6 +5,7 @@
 use super::keys::SegmentKey;
 use super::names::SLOT_NAME_BYTES_MAX;
 use crate::media::container::Container;
+use crate::media::playlist::IFrames;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -35,6 +36,8 @@ pub(super) struct Row {
     pub(super) created_unix: Option<u64>,
     /// Of the segment, for as long as it may be asked for.
     pub(super) key: Option<SegmentKey>,
+    /// Key pictures of its segment.
+    pub(super) frames: IFrames,
 }
 
 /// Preference among slots: the least is taken.
@@ -61,6 +64,7 @@ impl Row {
             bytes: 0,
             created_unix: None,
             key: None,
+            frames: IFrames::new(),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use crate::media::cipher::SampleCipher;
 use crate::media::container::Container;
-use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::media::sink::{NoRoom, Note, Segment, Sink};
 use crate::service::store::{Store, seen};
 use crate::time::Instant;
 use crate::wire::ts::packet::PACKET_BYTES;
@@ -20,6 +20,13 @@ pub struct StreamSink<'a> {
 impl StreamSink<'_> {
     fn writing(&self) -> Option<(usize, usize)> {
         self.store.streams.get(self.stream)?.as_ref()?.writing
+    }
+
+    /// What was noted of the segment before does not hold for the next.
+    fn turn(&mut self) {
+        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
+            stream.variant.turn();
+        }
     }
 
     fn set_writing(&mut self, writing: Option<(usize, usize)>) {
@@ -40,6 +47,7 @@ impl Sink for StreamSink<'_> {
         if let Some((slot, _)) = self.writing() {
             self.set_writing(None);
             self.store.discard(slot);
+            self.turn();
         }
     }
 
@@ -53,6 +61,7 @@ impl Sink for StreamSink<'_> {
         if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
             stream.begun = begun;
         }
+        self.turn();
         Ok(())
     }
 
@@ -103,6 +112,12 @@ impl Sink for StreamSink<'_> {
         let (packets, _) = row.slot.bytes_mut(0).as_chunks_mut();
         if let Some(room) = packets.get_mut(at) {
             *room = *packet;
+        }
+    }
+
+    fn note(&mut self, note: Note<'_>) {
+        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
+            stream.variant.note(note, &self.store.status);
         }
     }
 

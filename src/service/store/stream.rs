@@ -5,6 +5,7 @@ use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
 use crate::service::store::keys::SegmentKey;
 use crate::service::store::text::Text;
+use crate::service::store::variant::Variant;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
 use crate::sys::folder::Folder;
@@ -22,6 +23,7 @@ pub(super) struct Stream {
     /// Of its newest segment.
     pub(super) key: Option<SegmentKey>,
     pub(super) text: Text,
+    pub(super) variant: Variant,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
     /// When that segment began.

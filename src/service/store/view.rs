@@ -17,6 +17,8 @@ pub struct PlaylistView<'a> {
     pub version: u64,
     /// Target duration in milliseconds.
     pub target_ms: u32,
+    /// Seconds it may be kept; 0 if it must be asked for each time.
+    pub max_age_s: u32,
     /// Whether it is the last version.
     pub is_ended: bool,
     pub(super) packed: &'a Packed,

@@ -1,21 +1,31 @@
-//! Media playlist lines: emit and parse.
+//! Playlist lines: emit and parse.
 //!
-//! `Line` is one line, both ways; `MediaPlaylist` reads a whole playlist and refuses what the
-//! standard forbids. Attribute lists are generic: `Attributes` walks any of them.
+//! `Line` is one line, both ways; `MediaPlaylist` and `MasterPlaylist` read a whole playlist and
+//! refuse what the standard forbids. Attribute lists are generic: `Attributes` walks any of them.
 //!
 //! Times are whole microseconds. `Durations` rounds the ends of segments, not their lengths, so
 //! that the printed durations of any run of segments add up to its true length within 1 µs.
 //!
-//! Does not resolve URIs, does not read master playlists, does not judge one version of a
-//! playlist against the one before (`media::playlist` keeps those rules).
+//! Does not resolve URIs, does not judge one version of a playlist against the one before
+//! (`media::playlist` keeps those rules).
 //! Source: draft-pantos-http-live-streaming-12 §3, RFC 8216 §4.
+
+mod attributes;
+mod master;
+mod range;
+mod variant;
+
+pub use attributes::{Attribute, AttributeError, AttributeValue, Attributes};
+pub use master::MasterPlaylist;
+pub use range::{ByteRange, Map};
+pub use variant::{MediaType, Rendition, Variant};
 
 use core::fmt;
 
 use crate::time::Ticks;
 use crate::wire::writer::{Full, Writer};
 
-/// Bytes that are not a media playlist.
+/// Bytes that are not a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum M3u8Error {
     /// Not text as RFC 8216 §4.1 wants it.
@@ -99,6 +109,18 @@ pub enum Line<'a> {
     Discontinuity,
     /// `#EXT-X-ENDLIST`
     EndList,
+    /// `#EXT-X-I-FRAMES-ONLY`
+    IFramesOnly,
+    /// `#EXT-X-BYTERANGE`
+    ByteRange(ByteRange),
+    /// `#EXT-X-MAP`
+    Map(Map<'a>),
+    /// `#EXT-X-STREAM-INF`; its URI is the next line.
+    StreamInf(Variant<'a>),
+    /// `#EXT-X-I-FRAME-STREAM-INF`, with its URI.
+    IFrameStreamInf(Variant<'a>, &'a str),
+    /// `#EXT-X-MEDIA`
+    Media(Rendition<'a>),
     /// Any other tag: its name without `#`, and what follows the colon.
     Other {
         /// Name, such as `EXT-X-KEY`.
@@ -157,8 +179,31 @@ impl<'a> Line<'a> {
                 .ok_or(bad("EXTINF")),
             "EXT-X-DISCONTINUITY" => alone("EXT-X-DISCONTINUITY", Self::Discontinuity),
             "EXT-X-ENDLIST" => alone("EXT-X-ENDLIST", Self::EndList),
-            _ => Ok(Self::Other { name, value }),
+            "EXT-X-I-FRAMES-ONLY" => alone("EXT-X-I-FRAMES-ONLY", Self::IFramesOnly),
+            _ => Self::with_parts(name, value.unwrap_or_default())
+                .unwrap_or(Ok(Self::Other { name, value }))
+                .map_err(bad),
         }
+    }
+
+    /// Reads a tag whose value has parts; `None` if it is no such tag.
+    fn with_parts(name: &str, value: &'a str) -> Option<Result<Self, &'static str>> {
+        let (tag, line) = match name {
+            "EXT-X-BYTERANGE" => ("EXT-X-BYTERANGE", ByteRange::parse(value).map(Self::ByteRange)),
+            "EXT-X-MAP" => ("EXT-X-MAP", Map::parse(value).map(Self::Map)),
+            "EXT-X-MEDIA" => ("EXT-X-MEDIA", Rendition::parse(value).map(Self::Media)),
+            "EXT-X-STREAM-INF" => {
+                let read = Variant::parse(value).filter(|(_, uri)| uri.is_none());
+                ("EXT-X-STREAM-INF", read.map(|(variant, _)| Self::StreamInf(variant)))
+            }
+            "EXT-X-I-FRAME-STREAM-INF" => {
+                let read = Variant::parse(value);
+                let line = read.and_then(|(said, uri)| Some(Self::IFrameStreamInf(said, uri?)));
+                ("EXT-X-I-FRAME-STREAM-INF", line)
+            }
+            _ => return None,
+        };
+        Some(line.ok_or(tag))
     }
 
     /// Writes the line and a line feed.
@@ -183,6 +228,16 @@ impl<'a> Line<'a> {
             }
             Self::Discontinuity => w.bytes(b"#EXT-X-DISCONTINUITY\n"),
             Self::EndList => w.bytes(b"#EXT-X-ENDLIST\n"),
+            Self::IFramesOnly => w.bytes(b"#EXT-X-I-FRAMES-ONLY\n"),
+            Self::ByteRange(range) => {
+                w.bytes(b"#EXT-X-BYTERANGE:")?;
+                range.emit(w)?;
+                w.u8(b'\n')
+            }
+            Self::Map(map) => map.emit(w),
+            Self::StreamInf(variant) => variant.emit(w, None),
+            Self::IFrameStreamInf(variant, uri) => variant.emit(w, Some(uri)),
+            Self::Media(rendition) => rendition.emit(w),
             Self::Other { name, value: Some(value) } => put(w, format_args!("#{name}:{value}\n")),
             Self::Other { name, value: None } => put(w, format_args!("#{name}\n")),
             Self::Uri(uri) => put(w, format_args!("{uri}\n")),
@@ -246,99 +301,6 @@ impl Default for Durations {
     }
 }
 
-/// The attributes of a list such as `METHOD=AES-128,URI="k",IV=0x00`, in order.
-#[derive(Clone, Debug)]
-pub struct Attributes<'a> {
-    rest: Option<&'a str>,
-}
-
-/// An attribute's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttributeValue<'a> {
-    /// Between quotation marks, without them.
-    Quoted(&'a str),
-    /// An enumerated string, number or resolution.
-    Bare(&'a str),
-}
-
-/// One attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attribute<'a> {
-    /// Name of `A`–`Z`, `0`–`9` and `-`.
-    pub name: &'a str,
-    /// Value.
-    pub value: AttributeValue<'a>,
-}
-
-/// An attribute list is malformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("attribute list is malformed, {left} bytes before its end")]
-pub struct AttributeError {
-    /// Bytes that were not read.
-    pub left: usize,
-}
-
-impl<'a> Attributes<'a> {
-    /// Walks `list`, what follows a tag's colon.
-    #[must_use]
-    pub const fn new(list: &'a str) -> Self {
-        Self { rest: Some(list) }
-    }
-
-    fn split(rest: &'a str) -> Option<(Attribute<'a>, Option<&'a str>)> {
-        let (name, after) = rest.split_once('=')?;
-        let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
-        if name.is_empty() || !name.bytes().all(legal) {
-            return None;
-        }
-        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
-            let (text, after) = quoted.split_once('"')?;
-            (AttributeValue::Quoted(text), after)
-        } else {
-            let end = after.find(',').unwrap_or(after.len());
-            let (text, after) = after.split_at_checked(end)?;
-            if text.is_empty() || text.contains([' ', '"', '\t']) {
-                return None;
-            }
-            (AttributeValue::Bare(text), after)
-        };
-        let rest = match after.strip_prefix(',') {
-            Some(more) => Some(more),
-            None if after.is_empty() => None,
-            None => return None,
-        };
-        Some((Attribute { name, value }, rest))
-    }
-}
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<Attribute<'a>, AttributeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        Some(match Self::split(rest) {
-            Some((attribute, rest)) => {
-                self.rest = rest;
-                Ok(attribute)
-            }
-            None => Err(AttributeError { left: rest.len() }),
-        })
-    }
-}
-
-impl Attribute<'_> {
-    /// Writes `NAME=value`; the caller writes commas. Values hold no quotation mark or line end.
-    ///
-    /// # Errors
-    /// `Full` if it does not fit; a part of it may have been written.
-    pub fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        match self.value {
-            AttributeValue::Quoted(text) => put(w, format_args!("{}=\"{text}\"", self.name)),
-            AttributeValue::Bare(text) => put(w, format_args!("{}={text}", self.name)),
-        }
-    }
-}
-
 /// A media playlist that keeps the rules of its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaPlaylist<'a> {
@@ -357,6 +319,8 @@ pub struct MediaPlaylist<'a> {
     pub playlist_type: Option<Line<'a>>,
     /// Whether `EXT-X-ENDLIST` is there.
     pub ended: bool,
+    /// Whether each segment is one picture that needs no other: `EXT-X-I-FRAMES-ONLY`.
+    pub i_frames_only: bool,
     /// Segments listed.
     pub segments: usize,
 }
@@ -368,6 +332,8 @@ pub struct ListedSegment<'a> {
     pub micros: u64,
     /// Whether a discontinuity tag applies to it.
     pub discontinuity: bool,
+    /// Which part of the resource it is; all of it if absent.
+    pub range: Option<ByteRange>,
     /// Its URI.
     pub uri: &'a str,
 }
@@ -378,13 +344,10 @@ impl<'a> MediaPlaylist<'a> {
     /// # Errors
     /// The first rule broken, with its line.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, M3u8Error> {
-        let text = core::str::from_utf8(bytes).map_err(|error| {
-            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = good.split(|&b| b == b'\n').count();
-            M3u8Error::Text { line }
-        })?;
+        let text = text_of(bytes)?;
         let mut scan = Scan::default();
         for (number, line) in lines(text) {
+            refuse(&MASTER_TAGS, line, number)?;
             let line = Line::parse(line, number)?;
             if number == 1 && line != Line::Header {
                 return Err(M3u8Error::NoHeader);
@@ -397,7 +360,7 @@ impl<'a> MediaPlaylist<'a> {
     /// The segments, first first.
     pub fn segments(&self) -> impl Iterator<Item = ListedSegment<'a>> + use<'a> {
         let mut micros = 0;
-        let mut discontinuity = false;
+        let (mut discontinuity, mut range) = (false, None);
         lines(self.text).filter_map(move |(number, line)| match Line::parse(line, number) {
             Ok(Line::Segment { micros: m, .. }) => {
                 micros = m;
@@ -407,8 +370,13 @@ impl<'a> MediaPlaylist<'a> {
                 discontinuity = true;
                 None
             }
+            Ok(Line::ByteRange(part)) => {
+                range = Some(part);
+                None
+            }
             Ok(Line::Uri(uri)) => Some(ListedSegment {
                 micros,
+                range: range.take(),
                 discontinuity: core::mem::take(&mut discontinuity),
                 uri,
             }),
@@ -429,6 +397,8 @@ struct Scan<'a> {
     playlist_type: Option<Line<'a>>,
     ended: Option<()>,
     discontinuity: bool,
+    i_frames: Option<()>,
+    range: Option<ByteRange>,
     /// An EXTINF whose URI has not come, microseconds.
     pending: Option<u64>,
     /// The longest segment and its line.
@@ -472,16 +442,21 @@ impl<'a> Scan<'a> {
             Line::EndList => once(&mut self.ended, (), "EXT-X-ENDLIST", number),
             Line::Uri(_) => {
                 let micros = self.pending.take();
+                self.range = None;
                 let micros = micros.ok_or(M3u8Error::Missing { tag: "EXTINF" })?;
                 self.longest = self.longest.max((micros, number));
                 self.segments += 1;
                 Ok(())
             }
-            Line::Other { name, .. } => MASTER_TAGS
-                .into_iter()
-                .find(|&tag| tag == name)
-                .map_or(Ok(()), |tag| before_media(tag, true)),
-            Line::Comment(_) => Ok(()),
+            Line::IFramesOnly => once(&mut self.i_frames, (), "EXT-X-I-FRAMES-ONLY", number),
+            Line::ByteRange(range) => once(&mut self.range, range, "EXT-X-BYTERANGE", number),
+            // Those of a master playlist were refused.
+            Line::Map(_)
+            | Line::StreamInf(_)
+            | Line::IFrameStreamInf(..)
+            | Line::Media(_)
+            | Line::Other { .. }
+            | Line::Comment(_) => Ok(()),
         }
     }
 
@@ -507,6 +482,7 @@ impl<'a> Scan<'a> {
             independent_segments: self.independent.is_some(),
             playlist_type: self.playlist_type,
             ended: self.ended.is_some(),
+            i_frames_only: self.i_frames.is_some(),
             segments: self.segments,
         })
     }
@@ -520,6 +496,13 @@ const MASTER_TAGS: [&str; 5] = [
     "EXT-X-SESSION-DATA",
     "EXT-X-SESSION-KEY",
 ];
+
+/// Refuses a line that is one of `tags`.
+fn refuse(tags: &[&'static str], text: &str, line: usize) -> Result<(), M3u8Error> {
+    let name = text.strip_prefix('#').and_then(|tag| tag.split(':').next());
+    let found = tags.iter().find(|&&tag| name == Some(tag));
+    found.map_or(Ok(()), |&tag| Err(M3u8Error::Misplaced { tag, line }))
+}
 
 /// Microseconds to whole seconds, half up: what a target duration is compared with
 /// (RFC 8216 §4.3.3.1).
@@ -538,6 +521,14 @@ fn once<T>(
         None => Ok(()),
         Some(_) => Err(M3u8Error::Repeated { tag, line }),
     }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, M3u8Error> {
+    core::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = good.split(|&b| b == b'\n').count();
+        M3u8Error::Text { line }
+    })
 }
 
 /// Lines with their numbers; the ending is LF or CRLF. A byte order mark stays in the first.
