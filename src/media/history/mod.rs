@@ -10,7 +10,7 @@
 //!
 //! | file | judges |
 //! |---|---|
-//! | `version`, `master`, `date` | one text: R1 to R16, R36, R43, R44, R53, R54, R62, R63 |
+//! | `version`, `master` | one text: R1 to R16, R36, R43, R44, R53, R54, R62, R63 |
 //! | `step` | one version after another: R8, R10 to R12, R31 to R34, R36, R38, R40, R43, R52 |
 //! | `follow` | versions in time: R3, R30, R37, R41; which segments come and go |
 //! | `record`, `keys` | one segment from listing to the end of its grace: R26, R31, R35, R39, R50, R51 |
@@ -28,7 +28,6 @@
 
 mod address;
 mod content;
-mod date;
 mod finding;
 mod follow;
 mod joins;
