@@ -189,8 +189,8 @@ fn fault(path: &Path, cause: io::Error) -> FileFault {
     FileFault::Io { path: path.to_owned(), cause }
 }
 
-/// When the recording was made, if its description says so: `creation_time`, as ffmpeg writes it, in
-/// RFC 3339.
+/// When the recording was made, if its description says so: `creation_time` in RFC 3339, as ffmpeg
+/// writes it.
 fn made(body: &[u8]) -> Option<UnixMillis> {
     let mut values = Values::new(body);
     if values.next()?.ok()?.string()? != b"onMetaData" {
