@@ -122,8 +122,12 @@ impl Media {
         let url = self.url.clone();
         let site = Site::new(answer.now, &url);
         self.failures = self.failures.saturating_add(1);
+        let ended = self.last.as_ref().is_some_and(|last| last.ended);
         if matches!(answer.status, 404 | 410) {
-            // Withdrawn, which is legal; whether it comes back is seen then.
+            // What ended may be withdrawn; what comes under its name later is another one.
+            if ended {
+                self.withdrawn(answer.now);
+            }
             if !report.allowance().restart && self.last.is_some() && self.failures == 1 {
                 report.breach(
                     site,
@@ -140,6 +144,17 @@ impl Media {
             report.breach(site, rule, text, [u64::from(answer.status), bytes]);
         }
         false
+    }
+
+    /// The presentation is over and gone; its segments stay for a while (R41).
+    fn withdrawn(&mut self, now: Instant) {
+        let listed = self.asked;
+        for record in self.records.iter_mut().filter(|record| record.grace.is_none()) {
+            record.left(listed, now);
+        }
+        (self.last, self.came) = (None, None);
+        self.next_id += 1;
+        self.body.clear();
     }
 
     /// Whether a body is another than the last.

@@ -6,11 +6,11 @@
 
 use std::rc::Rc;
 
-use super::date;
 use super::finding::{Report, Site};
 use super::keys::{self, KeysInForce};
 use super::master::Master;
 use crate::limits::HISTORY_SEGMENTS_MAX;
+use crate::wire::date;
 use crate::wire::m3u8::{AttributeValue, Attributes, Line, M3u8Error, rounded_seconds};
 
 /// What a playlist is.
@@ -382,7 +382,8 @@ impl<'a, 'r> Reading<'a, 'r> {
             }
             "EXT-X-PROGRAM-DATE-TIME" => {
                 self.any.date = true;
-                self.date = date::micros(value);
+                let date = date::parse(value).and_then(|date| i64::try_from(date.0).ok());
+                self.date = date.map(|millis| millis.saturating_mul(1000));
                 if self.date.is_none() {
                     self.breach(43, "a date is not ISO 8601 with a zone", [0; 2]);
                 }

@@ -230,6 +230,20 @@ fn r41_playlist_is_not_withdrawn_before_its_end() {
 }
 
 #[test]
+fn r41_ended_presentation_is_withdrawn_before_its_segments() {
+    let live = Live::of(&mut Mux::new(), &[2000; 4]);
+    let ended = |n: usize, text: String| if n == 3 { text + "#EXT-X-ENDLIST\n" } else { text };
+    let gone = |ms| {
+        let mut bench = live.bench(ended);
+        bench.pages.push(Page::gone(12_000, &live.url()));
+        bench.pages.push(Page::gone(ms, &live.segment_url(1)));
+        bench.run(40_000)
+    };
+    assert_eq!(gone(14_000), ["R35"]);
+    assert_eq!(gone(23_000), Vec::<String>::new());
+}
+
+#[test]
 fn r42_playlist_is_compressed_for_who_asked_only() {
     let live = Live::of(&mut Mux::new(), &[2000]);
     let mut bench = live.bench(same);
