@@ -4,7 +4,8 @@
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
 #   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play rtmps join
-#                                        allocations memory get playlist latency binary instructions
+#                                        allocations memory get playlist crowd latency binary
+#                                        instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
 # not reached. Peers are nginx with its RTMP module, stunnel and ffmpeg, from Debian. All traffic
@@ -17,7 +18,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 
 case ${1:-} in
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 64 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0" && exit 64 ;;
 esac
 
 # The folder of the media: a 60 s clip of 1080p30, 4 Mb/s and AAC, and ten of it in one file.

@@ -21,6 +21,7 @@
     reason = "a measuring tool owns its clock, prints, and stops at the first surprise"
 )]
 
+mod crowd;
 mod flv;
 mod http;
 mod ingest;
@@ -62,6 +63,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("memory", ingest::memory),
     ("get", serve::segments),
     ("playlist", serve::playlists),
+    ("crowd", crowd::crowd),
     ("latency", latency::listed),
     ("binary", ingest::binary),
     ("instructions", offline::instructions),
