@@ -150,6 +150,8 @@ counters! {
     Takeovers = "rtmp_takeovers",
     /// RTMP connections closed at once, because their address had too many.
     RtmpCrowded = "rtmp_crowded",
+    /// Requests for the key of a segment refused for the address that they come from.
+    HlsKeysRefused = "hls_keys_refused",
     /// HTTP requests within TLS that belong to no tunnel: there is nothing else there.
     HttpsRefused = "https_refused",
     /// Playlist versions compressed, for viewers that take gzip.

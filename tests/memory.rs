@@ -198,9 +198,26 @@ impl Path {
 
 #[test]
 fn media_path_takes_no_memory_from_recv_to_published_segment() {
+    media_path("off");
+}
+
+#[test]
+fn media_path_takes_no_memory_where_segments_are_encrypted() {
+    media_path("aes-128");
+}
+
+#[test]
+fn media_path_takes_no_memory_where_samples_are_encrypted() {
+    media_path("sample-aes");
+}
+
+fn media_path(encryption: &str) {
     count_apart();
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let encryption = format!("hls.encryption={encryption}");
     let pairs = [
+        encryption.as_str(),
+        "hls.key_segments=3",
         "limits.streams=1",
         "limits.slot_bytes=1048576",
         "hls.segment_ms=1000",
@@ -218,13 +235,17 @@ fn media_path_takes_no_memory_from_recv_to_published_segment() {
         count_apart();
         TcpStream::connect(address).unwrap().write_all(&wire).unwrap();
     });
+    let mut pipeline = Pipeline::new(Ticks::from_millis(1_000));
+    if encryption.ends_with("sample-aes") {
+        pipeline.protect();
+    }
     let mut path = Path {
         socket: listener.accept().unwrap().0,
         bytes: ByteRing::new(RX_BYTES),
         dechunker: Dechunker::new(),
         scratch: FrameRing::scratch(SCRATCH_BYTES),
         media: FrameRing::new(1 << 20, 256),
-        pipeline: Pipeline::new(Ticks::from_millis(1_000)),
+        pipeline,
         store,
         stream,
         status: Rc::clone(&status),

@@ -12,7 +12,7 @@ use crate::limits::RTMPE_BLOCK_BYTES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
-use crate::service::store::Store;
+use crate::service::store::{Store, scratch_bytes};
 use crate::service::stream::Streams;
 use crate::service::tls;
 use crate::service::tunnel::Tunnels;
@@ -52,7 +52,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 14;
+const LINES: usize = 15;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ impl Budget {
                 line("stream: ring of recent messages", streams, ring),
                 line("stream: index, headers, segmenter", streams, widen(Streams::STREAM_BYTES)),
                 line("stream: playlist", streams, widen(Store::PLAYLIST_BYTES)),
+                line("segments: samples being encrypted", 1, widen(scratch_bytes(config))),
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),

@@ -15,7 +15,7 @@ use log::LevelFilter;
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::rights::{self, Rights, RightsError};
-use super::value::{Kind, Refusal, Seen, Size, Value};
+use super::value::{Encryption, Kind, Refusal, Seen, Size, Value};
 use crate::limits;
 
 /// Writes the table once: doc comment (also the help), field, type, key, kind, default, when a
@@ -133,6 +133,16 @@ settings! {
     /// Whether the segments of a stream without video are plain audio files, not MPEG-TS.
     hls_packed_audio: bool = "hls.packed_audio", Flag,
         false, Restart;
+    /// Encryption of segments; their keys go by HTTP, with `segment` they lie beside its playlist.
+    hls_encryption: Encryption = "hls.encryption", Encryption,
+        Encryption::Off, Restart;
+    /// Segments after which the key changes; 0 is never while the program runs.
+    hls_key_segments: u32 = "hls.key_segments",
+        Number { min: 0, max: limits::KEY_SEGMENTS_MAX, unit: "" },
+        60, Restart;
+    /// From where keys of segments may be fetched; a stream's `play_key` is asked for as well.
+    hls_keys_from: Networks = "hls.keys_from", Networks,
+        Networks::private(), Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
@@ -621,6 +631,7 @@ mod tests {
                 Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
                 Kind::Networks => "any".to_owned(),
                 Kind::Track => "2".to_owned(),
+                Kind::Encryption => "sample-aes".to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();
@@ -638,6 +649,7 @@ mod tests {
             ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
             ("hls.start_offset_s", 0, limits::START_OFFSET_S_MAX),
+            ("hls.key_segments", 0, limits::KEY_SEGMENTS_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),

@@ -48,6 +48,19 @@ pub enum Kind {
     Networks,
     /// Number of a track, or the first that comes.
     Track,
+    /// How segments are encrypted.
+    Encryption,
+}
+
+/// How segments are encrypted (RFC 8216 §4.3.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    Off,
+    /// Whole segments.
+    Aes128,
+    /// Their samples.
+    SampleAes,
 }
 
 /// One value that its kind has accepted.
@@ -74,6 +87,8 @@ pub enum Value {
     Networks(Networks),
     /// Of `Kind::Track`; none is the first that comes.
     Track(Option<u8>),
+    /// Of `Kind::Encryption`.
+    Encryption(Encryption),
 }
 
 /// Why a kind does not take a text.
@@ -113,6 +128,7 @@ impl Kind {
             Self::Track => digits(text)
                 .and_then(|number| u8::try_from(number).ok())
                 .map(|number| Value::Track(Some(number))),
+            Self::Encryption => Encryption::parse(text).map(Value::Encryption),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -132,7 +148,8 @@ impl Kind {
                 | Self::Level
                 | Self::Flag
                 | Self::Networks
-                | Self::Track,
+                | Self::Track
+                | Self::Encryption,
                 _,
             )
             | (_, Refusal::Malformed) => Cure::Like(example),
@@ -159,6 +176,7 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true, false"),
             Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
             Self::Track => write!(f, "{FIRST}, 0 to {}", u8::MAX),
+            Self::Encryption => f.write_str("off, aes-128, sample-aes"),
         }
     }
 }
@@ -178,6 +196,23 @@ impl fmt::Display for Value {
             Self::Networks(networks) => networks.fmt(f),
             Self::Track(None) => f.write_str(FIRST),
             Self::Track(Some(number)) => number.fmt(f),
+            Self::Encryption(encryption) => f.write_str(encryption.name()),
+        }
+    }
+}
+
+impl Encryption {
+    const ALL: [Self; 3] = [Self::Off, Self::Aes128, Self::SampleAes];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == text)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Off => OFF,
+            Self::Aes128 => "aes-128",
+            Self::SampleAes => "sample-aes",
         }
     }
 }

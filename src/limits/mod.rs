@@ -216,15 +216,22 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
 /// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
-/// a duration (at most 19 in front of the comma) and a name of at most 33; then its date
+/// a duration (at most 19 in front of the comma), a name of at most 33 and a key; then its date
 /// ranges.
-pub const PLAYLIST_BYTES_MAX: usize =
-    320 + 130 * PLAYLIST_SEGMENTS_MAX + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
+pub const PLAYLIST_BYTES_MAX: usize = 320
+    + (130 + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
+    + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
 
 /// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
 /// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
 /// sent as it is.
 pub const GZIP_SHARE: usize = 2;
+/// Bytes of a key tag with its name (19), method (18), address (41), vector (38) and line end.
+pub const KEY_LINE_BYTES_MAX: usize = 120;
+
+/// Segments that a key may last at most: a day of two-second segments, which nobody who changes
+/// keys wants to exceed; 0 is for those who do not.
+pub const KEY_SEGMENTS_MAX: u32 = 43_200;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;

@@ -5,6 +5,7 @@
 //! Source: H.222.0 table 2-34; ATSC A/52 §A3.1, §A3.6, annex G (AC-3, E-AC-3); Opus-in-TS draft
 //! 0.1.3 (registration and channel configuration).
 
+use crate::media::protected::{ProtectedAudio, ProtectedCodec};
 use crate::wire::ts::pes::{STREAM_AUDIO, STREAM_PRIVATE};
 use crate::wire::ts::psi::{
     STREAM_TYPE_AAC, STREAM_TYPE_AC3, STREAM_TYPE_EAC3, STREAM_TYPE_H264, STREAM_TYPE_HEVC,
@@ -59,6 +60,8 @@ pub enum AudioFormat {
         /// Channel configuration, 1 to 8.
         channels: u8,
     },
+    /// AAC, AC-3 or E-AC-3 whose frames are encrypted.
+    Protected(ProtectedAudio),
 }
 
 impl AudioFormat {
@@ -72,19 +75,21 @@ impl AudioFormat {
             Self::Ac3 => STREAM_TYPE_AC3,
             Self::Eac3 => STREAM_TYPE_EAC3,
             Self::Opus { .. } => STREAM_TYPE_PRIVATE,
+            Self::Protected(track) => track.stream_type(),
         }
     }
 
     /// Descriptors in the program map, back to back.
     #[must_use]
-    pub fn descriptors(self) -> &'static [u8] {
+    pub fn descriptors(&self) -> &[u8] {
         match self {
             Self::Aac | Self::Mpeg { .. } => &[],
             Self::Ac3 => &const { registration(*b"AC-3") },
             Self::Eac3 => &const { registration(*b"EAC3") },
             Self::Opus { channels } => {
-                OPUS.get(usize::from(channels)).map(|both| &both[..]).unwrap_or_default()
+                OPUS.get(usize::from(*channels)).map(|both| &both[..]).unwrap_or_default()
             }
+            Self::Protected(track) => track.descriptors(),
         }
     }
 
@@ -94,6 +99,10 @@ impl AudioFormat {
         match self {
             Self::Aac | Self::Mpeg { .. } => STREAM_AUDIO,
             Self::Ac3 | Self::Eac3 | Self::Opus { .. } => STREAM_PRIVATE,
+            Self::Protected(track) => match track.codec() {
+                ProtectedCodec::Aac => STREAM_AUDIO,
+                ProtectedCodec::Ac3 | ProtectedCodec::Eac3 => STREAM_PRIVATE,
+            },
         }
     }
 

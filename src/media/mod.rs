@@ -2,6 +2,7 @@
 
 pub mod annexb;
 pub mod carriage;
+pub mod cipher;
 pub mod container;
 pub mod cue;
 pub mod demux;
@@ -9,6 +10,7 @@ pub mod history;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;
+pub mod protected;
 mod sample_count;
 pub mod segmenter;
 pub mod sink;

@@ -3,6 +3,7 @@
 //! Two things implement it: a recycled, mapped slot on tmpfs (`service::store`) and a growing file
 //! (`service::files`). The segmenter knows neither.
 
+use crate::media::cipher::SampleCipher;
 use crate::media::container::Container;
 use crate::time::Ticks;
 use crate::wire::ts::packet::PACKET_BYTES;
@@ -44,6 +45,17 @@ pub trait Sink {
     /// # Errors
     /// `NoRoom` if there is no memory for it.
     fn begin_as(&mut self, container: Container) -> Result<(), NoRoom>;
+
+    /// The cipher of the samples of the segment that has just begun, if they are to be encrypted.
+    fn samples(&self) -> Option<SampleCipher> {
+        None
+    }
+
+    /// Memory in which samples are encrypted: borrowed by taking it, given back by setting it.
+    /// There is none where `samples` gives no cipher.
+    fn scratch(&mut self) -> Option<&mut Box<[u8]>> {
+        None
+    }
 
     /// Makes sure that this segment can take `bytes` more. `false`: it is full.
     fn reserve(&mut self, bytes: usize) -> bool;

@@ -3,17 +3,23 @@
 //! Every segment is kept and the playlist ends with `EXT-X-ENDLIST`. Tags are parsed where a read
 //! put them, in a ring as live messages are; packets are collected in memory that stays in the
 //! cache and go out in large writes. A file that is broken gives what was good before the break.
-//! Blocks on files; runs alone, never on the executor of a server.
+//! Where segments are encrypted, each is collected whole in memory and written once, and keys are
+//! files beside the playlist: nobody serves them, and whoever publishes the folder moves them to
+//! where they are safe. Blocks on files; runs alone, never on the executor of a server.
 
 use crate::config::settings::Config;
+use crate::config::value::Encryption;
 use crate::limits::{
-    FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX,
+    FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, KEY_LINE_BYTES_MAX,
+    PLAYLIST_LINE_BYTES_MAX,
 };
+use crate::media::cipher::SampleCipher;
 use crate::media::container::Container;
 use crate::media::cue::Cue;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::playlist::{Closed, Marks, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
+use crate::service::file_keys::FileKeys;
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError, narrow, widen};
 use crate::time::{Ticks, UnixMillis};
@@ -139,7 +145,10 @@ fn cut(
     pipeline.pack_audio(config.hls_packed_audio);
     pipeline.carry_metadata(config.hls_id3);
     pipeline.fill_silence(config.media_fill_silence);
-    let mut sink = FileSink::new(folder, epoch);
+    if config.hls_encryption == Encryption::SampleAes {
+        pipeline.protect();
+    }
+    let mut sink = FileSink::new(folder, epoch, config);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {
         let read = tags.next(input);
@@ -189,8 +198,8 @@ fn fault(path: &Path, cause: io::Error) -> FileFault {
     FileFault::Io { path: path.to_owned(), cause }
 }
 
-/// When the recording was made, if its description says so: `creation_time`, as ffmpeg writes it, in
-/// RFC 3339.
+/// When the recording was made, if its description says so: `creation_time` in RFC 3339, as ffmpeg
+/// writes it.
 fn made(body: &[u8]) -> Option<UnixMillis> {
     let mut values = Values::new(body);
     if values.next()?.ok()?.string()? != b"onMetaData" {
@@ -314,6 +323,7 @@ struct FileSink {
     staged: Box<[[u8; PACKET_BYTES]]>,
     /// Bytes of it that are taken.
     filled: usize,
+    keys: FileKeys,
     /// Bytes of this segment that are in the file.
     written: usize,
     playlist: VodPlaylist,
@@ -326,14 +336,17 @@ struct FileSink {
 }
 
 impl FileSink {
-    fn new(folder: &Path, epoch: u32) -> Self {
+    fn new(folder: &Path, epoch: u32, config: &Config) -> Self {
+        let keys = FileKeys::new(config);
+        let packets = keys.packets(config).unwrap_or(FILE_WRITE_PACKETS);
         Self {
             folder: folder.to_owned(),
             epoch,
             file: None,
             container: Container::Ts,
-            staged: vec![[0; PACKET_BYTES]; FILE_WRITE_PACKETS].into_boxed_slice(),
+            staged: vec![[0; PACKET_BYTES]; packets].into_boxed_slice(),
             filled: 0,
+            keys,
             written: 0,
             playlist: VodPlaylist::new(),
             lines: Vec::new(),
@@ -373,9 +386,11 @@ impl FileSink {
 
     fn flush(&mut self) {
         self.attempt(|sink| {
-            let staged = sink.staged.as_flattened().get(..sink.filled).unwrap_or_default();
+            let staged = sink.staged.as_flattened_mut();
+            let sequence = sink.playlist.next_sequence();
+            let bytes = sink.keys.seal(sequence, staged, sink.filled)?;
             if let Some(file) = &mut sink.file {
-                file.write_all(staged)?;
+                file.write_all(staged.get(..bytes).unwrap_or_default())?;
             }
             Ok(())
         });
@@ -388,6 +403,7 @@ impl Sink for FileSink {
     fn begin_as(&mut self, container: Container) -> Result<(), NoRoom> {
         self.container = container;
         self.attempt(|sink| {
+            sink.keys.turn(&sink.folder, sink.epoch, sink.playlist.next_sequence())?;
             let mut name = [0; PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut name);
             segment_name(&mut w, sink.epoch, sink.playlist.next_sequence(), container)
@@ -400,8 +416,16 @@ impl Sink for FileSink {
         if self.fault.is_none() { Ok(()) } else { Err(NoRoom) }
     }
 
-    fn reserve(&mut self, _bytes: usize) -> bool {
-        self.fault.is_none()
+    fn samples(&self) -> Option<SampleCipher> {
+        self.keys.samples(self.playlist.next_sequence())
+    }
+
+    fn scratch(&mut self) -> Option<&mut Box<[u8]>> {
+        Some(&mut self.keys.scratch)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> bool {
+        self.fault.is_none() && self.written().saturating_add(bytes) <= self.capacity()
     }
 
     fn written(&self) -> usize {
@@ -409,7 +433,7 @@ impl Sink for FileSink {
     }
 
     fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
-        if self.filled == self.staged.as_flattened().len() {
+        if self.filled == self.staged.as_flattened().len() && !self.keys.seals() {
             self.flush();
         }
         self.staged.get_mut(self.filled / PACKET_BYTES..).unwrap_or_default()
@@ -448,7 +472,12 @@ impl Sink for FileSink {
     }
 
     fn capacity(&self) -> usize {
-        usize::MAX
+        if self.keys.seals() {
+            // The last place is for the padding.
+            self.staged.len().saturating_sub(1) * PACKET_BYTES
+        } else {
+            usize::MAX
+        }
     }
 
     fn discard(&mut self) {
@@ -471,8 +500,9 @@ impl Sink for FileSink {
         let millis = u64::try_from(segment.start.minus(first).micros() / 1000).unwrap_or(0);
         let date = self.made.map(|made| UnixMillis(made.0.saturating_add(millis)));
         self.attempt(|sink| {
-            let mut line = [0; PLAYLIST_LINE_BYTES_MAX];
+            let mut line = [0; KEY_LINE_BYTES_MAX + PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut line);
+            sink.playlist.key(&mut w, sink.keys.tag()).map_err(io::Error::other)?;
             let marks = Marks { date, container: sink.container };
             let listed = sink.playlist.segment_with(&mut w, sink.epoch, &closed, marks);
             listed.map_err(io::Error::other)?;
@@ -529,7 +559,8 @@ mod tests {
     #[test]
     fn bytes_of_packed_audio_are_collected_over_the_end_of_the_room() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = FileSink::new(folder.path(), 7);
+        let config = Draft::new().check().unwrap();
+        let mut sink = FileSink::new(folder.path(), 7, &config);
         sink.begin_as(Container::Adts).unwrap();
         let room = FILE_WRITE_PACKETS * PACKET_BYTES;
         sink.append(&vec![1; room - 1]);
@@ -551,7 +582,8 @@ mod tests {
     #[test]
     fn packets_are_collected_before_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = FileSink::new(folder.path(), 7);
+        let config = Draft::new().check().unwrap();
+        let mut sink = FileSink::new(folder.path(), 7, &config);
         sink.begin().unwrap();
         for n in 0..=FILE_WRITE_PACKETS {
             sink.room()[0] = [n.to_le_bytes()[0]; PACKET_BYTES];

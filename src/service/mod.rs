@@ -10,13 +10,14 @@
 //! | one of them alone, as a command | [`transfer`] |
 //! | the bytes of a connection | [`link`], [`tls`] within; read by [`intake`], sent by [`feed`] |
 //! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
-//! | a file cut offline | [`files`] |
+//! | a file cut offline | [`files`], its keys `file_keys` |
 
 pub mod card;
 pub mod clock;
 mod cues;
 pub mod door;
 pub mod feed;
+mod file_keys;
 pub mod files;
 pub mod http;
 pub mod ingest;

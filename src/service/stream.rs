@@ -4,6 +4,7 @@
 //! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
 
 use crate::config::settings::Config;
+use crate::config::value::Encryption;
 use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
 use crate::media::cue::Cue;
 use crate::media::pipeline::{Message, Pipeline};
@@ -157,6 +158,9 @@ impl Streams {
             pipeline.choose(config.media_video_track, config.media_audio_track);
             pipeline.pack_audio(config.hls_packed_audio);
             pipeline.carry_metadata(config.hls_id3);
+            if config.hls_encryption == Encryption::SampleAes {
+                pipeline.protect();
+            }
             pipeline.fill_silence(config.media_fill_silence);
             pipeline
         };

@@ -8,6 +8,14 @@ pub fn fill(bytes: &mut [u8]) {
     debug_assert!(filled.is_ok());
 }
 
+/// A key; none where the kernel has no random bytes yet.
+#[must_use]
+pub fn key() -> Option<[u8; 16]> {
+    let mut key = [0; 16];
+    SystemRandom::new().fill(&mut key).ok()?;
+    Some(key)
+}
+
 /// Four random bytes as a number.
 #[must_use]
 pub fn u32() -> u32 {
@@ -19,6 +27,11 @@ pub fn u32() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_differ() {
+        assert_ne!(key().unwrap(), key().unwrap());
+    }
 
     #[test]
     fn random_numbers_differ() {

@@ -778,3 +778,25 @@ proptest! {
         judge(&camera.tape.segments);
     }
 }
+
+#[test]
+fn hevc_and_opus_do_not_go_on_in_clear_where_samples_are_encrypted() {
+    let mut camera = Camera::new(1_000);
+    camera.pipeline.protect();
+    let [.., opus] = kinds();
+    hevc_config(&mut camera, 0);
+    opus.configure(&mut camera, 0);
+    for at in (0..3_000).step_by(40) {
+        hevc(&mut camera, at, 0, if at % 1_000 == 0 { IDR } else { TRAIL });
+    }
+    assert_eq!(camera.count(Counter::MediaUnsupported), 76, "pictures and their configuration");
+    for n in 0..150 {
+        opus.send(&mut camera, n);
+    }
+    assert_eq!(camera.count(Counter::MediaUnsupported), 226);
+    let cure = "set the camera to H.264, or hls.encryption to aes-128";
+    assert!(camera.pipeline.problem().starts_with("video HEVC"), "{}", camera.pipeline.problem());
+    assert!(camera.pipeline.problem().ends_with(cure), "{}", camera.pipeline.problem());
+    camera.leave();
+    assert!(camera.tape.segments.is_empty());
+}

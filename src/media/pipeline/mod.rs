@@ -69,6 +69,8 @@ pub struct Pipeline {
     video_track: Choice,
     audio_track: Choice,
     carries_metadata: bool,
+    /// The samples of segments are encrypted.
+    protects: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -91,6 +93,7 @@ impl Pipeline {
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
             carries_metadata: false,
+            protects: false,
             problem: heapless::String::new(),
         }
     }
@@ -136,6 +139,12 @@ impl Pipeline {
     #[must_use]
     pub fn moment(&self, at: Millis) -> Option<Ticks> {
         self.timeline.moment(at)
+    }
+
+    /// Segments carry encrypted samples: what cannot be encrypted is dropped and said so. The sink
+    /// has the ciphers.
+    pub const fn protect(&mut self) {
+        self.protects = true;
     }
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
@@ -237,6 +246,9 @@ impl Pipeline {
         record: &[u8],
         out: &mut Outlet<'_, impl Sink>,
     ) {
+        if !self.may_carry(format, out) {
+            return;
+        }
         let had = !self.sets.is_empty();
         match self.read_config(format, record) {
             Some(Ok(changed)) => {
@@ -279,6 +291,9 @@ impl Pipeline {
     }
 
     fn picture(&mut self, coded: Coded<'_>, out: &mut Outlet<'_, impl Sink>) {
+        if !self.may_carry(coded.format, out) {
+            return;
+        }
         if self.sets.turn_to(coded.format) {
             self.segmenter.change(Track::Video, out);
         }
@@ -314,6 +329,24 @@ impl Pipeline {
             sets: &self.sets,
         };
         self.segmenter.picture(&picture, out);
+    }
+
+    /// Whether pictures of `format` can go on: where samples are encrypted, H.264 alone can be.
+    fn may_carry(&mut self, format: VideoFormat, out: &mut Outlet<'_, impl Sink>) -> bool {
+        let may = !self.protects || format == VideoFormat::H264;
+        if !may {
+            self.cannot_protect("video HEVC", "H.264", out.status);
+        }
+        may
+    }
+
+    /// A track is dropped, since it would go on in clear.
+    fn cannot_protect(&mut self, track: &str, instead: &str, status: &Status) {
+        self.tell(format_args!(
+            "{track} cannot be encrypted by samples: set the camera to {instead}, or \
+             hls.encryption to aes-128"
+        ));
+        status.add(Counter::MediaUnsupported, 1);
     }
 
     /// Timestamps stop continuing here.

@@ -93,13 +93,13 @@ impl Silence {
 
 impl Form {
     /// Silence of AAC.
-    pub(super) fn aac(config: AudioSpecificConfig) -> Option<Self> {
+    pub(super) fn aac(config: AudioSpecificConfig, format: AudioFormat) -> Option<Self> {
         let body = config.silent_frame()?;
         let adts = config.adts_header(body.len()).ok()?;
         Some(Self {
             audio: Audio::Aac(config),
             frame: Silent::new([&adts, &body], 0)?,
-            format: AudioFormat::Aac,
+            format,
             samples: config.samples_per_frame().into(),
             rate: config.sample_rate(),
         })
@@ -177,7 +177,10 @@ impl Pipeline {
             match self.audio {
                 Audio::None => self.audio = form.audio,
                 // Announced, and then nothing came: what comes will be like that.
-                Audio::Aac(config) => self.silence.form = Form::aac(config),
+                Audio::Aac(config) => {
+                    let format = self.aac_format(&config);
+                    self.silence.form = format.and_then(|format| Form::aac(config, format));
+                }
                 Audio::Plain { .. } | Audio::Mute => {}
             }
         }

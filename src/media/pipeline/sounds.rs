@@ -9,6 +9,7 @@ use crate::media::carriage::AudioFormat;
 use crate::media::mux::Track;
 use crate::media::pipeline::silence::Form;
 use crate::media::pipeline::{Message, Pipeline};
+use crate::media::protected::ProtectedAudio;
 use crate::media::segmenter::{Outlet, Prefix, Sound};
 use crate::media::sink::Sink;
 use crate::status::Counter;
@@ -55,6 +56,10 @@ impl Pipeline {
             out.status.add(Counter::MediaBeforeKeyframe, 1);
             return;
         };
+        let Some(format) = self.aac_format(&config) else {
+            self.cannot_protect("audio AAC of this kind", "AAC-LC", out.status);
+            return;
+        };
         let (samples, rate) = (u32::from(config.samples_per_frame()), config.sample_rate());
         for (i, frame) in (0u32..).zip(frames) {
             let adts = match config.adts_header(frame.len()) {
@@ -73,13 +78,25 @@ impl Pipeline {
             };
             let behind = after(i.saturating_mul(samples), rate);
             let last = Lasting { behind, samples, rate };
-            self.frame(heard, frame, last, (Prefix::Adts(adts), AudioFormat::Aac), out);
+            self.frame(heard, frame, last, (Prefix::Adts(adts), format), out);
         }
+    }
+
+    /// What AAC of `config` is in segments; none if it cannot be said.
+    pub(super) fn aac_format(&self, config: &AudioSpecificConfig) -> Option<AudioFormat> {
+        if self.protects {
+            return ProtectedAudio::aac(config).map(AudioFormat::Protected);
+        }
+        Some(AudioFormat::Aac)
     }
 
     /// MPEG audio goes on as it is, a PES packet need not begin with a frame: only the frames
     /// that begin in it count, and the time is that of the first one.
     pub(super) fn mpa(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
+        if self.protects {
+            self.cannot_protect("audio MP3", "AAC", out.status);
+            return;
+        }
         let mut frames = Frames::new(heard.data);
         let mut samples = 0;
         let mut first = None;
@@ -129,10 +146,7 @@ impl Pipeline {
         let mut units = ac3::units(heard.data);
         let mut passed = 0;
         for unit in units.by_ref() {
-            let format = match unit.header.kind {
-                ac3::Kind::Ac3 => AudioFormat::Ac3,
-                ac3::Kind::Eac3 { .. } => AudioFormat::Eac3,
-            };
+            let Some(format) = self.ac3_format(&unit) else { continue };
             let (samples, rate) = (u32::from(unit.header.samples), unit.header.sample_rate);
             self.set_audio(Audio::Plain { sample_rate: rate, format }, out);
             let lasting = Lasting { behind: after(passed, rate), samples, rate };
@@ -142,6 +156,21 @@ impl Pipeline {
         if !units.rest().is_empty() || passed == 0 {
             out.status.add(Counter::MediaMalformed, 1);
         }
+    }
+
+    /// What an access unit is in segments; none if that cannot be said.
+    fn ac3_format(&self, unit: &ac3::Unit<'_>) -> Option<AudioFormat> {
+        if self.protects {
+            let track = ProtectedAudio::ac3(unit.bytes)?;
+            return Some(AudioFormat::Protected(match self.audio {
+                Audio::Plain { format: AudioFormat::Protected(before), .. } => track.or(before),
+                Audio::Plain { .. } | Audio::None | Audio::Aac(_) | Audio::Mute => track,
+            }));
+        }
+        Some(match unit.header.kind {
+            ac3::Kind::Ac3 => AudioFormat::Ac3,
+            ac3::Kind::Eac3 { .. } => AudioFormat::Eac3,
+        })
     }
 
     pub(super) fn opus_config(&mut self, head: &[u8], out: &mut Outlet<'_, impl Sink>) {
@@ -163,6 +192,10 @@ impl Pipeline {
     }
 
     pub(super) fn opus(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
+        if self.protects {
+            self.cannot_protect("audio Opus", "AAC", out.status);
+            return;
+        }
         let (format, rate) = match self.audio {
             Audio::Plain { format: format @ AudioFormat::Opus { .. }, sample_rate } => {
                 (format, sample_rate)
@@ -207,7 +240,7 @@ impl Pipeline {
             Audio::Aac(config) => Some(config),
             Audio::None | Audio::Plain { .. } | Audio::Mute => None,
         };
-        let form = || form.and_then(Form::aac);
+        let form = || form.and_then(|config| Form::aac(config, format));
         if self.hears(form, (dts, dts.plus(duration)), out) {
             let sound = Sound { pts, dts, duration, prefix, place, format };
             self.segmenter.sound(sound, out);

@@ -23,6 +23,8 @@
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
 //! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
+//! * The key of a segment stands above the first segment of each key and so at the top of every
+//!   version (R50, R52); `METHOD=NONE` where clear ones follow (R53).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -31,12 +33,14 @@
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
 mod dates;
+mod key;
 mod lines;
 mod planned;
 mod ranges;
 mod vod;
 
 pub use dates::{Dates, Seen, Span};
+pub use key::{KeyTag, Method};
 pub use lines::segment_name;
 pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
@@ -157,6 +161,8 @@ pub struct Playlist {
     independent: bool,
     advice: Advice,
     ranges: Ranges,
+    /// Of the segments that close from now on.
+    key: Option<KeyTag>,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -169,6 +175,7 @@ struct Entry {
     discontinuity: bool,
     marks: Marks,
     slot: usize,
+    key: Option<KeyTag>,
     /// Duration of the longest version that listed it, microseconds.
     longest: u64,
 }
@@ -201,6 +208,7 @@ impl Playlist {
             independent: true,
             advice: Advice { start_offset_s: 0, independent: true },
             ranges: Ranges::new(),
+            key: None,
             updated_at: None,
             version: 0,
             ended: false,
@@ -244,6 +252,7 @@ impl Playlist {
             discontinuity: closed.discontinuity,
             marks,
             slot: closed.slot,
+            key: self.key,
             longest: 0,
         };
         if self.entries.push_back(entry).is_err() {
@@ -251,6 +260,11 @@ impl Playlist {
             return self.refused(now, closed.slot);
         }
         self.poll(now)
+    }
+
+    /// Segments that close from now on are encrypted with `key`, or not at all.
+    pub const fn set_key(&mut self, key: Option<KeyTag>) {
+        self.key = key;
     }
 
     /// Makes a new version if one is due.
@@ -368,7 +382,9 @@ impl Playlist {
     pub fn emit(&self, w: &mut Writer<'_>, epoch: u32) -> Result<(), Full> {
         debug_assert!(self.is_listed());
         Line::Header.emit(w)?;
-        Line::Version(3).emit(w)?;
+        let keys = self.entries.iter().take(self.listed).filter_map(|entry| entry.key);
+        let version = keys.map(|key| key.method.version()).max().unwrap_or(3);
+        Line::Version(version).emit(w)?;
         Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
         Line::MediaSequence(self.media_sequence).emit(w)?;
         Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
@@ -381,7 +397,12 @@ impl Playlist {
             put(w, format_args!("#EXT-X-START:TIME-OFFSET=-{offset}\n"))?;
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
+        let mut key = None;
         for (sequence, entry) in listed.take(self.listed) {
+            if entry.key != key {
+                key = entry.key;
+                KeyTag::emit(key, w)?;
+            }
             let Entry { discontinuity, micros, marks, .. } = *entry;
             let Marks { date, container } = marks;
             self.ranges.emit(w, sequence, sequence == self.media_sequence)?;

@@ -268,6 +268,8 @@ fn largest_playlist_fits_its_bound() {
         ..config()
     });
     for i in 0..300 {
+        let (method, epoch) = (Method::SampleAes, u32::MAX);
+        p.set_key(Some(KeyTag { method, epoch, number: u64::MAX - i }));
         let closed = Closed {
             discontinuity: true,
             independent: i > 200,
@@ -478,4 +480,70 @@ proptest! {
         };
         live(config, &steps, ends);
     }
+}
+
+/// The key that begins with the segment `number`.
+fn key(number: u64) -> KeyTag {
+    KeyTag { method: Method::Aes128, epoch: 0xab, number }
+}
+
+/// The key of each listed segment, as who reads only this version sees it.
+fn keys_seen(text: &str) -> std::vec::Vec<Option<u64>> {
+    let mut key = None;
+    let mut seen = std::vec::Vec::new();
+    for line in text.lines() {
+        if let Some(list) = line.strip_prefix("#EXT-X-KEY:METHOD=") {
+            let number = list.strip_prefix("AES-128,URI=\"000000ab-");
+            key = number.map(|number| number.strip_suffix(".key\"").unwrap().parse().unwrap());
+            assert!(key.is_some() || list == "NONE", "R53: {list}");
+        } else if !line.starts_with('#') {
+            seen.push(key);
+        }
+    }
+    seen
+}
+
+#[test]
+fn key_stands_above_the_first_segment_of_each_and_at_the_top_of_every_version() {
+    let mut p = Playlist::new(config());
+    for n in 0..20 {
+        p.set_key(Some(key(n / 3 * 3)));
+        let _ = p.closed(at(6 * (n + 1)), segment(6_000));
+        let text = text(&p);
+        let first = p.media_sequence();
+        let want: std::vec::Vec<_> = (first..=n).map(|n| Some(n / 3 * 3)).collect();
+        assert_eq!(keys_seen(&text), want, "R50, R52\n{text}");
+        let mut keys = want;
+        keys.dedup();
+        assert_eq!(text.matches("#EXT-X-KEY").count(), keys.len(), "{text}");
+        assert!(text.contains("#EXT-X-VERSION:3\n"), "R8");
+    }
+}
+
+#[test]
+fn clear_segments_behind_encrypted_ones_are_marked_as_clear() {
+    let mut p = Playlist::new(config());
+    for n in 0..9u64 {
+        p.set_key((n / 3 != 1).then(|| key(n / 3 * 3)));
+        let _ = p.closed(at(6 * (n + 1)), segment(6_000));
+        let text = text(&p);
+        let of = |n: u64| (n / 3 != 1).then_some(n / 3 * 3);
+        let want: std::vec::Vec<_> = (p.media_sequence()..=n).map(of).collect();
+        assert_eq!(keys_seen(&text), want, "R50, R53\n{text}");
+    }
+    let text = text(&p);
+    assert_eq!(text.matches("METHOD=NONE").count(), 0, "a top of clear segments needs no tag");
+    let lines = "#EXTINF:6.000000,\n000000ab-5.ts\n#EXT-X-KEY:METHOD=AES-128,\
+                 URI=\"000000ab-6.key\"\n#EXTINF";
+    assert!(text.contains(lines), "{text}");
+}
+
+#[test]
+fn version_rises_with_the_method_that_needs_it() {
+    let mut p = Playlist::new(config());
+    p.set_key(Some(KeyTag { method: Method::SampleAes, ..key(0) }));
+    let _ = p.closed(at(6), segment(6_000));
+    let text = text(&p);
+    assert!(text.contains("#EXT-X-VERSION:5\n"), "R8\n{text}");
+    assert!(text.contains("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"000000ab-0.key\",IV=0x"), "{text}");
 }

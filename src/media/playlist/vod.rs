@@ -3,7 +3,7 @@
 //! Source: RFC 8216 §4.3.3.5, §6.2.1.
 
 use crate::media::playlist::lines::SegmentLines;
-use crate::media::playlist::{Closed, Marks};
+use crate::media::playlist::{Closed, KeyTag, Marks};
 use crate::time::Ticks;
 use crate::wire::m3u8::{Durations, Line, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
@@ -18,13 +18,20 @@ pub struct VodPlaylist {
     durations: Durations,
     longest_micros: u64,
     independent: bool,
+    key: Option<KeyTag>,
 }
 
 impl VodPlaylist {
     /// A playlist whose first segment has the sequence number 0.
     #[must_use]
     pub const fn new() -> Self {
-        Self { sequence: 0, durations: Durations::new(), longest_micros: 0, independent: true }
+        Self {
+            sequence: 0,
+            durations: Durations::new(),
+            longest_micros: 0,
+            independent: true,
+            key: None,
+        }
     }
 
     /// Writes the lines of the next segment, a transport stream without a date, at most 96 bytes.
@@ -58,6 +65,19 @@ impl VodPlaylist {
         Ok(())
     }
 
+    /// Writes the key tag of the segments that follow, at most `KEY_LINE_BYTES_MAX` bytes, if it is
+    /// another than that of the ones before.
+    ///
+    /// # Errors
+    /// `Full` if it does not fit.
+    pub fn key(&mut self, w: &mut Writer<'_>, key: Option<KeyTag>) -> Result<(), Full> {
+        if self.key != key {
+            KeyTag::emit(key, w)?;
+            self.key = key;
+        }
+        Ok(())
+    }
+
     /// Writes the header of all that was written so far, at most 256 bytes. There is no
     /// discontinuity sequence: nothing leaves (and R13 forbids it).
     ///
@@ -65,7 +85,7 @@ impl VodPlaylist {
     /// `Full` if it does not fit.
     pub fn header(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         Line::Header.emit(w)?;
-        Line::Version(3).emit(w)?;
+        Line::Version(self.key.map_or(3, |key| key.method.version())).emit(w)?;
         Line::TargetDuration(rounded_seconds(self.longest_micros).max(1)).emit(w)?;
         Line::MediaSequence(0).emit(w)?;
         Line::Vod.emit(w)?;

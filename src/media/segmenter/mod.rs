@@ -11,6 +11,7 @@
 mod metadata;
 mod open;
 mod packed;
+mod sealing;
 mod sound;
 mod writing;
 
@@ -25,6 +26,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
+use crate::media::cipher::SampleCipher;
 use crate::media::mux::{Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
@@ -115,6 +117,8 @@ pub struct Segmenter {
     /// Tracks of the last finished segment and the version of its PMT.
     named: Option<Tracks>,
     version: u8,
+    /// Of the samples of the open segment, if they are encrypted.
+    cipher: Option<SampleCipher>,
     held: heapless::Vec<Sound, AUDIO_FRAMES_HELD>,
     change: Change,
     /// The next segment does not continue the last one.
@@ -144,6 +148,7 @@ impl Segmenter {
             waiting_since: None,
             named: None,
             version: 0,
+            cipher: None,
             held: heapless::Vec::new(),
             change: Change::Done,
             discontinuity: false,
@@ -215,7 +220,7 @@ impl Segmenter {
 
     /// Writes a picture.
     pub fn picture(&mut self, picture: &Picture<'_>, out: &mut Outlet<'_, impl Sink>) {
-        let bytes = picture.unit.len();
+        let bytes = self.sealed_bytes(picture.unit.len());
         if room_for(bytes) + 2 * PACKET_BYTES > out.sink.capacity() {
             out.status.add(Counter::MediaTooLarge, 1);
             return;

@@ -81,6 +81,12 @@ impl Sound {
         self.place.len() + self.prefix.encoded_len()
     }
 
+    /// Its bytes in the PES packet, in order.
+    pub(super) fn slices<'a>(&'a self, ring: &'a FrameRing) -> [&'a [u8]; 4] {
+        let [a, b, c] = self.prefix.pieces();
+        [a, b, c, self.bytes(ring).unwrap_or_default()]
+    }
+
     /// Its bytes in the ring; `None` if they were overwritten. Silence has none there.
     pub(super) fn bytes<'a>(&self, ring: &'a FrameRing) -> Option<&'a [u8]> {
         if self.place.is_empty() { Some(&[]) } else { ring.bytes(self.place) }

@@ -7,7 +7,9 @@
 
 use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
+use crate::media::protected::{PROTECTED_H264, STREAM_TYPE_PROTECTED_H264};
 use crate::media::segmenter::metadata::POINTER;
+use crate::media::segmenter::sealing::Sealed;
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
 };
@@ -39,6 +41,7 @@ impl Segmenter {
         // Audio that was held begins in the past: what counts is whether video is late by now.
         let now = self.last_audio.map_or(start, |last| last.max(start));
         let clock = if self.video_is_near(now) { Track::Video } else { with };
+        self.cipher = out.sink.samples();
         let video = (with == Track::Video).then_some(self.format);
         let tracks = Tracks { container, video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
@@ -99,12 +102,13 @@ impl Segmenter {
     }
 
     fn with_pmt(&mut self, tracks: Tracks, write: impl FnOnce(&mut Mux, &Pmt<'_>)) {
+        let is_sealed = self.cipher.is_some();
         let video = tracks.video.map(|format| PmtStream {
-            stream_type: format.stream_type(),
+            stream_type: if is_sealed { STREAM_TYPE_PROTECTED_H264 } else { format.stream_type() },
             pid: Track::Video.pid(),
-            descriptors: format.descriptors(),
+            descriptors: if is_sealed { &PROTECTED_H264 } else { format.descriptors() },
         });
-        let audio = tracks.audio.map(|format| PmtStream {
+        let audio = tracks.audio.as_ref().map(|format| PmtStream {
             stream_type: format.stream_type(),
             pid: Track::Audio.pid(),
             descriptors: format.descriptors(),
@@ -128,8 +132,14 @@ impl Segmenter {
             out.status.add(Counter::MediaWithoutSlot, 1);
             return;
         };
+        let Ok(sealed) = self.seal_picture(picture, out.sink) else {
+            out.status.add(Counter::MediaTooLarge, 1);
+            return;
+        };
+        let bytes = sealed.as_ref().map_or(picture.unit.len(), Sealed::len);
         let pcr = self.clock_of_picture(open, picture.dts, out.sink);
-        if !out.sink.reserve(packet_bytes_for(picture.unit.len())) {
+        if !out.sink.reserve(packet_bytes_for(bytes)) {
+            Sealed::give_back(sealed, out.sink);
             out.status.add(Counter::MediaWithoutSlot, 1);
             self.give_up(picture.dts, out);
             return;
@@ -146,8 +156,10 @@ impl Segmenter {
             random_access: picture.unit.is_random_access(),
             pcr,
         };
-        let slices = picture.unit.slices(picture.data, picture.sets);
-        self.mux.pes(&head, picture.unit.len(), slices, out.sink);
+        let clear = sealed.is_none().then(|| picture.unit.slices(picture.data, picture.sets));
+        let slices = sealed.iter().map(Sealed::bytes).chain(clear.into_iter().flatten());
+        self.mux.pes(&head, bytes, slices, out.sink);
+        Sealed::give_back(sealed, out.sink);
         if let Some(open) = &mut self.open {
             let first = (picture.sets.format(), First::of(picture.unit));
             open.video = open.video.or(Some(first));
@@ -196,8 +208,13 @@ impl Segmenter {
             out.status.add(Counter::MediaWithoutSlot, 1);
             return;
         };
+        let Ok(sealed) = self.seal_sound(frames, out.ring, out.sink) else {
+            out.status.add(Counter::MediaTooLarge, 1);
+            return;
+        };
         let pcr = self.clock_of_sound(open, first.dts, out.sink);
         if !out.sink.reserve(packet_bytes_for(bytes)) {
+            Sealed::give_back(sealed, out.sink);
             out.status.add(Counter::MediaWithoutSlot, 1);
             self.give_up(first.dts, out);
             return;
@@ -214,11 +231,11 @@ impl Segmenter {
             random_access: pcr.is_some(),
             pcr,
         };
-        let slices = frames.iter().flat_map(|sound| {
-            let [a, b, c] = sound.prefix.pieces();
-            [a, b, c, sound.bytes(out.ring).unwrap_or_default()]
-        });
+        let clear = if sealed.is_some() { &[] } else { frames };
+        let clear = clear.iter().flat_map(|sound| sound.slices(out.ring));
+        let slices = sealed.iter().map(Sealed::bytes).chain(clear);
         self.mux.pes(&head, bytes, slices, out.sink);
+        Sealed::give_back(sealed, out.sink);
         if let Some(open) = &mut self.open {
             open.audio = Some(last.format);
             open.end = open.end.max(last.dts.plus(last.duration));

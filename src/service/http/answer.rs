@@ -12,6 +12,7 @@
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
 //! | `/hls/<app>/<name>/<segment>.ts` | the segment, or `.aac` and so on |
+//! | `/hls/<app>/<name>/<key>.key` | the key of segments, see `key` |
 //! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled`; within TLS nothing else |
 
 use core::cell::RefCell;
@@ -130,6 +131,11 @@ impl Desk {
         }
     }
 
+    /// What a clock that is known to be right says, for answers.
+    pub(super) const fn date(&self) -> Option<DateText> {
+        self.date
+    }
+
     /// Lets the RTMP side of tunnels have its turn, and then those that wait for it.
     pub(super) fn hurry(&self) {
         if let Some(tunnels) = &self.tunnels {
@@ -216,6 +222,9 @@ impl Desk {
                 Some(segment) => self.segment(head, request, &segment),
                 None => self.not_found(head, request, &"this segment is gone or never was"),
             };
+        }
+        if name.strip_suffix(".key").is_some() {
+            return self.key(head, request, name);
         }
         if name.ends_with('/') {
             return match index_of(name, "index.m3u8") {

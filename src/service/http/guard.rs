@@ -27,8 +27,12 @@ pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usi
     for line in playlist.split_inclusive(|byte| *byte == b'\n') {
         let text = line.trim_ascii_end();
         let is_address = !text.is_empty() && !text.starts_with(b"#");
-        let parts: [&[u8]; 3] =
-            if is_address { [text, b"?key=", key.expose().as_bytes()] } else { [text, b"", b""] };
+        let secret = key.expose().as_bytes();
+        let parts: [&[u8]; 4] = match key_address(text) {
+            Some((address, behind)) => [address, b"?key=", secret, behind],
+            None if is_address => [text, b"?key=", secret, b""],
+            None => [text, b"", b"", b""],
+        };
         for part in parts {
             if w.bytes(part).is_err() {
                 return 0;
@@ -41,6 +45,14 @@ pub(super) fn with_key(playlist: &[u8], key: &Secret, w: &mut Writer<'_>) -> usi
     w.position()
 }
 
+/// A line that names the key of segments: up to the end of its address, and what is behind.
+fn key_address(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tags: [&[u8]; 2] = [b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:"];
+    tags.iter().find(|tag| line.starts_with(tag))?;
+    let end = line.windows(5).position(|bytes| bytes == b".key\"")?;
+    line.split_at_checked(end + 4)
+}
+
 /// The stream that a file belongs to; names of streams end neither way.
 fn stream(name: &str) -> &str {
     match name.rsplit_once('/') {
@@ -50,7 +62,8 @@ fn stream(name: &str) -> &str {
 }
 
 fn is_file(file: &str) -> bool {
-    file.is_empty() || file.strip_suffix(".m3u8").is_some() || is_segment(file)
+    let other = file.strip_suffix(".m3u8").or_else(|| file.strip_suffix(".key"));
+    file.is_empty() || other.is_some() || is_segment(file)
 }
 
 /// Whether that is the name of a segment. Streams may have names that end like packed audio; the
@@ -72,6 +85,7 @@ mod tests {
             "live/cam",
             "live/cam/00-1.ts",
             "live/cam/00-1.aac",
+            "live/cam/0-1.key",
         ] {
             assert_eq!(stream(name), "live/cam", "{name}");
         }
@@ -80,11 +94,16 @@ mod tests {
 
     #[test]
     fn playlist_names_its_segments_with_the_key() {
-        let playlist = b"#EXTM3U\n#EXTINF:2.0,\n0-1.ts\n\n#EXTINF:2.0,\n0-2.ts\n";
-        let mut room = [0; 256];
+        let playlist =
+            b"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key\"\n#EXTINF:2.0,\n0-1.ts\n\n\
+            #EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n0-2.ts\n\
+            #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"0-3.key\",IV=0x3\n";
+        let mut room = [0; 512];
         let key = Secret::key("k=1").unwrap();
         let bytes = with_key(playlist, &key, &mut Writer::new(&mut room));
-        let want = "#EXTM3U\n#EXTINF:2.0,\n0-1.ts?key=k=1\n\n#EXTINF:2.0,\n0-2.ts?key=k=1\n";
+        let want = "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"0-1.key?key=k=1\"\n#EXTINF:2.0,\n\
+            0-1.ts?key=k=1\n\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:2.0,\n\
+            0-2.ts?key=k=1\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"0-3.key?key=k=1\",IV=0x3\n";
         assert_eq!(core::str::from_utf8(&room[..bytes]).unwrap(), want);
         assert_eq!(with_key(playlist, &key, &mut Writer::new(&mut [0; 20])), 0);
     }

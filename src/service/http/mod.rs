@@ -12,6 +12,7 @@ mod caching;
 mod connection;
 mod drain;
 mod guard;
+mod key;
 mod socket;
 mod tunnelled;
 

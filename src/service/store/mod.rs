@@ -13,6 +13,7 @@
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
+mod keys;
 mod names;
 mod packed;
 mod ranges;
@@ -23,6 +24,8 @@ mod stream;
 mod text;
 mod view;
 
+pub use keys::{KeyRefusal, SegmentKey};
+pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
@@ -34,6 +37,7 @@ use crate::media::playlist::{
     Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
 };
 use crate::media::sink::Segment;
+use crate::service::store::keys::Keyring;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
@@ -101,6 +105,7 @@ pub struct Store {
     texts: Vec<Text>,
     config: PlaylistConfig,
     advice: Advice,
+    keyring: Keyring,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -175,6 +180,7 @@ impl Store {
                 start_offset_s: config.hls_start_offset_s,
                 independent: config.hls_independent_segments,
             },
+            keyring: Keyring::new(config),
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
@@ -402,6 +408,7 @@ impl Store {
             versions_before: self.used.versions,
             playlist,
             cues: 0,
+            key: None,
             text,
             writing: None,
             begun: None,
@@ -455,10 +462,16 @@ impl Store {
         let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
             container = row.container;
-            if let Err(cause) = row.slot.end(segment.bytes) {
+            row.key = place.key;
+            place.playlist.set_key(place.key.map(|key| key.tag));
+            let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
+                row.state = Use::Free;
+                return;
+            };
+            if let Err(cause) = row.slot.end(bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
-            row.bytes = segment.bytes;
+            row.bytes = bytes;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }

@@ -2,6 +2,7 @@
 //!
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
+use super::keys::SegmentKey;
 use super::names::SLOT_NAME_BYTES_MAX;
 use crate::media::container::Container;
 use crate::sys::slots::Slot;
@@ -32,6 +33,8 @@ pub(super) struct Row {
     pub(super) local: bool,
     pub(super) bytes: usize,
     pub(super) created_unix: Option<u64>,
+    /// Of the segment, for as long as it may be asked for.
+    pub(super) key: Option<SegmentKey>,
 }
 
 /// Preference among slots: the least is taken.
@@ -57,6 +60,7 @@ impl Row {
             local: false,
             bytes: 0,
             created_unix: None,
+            key: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Source: `media::sink`, which says what each call promises.
 
+use crate::media::cipher::SampleCipher;
 use crate::media::container::Container;
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::service::store::{Store, seen};
@@ -31,7 +32,8 @@ impl StreamSink<'_> {
 impl Sink for StreamSink<'_> {
     fn capacity(&self) -> usize {
         let first = self.stream * self.store.rows_per_stream;
-        self.store.rows.get(first).map_or(0, |row| row.slot.capacity())
+        let slot = self.store.rows.get(first).map_or(0, |row| row.slot.capacity());
+        slot.saturating_sub(self.store.keyring.padding())
     }
 
     fn discard(&mut self) {
@@ -56,8 +58,18 @@ impl Sink for StreamSink<'_> {
 
     fn reserve(&mut self, bytes: usize) -> bool {
         let Some((slot, at)) = self.writing() else { return false };
+        let need = at + bytes + self.store.keyring.padding();
         let row = self.store.rows.get_mut(slot);
-        row.is_some_and(|row| row.slot.reserve(at + bytes).is_ok())
+        row.is_some_and(|row| row.slot.reserve(need).is_ok())
+    }
+
+    fn samples(&self) -> Option<SampleCipher> {
+        let stream = self.store.streams.get(self.stream)?.as_ref()?;
+        stream.key?.samples(stream.playlist.next_sequence())
+    }
+
+    fn scratch(&mut self) -> Option<&mut Box<[u8]>> {
+        Some(&mut self.store.keyring.scratch)
     }
 
     fn written(&self) -> usize {

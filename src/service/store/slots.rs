@@ -61,6 +61,7 @@ impl Store {
     /// Picks and prepares the slot of the next segment. If the tmpfs has no pages for the one that
     /// is best, one that has kept some is taken.
     pub(super) fn begin(&mut self, stream: usize, now: Instant) -> Option<usize> {
+        self.turn_key(stream)?;
         let index = self.pick(stream, now, 0)?;
         self.prepare(index, now).or_else(|| {
             let index = self.pick(stream, now, SEGMENT_BYTES_MIN)?;

@@ -3,6 +3,7 @@
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
+use crate::service::store::keys::SegmentKey;
 use crate::service::store::text::Text;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
@@ -18,6 +19,8 @@ pub(super) struct Stream {
     /// Versions of the playlists before this one.
     pub(super) versions_before: u64,
     pub(super) playlist: Playlist,
+    /// Of its newest segment.
+    pub(super) key: Option<SegmentKey>,
     pub(super) text: Text,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,

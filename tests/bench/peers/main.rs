@@ -54,6 +54,7 @@ type Measure = fn(&Bench, &Tools) -> Vec<Row>;
 const GROUPS: &[(&str, Measure)] = &[
     ("mux", offline::mux),
     ("segment", offline::segment),
+    ("encrypt", offline::encrypt),
     ("burst", ingest::burst),
     ("live", ingest::live),
     ("play", play::players),

@@ -25,22 +25,45 @@ pub(crate) fn segment(bench: &Bench, _: &Tools) -> Vec<Row> {
     let input = bench.tmpfs.join("in.flv");
     fs::copy(&disk, &input).unwrap();
     let rows = vec![
-        cut(bench, "segment a file / ffmpeg -c copy", &input, "on tmpfs"),
-        cut(bench, "the same, file on disk", &disk, "on disk, cached"),
+        cut(bench, ("segment a file / ffmpeg -c copy", 0.4), &input, "on tmpfs", [&[], &[]]),
+        cut(bench, ("the same, file on disk", 0.4), &disk, "on disk, cached", [&[], &[]]),
     ];
     fs::remove_file(&input).unwrap();
     rows
 }
 
-fn cut(bench: &Bench, name: &str, input: &Path, place: &str) -> Row {
-    let mut row = Row::new(name, "cpu s/GB", Target::RatioMost(0.4));
+/// The same with AES-128, one key for all, as ffmpeg does it.
+pub(crate) fn encrypt(bench: &Bench, _: &Tools) -> Vec<Row> {
+    let disk = bench.media.join("a1080-10x.flv");
+    let (input, key) = (bench.tmpfs.join("in.flv"), bench.tmpfs.join("peer.key"));
+    let info = bench.tmpfs.join("peer.keyinfo");
+    fs::copy(&disk, &input).unwrap();
+    fs::write(&key, b"0123456789abcdef").unwrap();
+    fs::write(&info, format!("peer.key\n{}\n", key.display())).unwrap();
+    let ours = ["--set", "hls.encryption=aes-128", "--set", "hls.key_segments=0"];
+    let peer = ["-hls_key_info_file", info.to_str().unwrap()];
+    let rows = vec![cut(bench, ("segment, AES-128", 0.6), &input, "on tmpfs", [&ours, &peer])];
+    for file in [input, key, info] {
+        fs::remove_file(file).unwrap();
+    }
+    rows
+}
+
+fn cut(
+    bench: &Bench,
+    (name, most): (&str, f64),
+    input: &Path,
+    place: &str,
+    [settings, options]: [&[&str]; 2],
+) -> Row {
+    let mut row = Row::new(name, "cpu s/GB", Target::RatioMost(most));
     let bytes = fs::metadata(input).unwrap().len() as f64;
     let out = bench.tmpfs.join("out");
     let (mut made, mut fastest) = ([0, 0], f64::INFINITY);
     for _ in 0..if bench.quick { 2 } else { 5 } {
         fs::create_dir(&out).unwrap();
         let mut ours = Command::new(&bench.program);
-        let (cpu, wall) = run(ours.arg("segment").arg(input).arg(&out));
+        let (cpu, wall) = run(ours.arg("segment").arg(input).arg(&out).args(settings));
         row.ours.push(cpu / bytes * 1e9);
         fastest = fastest.min(wall);
         made[0] = segments_below(&out);
@@ -50,6 +73,7 @@ fn cut(bench: &Bench, name: &str, input: &Path, place: &str) -> Row {
         let mut peer = Command::new("ffmpeg");
         peer.args(["-nostdin", "-loglevel", "error", "-i"]).arg(input);
         peer.args(["-c", "copy", "-f", "hls", "-hls_time", "2", "-hls_list_size", "0"]);
+        peer.args(options);
         row.peer.push(run(peer.arg(out.join("x.m3u8"))).0 / bytes * 1e9);
         made[1] = segments_below(&out);
         fs::remove_dir_all(&out).unwrap();
