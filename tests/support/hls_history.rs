@@ -114,9 +114,10 @@ pub fn replay(recording: &str) -> Vec<String> {
     let mut rules: Vec<String> = Vec::new();
     for finding in history.findings() {
         println!("{finding}");
-        let rule = match finding.class {
-            Class::Breach => finding.rule.to_string(),
-            class => format!("{} {}", finding.rule, class.word()),
+        let rule = if finding.class == Class::Breach {
+            finding.rule.to_string()
+        } else {
+            format!("{} {}", finding.rule, finding.class.word())
         };
         if !rules.contains(&rule) {
             rules.push(rule);
