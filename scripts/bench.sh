@@ -4,8 +4,8 @@
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
 #   scripts/bench.sh [--quick] ROW...    only these rows: mux segment encrypt burst live play
-#                                        rtmps join allocations memory get playlist latency
-#                                        binary instructions
+#                                        rtmps join allocations memory get playlist crowd
+#                                        latency binary instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
 # not reached. Peers are nginx with its RTMP module, stunnel and ffmpeg, from Debian. All traffic

@@ -21,6 +21,7 @@
     reason = "a measuring tool owns its clock, prints, and stops at the first surprise"
 )]
 
+mod crowd;
 mod flv;
 mod http;
 mod ingest;
@@ -63,6 +64,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("memory", ingest::memory),
     ("get", serve::segments),
     ("playlist", serve::playlists),
+    ("crowd", crowd::crowd),
     ("latency", latency::listed),
     ("binary", ingest::binary),
     ("instructions", offline::instructions),
