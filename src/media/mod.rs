@@ -3,7 +3,10 @@
 pub mod annexb;
 pub mod carriage;
 pub mod cipher;
+pub mod container;
+pub mod cue;
 pub mod demux;
+pub mod history;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;

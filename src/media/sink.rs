@@ -4,6 +4,7 @@
 //! (`service::files`). The segmenter knows neither.
 
 use crate::media::cipher::SampleCipher;
+use crate::media::container::Container;
 use crate::time::Ticks;
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -14,7 +15,7 @@ pub struct Segment {
     pub start: Ticks,
     /// Distance to the first access unit of the next segment; for the last one, to its own end.
     pub duration: Ticks,
-    /// Bytes, a multiple of 188.
+    /// Bytes; of a transport stream a multiple of 188.
     pub bytes: usize,
     /// Tracks, timestamps or encoding do not continue the segment before.
     pub discontinuity: bool,
@@ -31,11 +32,19 @@ pub struct NoRoom;
 
 /// Memory of the segment being written.
 pub trait Sink {
-    /// Begins a segment; it has room for its first two packets.
+    /// Begins a transport stream; it has room for its first two packets.
     ///
     /// # Errors
     /// `NoRoom` if there is no memory for it.
-    fn begin(&mut self) -> Result<(), NoRoom>;
+    fn begin(&mut self) -> Result<(), NoRoom> {
+        self.begin_as(Container::Ts)
+    }
+
+    /// Begins a segment of that kind.
+    ///
+    /// # Errors
+    /// `NoRoom` if there is no memory for it.
+    fn begin_as(&mut self, container: Container) -> Result<(), NoRoom>;
 
     /// The cipher of the samples of the segment that has just begun, if they are to be encrypted.
     fn samples(&self) -> Option<SampleCipher> {
@@ -62,6 +71,10 @@ pub trait Sink {
 
     /// Says that the first `packets` of the last `room` were written.
     fn wrote(&mut self, packets: usize);
+
+    /// Writes `bytes`, which were reserved, behind what was written. For packed audio: packets are
+    /// laid into `room`.
+    fn append(&mut self, bytes: &[u8]);
 
     /// Writes the packet with index `at` of this segment again.
     fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]);

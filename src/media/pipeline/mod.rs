@@ -14,6 +14,7 @@
 mod detail;
 mod silence;
 mod sounds;
+mod timed;
 
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
@@ -69,6 +70,7 @@ pub struct Pipeline {
     audio_track: Choice,
     /// The samples of segments are encrypted.
     protects: bool,
+    carries_metadata: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -91,6 +93,7 @@ impl Pipeline {
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
             protects: false,
+            carries_metadata: false,
             problem: heapless::String::new(),
         }
     }
@@ -127,10 +130,22 @@ impl Pipeline {
         self.audio_track.wish(audio_track);
     }
 
-    /// Segments carry encrypted samples: what cannot be encrypted is dropped and said so. The sink
-    /// has the ciphers.
+    /// Segments carry encrypted samples: what cannot be encrypted is dropped and said so, and audio
+    /// alone stays in packets whatever `pack_audio` says. The sink has the ciphers.
     pub const fn protect(&mut self) {
         self.protects = true;
+        self.segmenter.pack(false);
+    }
+
+    /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
+    pub const fn pack_audio(&mut self, packs: bool) {
+        self.segmenter.pack(packs);
+    }
+
+    /// Presentation time of data that has this time on the wire, once there is audio or video.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> Option<Ticks> {
+        self.timeline.moment(at)
     }
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.

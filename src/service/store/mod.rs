@@ -15,6 +15,8 @@
 
 mod keys;
 mod names;
+mod packed;
+mod ranges;
 mod row;
 mod sink;
 mod slots;
@@ -30,7 +32,10 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::media::container::Container;
+use crate::media::playlist::{
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
+};
 use crate::media::sink::Segment;
 use crate::service::store::keys::Keyring;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -38,20 +43,17 @@ use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::service::store::text::Text;
 use crate::status::Status;
-use crate::storage::{narrow, widen};
+use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
-use crate::time::{Instant, Ticks};
+use crate::time::{Instant, Ticks, UnixMillis};
 use core::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Media type of a segment (RFC 8216 §4).
-const SEGMENT_TYPE: &str = "video/mp2t";
 
 /// Why the store cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -103,18 +105,22 @@ pub struct Store {
     texts: Vec<Text>,
     config: PlaylistConfig,
     keyring: Keyring,
+    advice: Advice,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
+    /// Dates segments in playlists; `None` if they are not to be dated.
+    clock: Option<fn() -> Option<UnixMillis>>,
     /// Keeps other processes out of `root`.
     _claim: Claim,
 }
 
 impl Store {
     /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize = PLAYLIST_BYTES_MAX + size_of::<Option<Stream>>();
+    pub const PLAYLIST_BYTES: usize =
+        Text::footprint(PLAYLIST_BYTES_MAX) + size_of::<Option<Stream>>();
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
@@ -171,9 +177,14 @@ impl Store {
                 discontinuity_sequence: 0,
             },
             keyring: Keyring::new(config),
+            advice: Advice {
+                start_offset_s: config.hls_start_offset_s,
+                independent: config.hls_independent_segments,
+            },
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
+            clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
         })
     }
@@ -181,6 +192,13 @@ impl Store {
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
     pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
         self.wall = wall;
+    }
+
+    /// Dates segments in playlists by `clock` from now on, where they are dated.
+    pub const fn set_clock(&mut self, clock: fn() -> Option<UnixMillis>) {
+        if self.clock.is_some() {
+            self.clock = Some(clock);
+        }
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -272,6 +290,8 @@ impl Store {
             body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
+            is_ended: stream.playlist.is_ended(),
+            packed: stream.text.packed(),
         })
     }
 
@@ -279,10 +299,10 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
+        let (container, _, sequence) = Container::of_name(file)?;
         let wanted: u64 = sequence.parse().ok()?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
+        if SegmentName::new(self.epoch, wanted, container).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
@@ -290,19 +310,22 @@ impl Store {
         let first = index * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
         let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => sequence == wanted,
+            Use::Listed { sequence } | Use::Retired { sequence, .. } => {
+                sequence == wanted && row.container == container
+            }
             Use::Free | Use::Writing => false,
         })?;
-        let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * widen(self.config.window_segments);
         Some(SegmentView {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: self.in_epoch(wanted),
             created_unix: row.created_unix,
-            max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
-            content_type: SEGMENT_TYPE,
+            planned: match row.state {
+                Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(wanted),
+            },
+            content_type: container.media_type(),
         })
     }
 
@@ -377,14 +400,19 @@ impl Store {
             discontinuity_sequence: self.used.discontinuities,
             ..self.config
         };
+        let mut playlist = Playlist::new(config);
+        playlist.advise(self.advice);
         Some(Stream {
             path: name,
             folder: opened.ok(),
             versions_before: self.used.versions,
-            playlist: Playlist::new(config),
+            playlist,
             key: None,
+            cues: 0,
             text,
             writing: None,
+            begun: None,
+            dates: Dates::new(),
             publisher: None,
             away_since: now,
             kbit_s: 0,
@@ -428,9 +456,14 @@ impl Store {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
         place.kbit_s = kbit_s(segment);
+        let span = Span::of(segment, sequence);
+        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
+        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
             row.key = place.key;
             place.playlist.set_key(place.key.map(|key| key.tag));
+            container = row.container;
             let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
                 row.state = Use::Free;
                 return;
@@ -442,7 +475,7 @@ impl Store {
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
-        let name = SegmentName::new(self.epoch, sequence);
+        let name = SegmentName::new(self.epoch, sequence, container);
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -457,7 +490,8 @@ impl Store {
             independent: segment.independent,
             slot,
         };
-        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed(now, closed)) {
+        let marks = Marks { date, container };
+        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
         }
     }
@@ -480,4 +514,9 @@ impl Store {
             playlist.emit(w, self.epoch)
         });
     }
+}
+
+/// What the wall clock says now, if it can be believed.
+fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
+    Some(Seen { wall: clock?()?, now })
 }

@@ -4,6 +4,7 @@
 
 use super::keys::SegmentKey;
 use super::names::SLOT_NAME_BYTES_MAX;
+use crate::media::container::Container;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -22,6 +23,8 @@ pub(super) struct Row {
     /// Its file's name in the folder of the slots.
     pub(super) name: heapless::String<SLOT_NAME_BYTES_MAX>,
     pub(super) state: Use,
+    /// What kind of file the segment is.
+    pub(super) container: Container,
     /// Counts the segments that were written here.
     pub(super) generation: u32,
     /// Responses that may still refer to its pages.
@@ -51,6 +54,7 @@ impl Row {
             slot,
             name,
             state: Use::Free,
+            container: Container::Ts,
             generation: 0,
             holds: 0,
             local: false,
