@@ -298,6 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_read_as_far_as_the_largest_slot_reaches() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", server.local_addr().unwrap());
+        let sender = std::thread::Builder::new().spawn(move || {
+            let (mut socket, _) = server.accept().unwrap();
+            let part = vec![b'x'; 1 << 20];
+            // The other side closes before all of it was taken.
+            while socket.write_all(&part).is_ok() {}
+        });
+        let mut line = Line::new(&url).unwrap();
+        line.exchange("/").unwrap();
+        assert_eq!(line.bytes.len(), CHECK_HEAD_BYTES_MAX + CHECK_BODY_BYTES_MAX);
+        line.bytes.clear();
+        sender.unwrap().join().unwrap();
+    }
+
+    #[test]
     fn addresses_are_plain_http_with_a_host_that_is_known() {
         let mut line = line(b"");
         assert_eq!(line.look_up("http://127.0.0.1:8080/a?b").unwrap(), "/a?b");

@@ -290,7 +290,8 @@ fn counts(way: Way, role: Role) -> bool {
 pub enum CliError {
     /// Malformed: nothing was asked.
     #[error(
-        "no command: give serve, push, pull, segment, testcard, check or budget; see `rillcast --help`"
+        "no command: give serve, push, pull, segment, testcard, check or budget; \
+         see `rillcast --help`"
     )]
     NoCommand,
     /// Malformed: no command has this name.

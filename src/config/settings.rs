@@ -117,16 +117,6 @@ settings! {
     hls_window_segments: u32 = "hls.window_segments",
         Number { min: limits::WINDOW_SEGMENTS_MIN, max: limits::WINDOW_SEGMENTS_MAX, unit: "" },
         6, Restart;
-    /// Encryption of segments; their keys go by HTTP, with `segment` they lie beside its playlist.
-    hls_encryption: Encryption = "hls.encryption", Encryption,
-        Encryption::Off, Restart;
-    /// Segments after which the key changes; 0 is never while the program runs.
-    hls_key_segments: u32 = "hls.key_segments",
-        Number { min: 0, max: limits::KEY_SEGMENTS_MAX, unit: "" },
-        60, Restart;
-    /// From where keys of segments may be fetched; a stream's `play_key` is asked for as well.
-    hls_keys_from: Networks = "hls.keys_from", Networks,
-        Networks::private(), Restart;
     /// Whether playlists date their segments, while the kernel says that the clock is right.
     hls_dates: bool = "hls.dates", Flag,
         true, Restart;
@@ -143,6 +133,16 @@ settings! {
     /// Whether the segments of a stream without video are plain audio files, not MPEG-TS.
     hls_packed_audio: bool = "hls.packed_audio", Flag,
         false, Restart;
+    /// Encryption of segments; their keys go by HTTP, with `segment` they lie beside its playlist.
+    hls_encryption: Encryption = "hls.encryption", Encryption,
+        Encryption::Off, Restart;
+    /// Segments after which the key changes; 0 is never while the program runs.
+    hls_key_segments: u32 = "hls.key_segments",
+        Number { min: 0, max: limits::KEY_SEGMENTS_MAX, unit: "" },
+        60, Restart;
+    /// From where keys of segments may be fetched; a stream's `play_key` is asked for as well.
+    hls_keys_from: Networks = "hls.keys_from", Networks,
+        Networks::private(), Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
@@ -648,8 +648,8 @@ mod tests {
             ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
             ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
-            ("hls.key_segments", 0, limits::KEY_SEGMENTS_MAX),
             ("hls.start_offset_s", 0, limits::START_OFFSET_S_MAX),
+            ("hls.key_segments", 0, limits::KEY_SEGMENTS_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),

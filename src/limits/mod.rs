@@ -222,17 +222,16 @@ pub const PLAYLIST_BYTES_MAX: usize = 320
     + (130 + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
     + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
 
+/// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
+/// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
+/// sent as it is.
+pub const GZIP_SHARE: usize = 2;
 /// Bytes of a key tag with its name (19), method (18), address (41), vector (38) and line end.
 pub const KEY_LINE_BYTES_MAX: usize = 120;
 
 /// Segments that a key may last at most: a day of two-second segments, which nobody who changes
 /// keys wants to exceed; 0 is for those who do not.
 pub const KEY_SEGMENTS_MAX: u32 = 43_200;
-
-/// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
-/// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
-/// sent as it is.
-pub const GZIP_SHARE: usize = 2;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;

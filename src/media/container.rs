@@ -26,7 +26,8 @@ impl Container {
     /// All there are.
     pub const ALL: [Self; 5] = [Self::Ts, Self::Adts, Self::Mpeg, Self::Ac3, Self::Eac3];
 
-    /// Packed audio of this format; a transport stream where there is no such form.
+    /// Packed audio of this format; a transport stream where there is no such form, or its samples
+    /// are encrypted.
     #[must_use]
     pub const fn packed(format: AudioFormat) -> Self {
         match format {

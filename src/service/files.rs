@@ -198,8 +198,8 @@ fn fault(path: &Path, cause: io::Error) -> FileFault {
     FileFault::Io { path: path.to_owned(), cause }
 }
 
-/// When the recording was made, if its description says so: `creation_time`, as ffmpeg writes it, in
-/// RFC 3339.
+/// When the recording was made, if its description says so: `creation_time` in RFC 3339, as ffmpeg
+/// writes it.
 fn made(body: &[u8]) -> Option<UnixMillis> {
     let mut values = Values::new(body);
     if values.next()?.ok()?.string()? != b"onMetaData" {
@@ -321,9 +321,9 @@ struct FileSink {
     file: Option<File>,
     container: Container,
     staged: Box<[[u8; PACKET_BYTES]]>,
-    keys: FileKeys,
     /// Bytes of it that are taken.
     filled: usize,
+    keys: FileKeys,
     /// Bytes of this segment that are in the file.
     written: usize,
     playlist: VodPlaylist,
@@ -345,8 +345,8 @@ impl FileSink {
             file: None,
             container: Container::Ts,
             staged: vec![[0; PACKET_BYTES]; packets].into_boxed_slice(),
-            keys,
             filled: 0,
+            keys,
             written: 0,
             playlist: VodPlaylist::new(),
             lines: Vec::new(),
@@ -448,7 +448,6 @@ impl Sink for FileSink {
         while !bytes.is_empty() {
             let room = self.staged.as_flattened_mut().get_mut(self.filled..).unwrap_or_default();
             if room.is_empty() {
-                debug_assert!(!self.keys.seals(), "more than was reserved");
                 self.flush();
                 continue;
             }

@@ -30,6 +30,7 @@ mod encrypted;
 mod enhanced;
 mod field;
 mod files;
+mod foreign;
 mod hostile;
 mod judges;
 mod play;

@@ -13,7 +13,7 @@
 //! | `version`, `master`, `date` | one text: R1 to R16, R36, R43, R44, R53, R54, R62, R63 |
 //! | `step` | one version after another: R8, R10 to R12, R31 to R34, R36, R38, R40, R43, R52 |
 //! | `follow` | versions in time: R3, R30, R37, R41; which segments come and go |
-//! | `record`, `keys` | one segment from listing to the end of its grace: R26, R31, R35, R39, R50, R51 |
+//! | `record`, `keys` | a segment until its grace is over: R26, R31, R35, R39, R50, R51 |
 //! | `content`, `track` | what a segment holds: R14, R20 to R25, R27 |
 //! | `joins` | one segment after another: R6, R14, R23 |
 //! | `variants` | playlists of one presentation: R60 to R65 |

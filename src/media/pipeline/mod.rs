@@ -68,9 +68,9 @@ pub struct Pipeline {
     silence: Silence,
     video_track: Choice,
     audio_track: Choice,
+    carries_metadata: bool,
     /// The samples of segments are encrypted.
     protects: bool,
-    carries_metadata: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -92,8 +92,8 @@ impl Pipeline {
             silence: Silence::new(),
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
-            protects: false,
             carries_metadata: false,
+            protects: false,
             problem: heapless::String::new(),
         }
     }
@@ -130,13 +130,6 @@ impl Pipeline {
         self.audio_track.wish(audio_track);
     }
 
-    /// Segments carry encrypted samples: what cannot be encrypted is dropped and said so, and audio
-    /// alone stays in packets whatever `pack_audio` says. The sink has the ciphers.
-    pub const fn protect(&mut self) {
-        self.protects = true;
-        self.segmenter.pack(false);
-    }
-
     /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
     pub const fn pack_audio(&mut self, packs: bool) {
         self.segmenter.pack(packs);
@@ -146,6 +139,12 @@ impl Pipeline {
     #[must_use]
     pub fn moment(&self, at: Millis) -> Option<Ticks> {
         self.timeline.moment(at)
+    }
+
+    /// Segments carry encrypted samples: what cannot be encrypted is dropped and said so. The sink
+    /// has the ciphers.
+    pub const fn protect(&mut self) {
+        self.protects = true;
     }
 
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.

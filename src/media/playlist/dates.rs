@@ -378,7 +378,9 @@ mod tests {
                 run.good = good > 0;
                 let sequence = run.sequence;
                 let discontinuity = discontinuity && chance < 4;
-                let Some(date) = run.segment(discontinuity, took) else { continue };
+                let date = run.segment(discontinuity, took);
+                prop_assert!(date.is_some() || !discontinuity || !run.good, "R43 S");
+                let Some(date) = date else { continue };
                 let listed_first = sequence.saturating_sub(6);
                 for (n, (before, end)) in dated.iter().enumerate() {
                     let slew = i64::try_from(dated.len() - n).unwrap();

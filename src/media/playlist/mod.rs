@@ -22,9 +22,9 @@
 //!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
+//! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
 //! * The key of a segment stands above the first segment of each key and so at the top of every
 //!   version (R50, R52); `METHOD=NONE` where clear ones follow (R53).
-//! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -159,10 +159,10 @@ pub struct Playlist {
     durations: Durations,
     /// Every segment so far began with a key frame.
     independent: bool,
-    /// Of the segments that close from now on.
-    key: Option<KeyTag>,
     advice: Advice,
     ranges: Ranges,
+    /// Of the segments that close from now on.
+    key: Option<KeyTag>,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -206,9 +206,9 @@ impl Playlist {
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
             independent: true,
-            key: None,
             advice: Advice { start_offset_s: 0, independent: true },
             ranges: Ranges::new(),
+            key: None,
             updated_at: None,
             version: 0,
             ended: false,

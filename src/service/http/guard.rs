@@ -62,8 +62,8 @@ fn stream(name: &str) -> &str {
 }
 
 fn is_file(file: &str) -> bool {
-    let of_stream = [".m3u8", ".key"].iter().any(|end| file.ends_with(end));
-    file.is_empty() || of_stream || is_segment(file)
+    let other = file.strip_suffix(".m3u8").or_else(|| file.strip_suffix(".key"));
+    file.is_empty() || other.is_some() || is_segment(file)
 }
 
 /// Whether that is the name of a segment. Streams may have names that end like packed audio; the

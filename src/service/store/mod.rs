@@ -104,8 +104,8 @@ pub struct Store {
     /// Of streams that have no place.
     texts: Vec<Text>,
     config: PlaylistConfig,
-    keyring: Keyring,
     advice: Advice,
+    keyring: Keyring,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -176,11 +176,11 @@ impl Store {
                 media_sequence: 0,
                 discontinuity_sequence: 0,
             },
-            keyring: Keyring::new(config),
             advice: Advice {
                 start_offset_s: config.hls_start_offset_s,
                 independent: config.hls_independent_segments,
             },
+            keyring: Keyring::new(config),
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
@@ -407,8 +407,8 @@ impl Store {
             folder: opened.ok(),
             versions_before: self.used.versions,
             playlist,
-            key: None,
             cues: 0,
+            key: None,
             text,
             writing: None,
             begun: None,
@@ -461,9 +461,9 @@ impl Store {
         let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
         let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
+            container = row.container;
             row.key = place.key;
             place.playlist.set_key(place.key.map(|key| key.tag));
-            container = row.container;
             let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
                 row.state = Use::Free;
                 return;

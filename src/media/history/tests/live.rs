@@ -35,17 +35,13 @@ fn r30_playlist_is_never_seen_half_written() {
 #[test]
 fn r31_listed_lines_and_bytes_never_change() {
     let live = Live::new();
-    for (from, to) in [("9.ts", "n.ts"), ("2.000,\n9", "2.001,\n9"), ("2.000,\n9", "2.000,x\n9")] {
-        let mut found = Vec::new();
-        let edits: [Edit; 3] = [
-            |n, text| since(11, n, text, |text| text.replace("9.ts", "n.ts")),
-            |n, text| since(11, n, text, |text| text.replace("2.000,\n9", "2.001,\n9")),
-            |n, text| since(11, n, text, |text| text.replace("2.000,\n9", "2.000,x\n9")),
-        ];
-        for edit in edits {
-            found.push(live.found(edit));
-        }
-        assert!(found.iter().all(|found| found == &["R31"]), "{from} {to}: {found:?}");
+    let edits: [Edit; 3] = [
+        |n, text| since(11, n, text, |text| text.replace("9.ts", "n.ts")),
+        |n, text| since(11, n, text, |text| text.replace("2.000,\n9", "2.001,\n9")),
+        |n, text| since(11, n, text, |text| text.replace("2.000,\n9", "2.000,x\n9")),
+    ];
+    for edit in edits {
+        assert_eq!(live.found(edit), ["R31"]);
     }
     let mut bench = live.bench(same);
     bench.pages.push(Page::new(17_000, &live.segment_url(1), vec![0x47; 188]));
@@ -188,7 +184,7 @@ fn r39_expires_is_not_before_the_segment_may_go() {
     let live = Live::new();
     let expires = |seconds| {
         let mut bench = live.bench(same);
-        for page in bench.pages.iter_mut().filter(|page| page.url.ends_with(".ts")) {
+        for page in bench.pages.iter_mut().filter(|page| end(&page.url) == "ts") {
             page.expires_s = Some(seconds);
         }
         bench.run(live.until_ms())
@@ -267,7 +263,7 @@ fn lives(allowance: Allowance, sequence: u64, dsn: u64, is_marked: bool) -> Vec<
             lines[4] = format!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", left + dsn);
             let renamed: Vec<String> = lines
                 .iter()
-                .map(|line| if line.ends_with(".ts") { format!("b{line}") } else { line.clone() })
+                .map(|line| if end(line) == "ts" { format!("b{line}") } else { line.clone() })
                 .collect();
             page.body = (renamed.join("\n") + "\n").into_bytes();
         } else {

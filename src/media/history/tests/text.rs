@@ -26,7 +26,7 @@ fn r2_lines_end_lf_or_crlf_and_have_no_other_white_space() {
     assert_eq!(text(|_, text| text.replace("TARGETDURATION:2", "TARGETDURATION: 2")), ["R2"]);
     assert_eq!(text(|_, text| text.replace("VERSION:3", "VERSION:3 ")), ["R2"]);
     let mut bench = Live::new().bench(same);
-    for page in bench.pages.iter_mut().filter(|page| page.url.ends_with(".m3u8")) {
+    for page in bench.pages.iter_mut().filter(|page| end(&page.url) == "m3u8") {
         page.body.extend(b"#\xff\n");
     }
     assert_eq!(bench.run(9000), ["R2"]);
@@ -268,13 +268,11 @@ fn r43_dates_are_read_follow_breaks_and_name_one_moment_each() {
 
 #[test]
 fn r44_each_tag_about_the_playlist_is_said_once() {
-    let start = "#EXT-X-START:TIME-OFFSET=-7";
     assert_eq!(text(|_, text| with(&text, "#EXT-X-START:TIME-OFFSET=-7")), Vec::<String>::new());
     assert_eq!(
         text(|_, text| with(&text, "#EXT-X-START:TIME-OFFSET=-7\n#EXT-X-START:TIME-OFFSET=-7")),
         ["R44"]
     );
-    assert!(start.starts_with("#EXT-X-START"));
 }
 
 #[test]
@@ -312,8 +310,10 @@ proptest! {
             let mut text = "#EXTM3U\n".to_owned();
             for (tag, value, number) in &lines {
                 match tags.get(*tag) {
-                    Some(tag) => text += &format!("#{tag}{}\n", number.wrapping_add(version)),
-                    None => text += &format!("{value}\n"),
+                    Some(tag) => {
+                        writeln!(text, "#{tag}{}", number.wrapping_add(version)).unwrap();
+                    },
+                    None => writeln!(text, "{value}").unwrap(),
                 }
             }
             bench.pages.push(Page::new(version * 300, "http://box/i.m3u8", text));
