@@ -46,8 +46,8 @@ fn part(rillcast: &Rillcast, file: &str, range: &str) -> Answer {
     http::parse(&bytes).expect("an answer")
 }
 
-/// Pictures that ffmpeg decodes of a file or playlist. Counters jump from range to range, so that it
-/// may remark on them; a picture that is not whole would be an error.
+/// Pictures that ffmpeg decodes of a file or playlist. Counters jump from range to range, so that
+/// it may remark on them; a picture that is not whole would be an error.
 fn pictures(input: &str, options: &[&str]) -> usize {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin"]).args(options).args(["-i", input]);
