@@ -68,7 +68,7 @@ make_media
 say "build: program and benches (log in target/bench/build.log)"
 mkdir -p target/bench
 : >target/bench/build.log
-cargo build --release --locked 2>>target/bench/build.log || die "see target/bench/build.log"
+scripts/build.sh host >>target/bench/build.log 2>&1 || die "see target/bench/build.log"
 mux=$(built bench --bench mux)
 dechunk=$(built bench --bench dechunk)
 peers=$(built bench --bench peers)
@@ -78,7 +78,7 @@ commit=$(git describe --always --dirty 2>/dev/null || echo none)
 
 say "measure: $commit, $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg), $(nginx -v 2>&1)"
 status=0
-alone "$peers" --program "$PWD/target/release/rillcast" --mux "$mux" --dechunk "$dechunk" \
+alone "$peers" --program "$PWD/target/board/host/rillcast" --mux "$mux" --dechunk "$dechunk" \
     --memory-test "$memory" --media "$media" --results target/bench/results.json \
     --commit "$commit" "$@" || status=$?
 say "done: target/bench/results.json"

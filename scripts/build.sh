@@ -7,7 +7,9 @@
 #
 # TARGET: aarch64-unknown-linux-musl, armv7-unknown-linux-musleabihf, or host.
 # With `cross` where it is installed and a container engine really answers, else from Debian
-# packages (setup-cross.sh). The binary is target/board/TARGET/rillcast either way.
+# packages (setup-cross.sh). The binary is target/board/TARGET/rillcast either way. It is smaller than
+# what `cargo build --release` makes: Rust's own library is built along with it, for size and without
+# the reader of debug information that a stripped program has no use for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/setup.sh
@@ -16,7 +18,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup-cross.sh
 
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
@@ -53,14 +55,15 @@ build() {
     need_rust
     say "build: $target"
     if [ "$target" = host ]; then
-        cargo build --release --locked --bin rillcast
-        made=${CARGO_TARGET_DIR:-target}/release/rillcast
+        make_toolchain
+        host_cargo build --release --locked --bin rillcast
+        made=$cross_dir/build/$(host_triple)/release/rillcast
     elif have cross && container_engine; then
         cross build --release --locked --target "$target" --bin rillcast
         made=${CARGO_TARGET_DIR:-target}/$target/release/rillcast
     else
         make_toolchain
-        arm_cargo build "$target" --release --locked --bin rillcast -Zbuild-std=std,panic_abort
+        arm_cargo build "$target" --release --locked --bin rillcast "${small_std[@]}"
         made=$cross_dir/build/$target/release/rillcast
     fi
     mkdir -p "$folder"

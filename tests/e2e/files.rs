@@ -13,6 +13,8 @@ use crate::support::{flv, outside};
 fn segment(input: &str, output: &str) -> Outcome {
     let mut command = Command::new(BINARY);
     command.args(["segment", input, output, "--set", "hls.segment_ms=1000"]);
+    // What came is compared with what goes out, to the frame.
+    command.args(["--set", "media.fill_silence=false"]);
     process::run("rillcast segment", &mut command, Duration::from_secs(30))
 }
 
