@@ -7,9 +7,9 @@
 #
 # TARGET: aarch64-unknown-linux-musl, armv7-unknown-linux-musleabihf, or host.
 # With `cross` where it is installed and a container engine really answers, else from Debian
-# packages (setup-cross.sh). The binary is target/board/TARGET/rillcast either way. It is smaller than
-# what `cargo build --release` makes: Rust's own library is built along with it, for size and without
-# the reader of debug information that a stripped program has no use for.
+# packages (setup-cross.sh). The binary is target/board/TARGET/rillcast either way. It is smaller
+# than what `cargo build --release` makes: Rust's own library is built along with it, for size and
+# without the reader of debug information, which a stripped program has no use for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/setup.sh
