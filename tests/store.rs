@@ -431,7 +431,7 @@ fn tmpfs_without_room_for_all_slots_is_an_error_at_start() {
 #[test]
 fn tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on() {
     let Some(room) = room() else {
-        return in_own_tmpfs("tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on", "3m");
+        return in_own_tmpfs("tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on", "4608k");
     };
     let pairs = ["hls.window_segments=3", "hls.segment_ms=2000"];
     let status = Rc::new(Status::new());

@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn tmpfs_sum_is_streams_times_slots_times_bytes() {
         let budget =
-            budget(&["limits.streams=2", "hls.window_segments=5", "limits.slot_bytes=1MiB"]);
-        assert_eq!(budget.sum(Kind::Tmpfs), 2 * (5 + 6 + 2) * (1 << 20));
+            budget(&["limits.streams=2", "hls.window_segments=7", "limits.slot_bytes=1MiB"]);
+        assert_eq!(budget.sum(Kind::Tmpfs), 2 * (7 + 8 + 2) * (1 << 20));
     }
 
     #[test]

@@ -6,4 +6,5 @@ pub mod relay;
 pub mod rights;
 pub mod secret;
 pub mod settings;
+mod sizes;
 pub mod value;

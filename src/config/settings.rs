@@ -310,40 +310,6 @@ impl Draft {
     }
 }
 
-impl Config {
-    /// Slots of one stream: those listed, those that left the list and may still be fetched
-    /// (RFC 8216 §6.2.2: a segment's own duration and the longest playlist's), and spare ones.
-    #[must_use]
-    pub const fn slots_per_stream(&self) -> u32 {
-        self.hls_window_segments + (self.hls_window_segments + 1) + limits::SLOTS_SPARE
-    }
-
-    /// Bytes of all slots, in tmpfs.
-    #[must_use]
-    pub fn slots_bytes(&self) -> u64 {
-        let slots = u64::from(self.limits_streams) * u64::from(self.slots_per_stream());
-        slots * u64::from(self.limits_slot_bytes)
-    }
-
-    /// Tunnels of RTMPT that have a place.
-    #[must_use]
-    pub const fn tunnels(&self) -> u32 {
-        if self.rtmpt_enabled { self.limits_tunnels } else { 0 }
-    }
-
-    /// Connections within TLS that have a place.
-    #[must_use]
-    pub const fn tls_places(&self) -> u32 {
-        if self.rtmps_listen.is_some() { self.limits_tls } else { 0 }
-    }
-
-    /// Bytes of all rings, in private memory.
-    #[must_use]
-    pub fn rings_bytes(&self) -> u64 {
-        u64::from(self.limits_streams) * u64::from(self.limits_ring_bytes)
-    }
-}
-
 /// Why a setting or the settings together cannot be used. Each names the setting, what was seen,
 /// what is allowed and the cure.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -603,6 +569,21 @@ mod tests {
             draft.set_pair(pair).map_err(|e| e.to_string())?;
         }
         draft.check().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn r34_r35_slots_hold_three_target_durations_and_as_many_again() {
+        for (settings, listed) in [
+            (["hls.segment_ms=2000", "hls.window_segments=6", "hls.target_duration_s=0"], 6),
+            (["hls.segment_ms=2000", "hls.window_segments=9", "hls.target_duration_s=0"], 9),
+            // A first segment of 1.43 s makes a target of two.
+            (["hls.segment_ms=1000", "hls.window_segments=4", "hls.target_duration_s=0"], 7),
+            (["hls.segment_ms=1000", "hls.window_segments=9", "hls.target_duration_s=3"], 10),
+            (["hls.segment_ms=500", "hls.window_segments=60", "hls.target_duration_s=10"], 60),
+        ] {
+            let slots = config(&settings).unwrap().slots_per_stream();
+            assert_eq!(slots, 2 * listed + 1 + limits::SLOTS_SPARE, "{settings:?}");
+        }
     }
 
     #[test]

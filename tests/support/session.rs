@@ -31,7 +31,8 @@ impl Default for Expect {
 
 /// Publishes tags with the raw publisher at four times their speed and judges what comes out.
 pub fn publish_and_judge(name: &str, tags: &[Tag], chunk: usize, expect: Expect) -> Follower {
-    let rillcast = Rillcast::start(&[]);
+    // What came is compared with what goes out, to the frame.
+    let rillcast = Rillcast::start(&[("media.fill_silence", "false")]);
     publish_to(&rillcast, "cam", name, tags, chunk, expect)
 }
 
