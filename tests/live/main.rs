@@ -2,7 +2,8 @@
 //!
 //! One camera reboots three times, changes its resolution once and loses its sound once; the
 //! program is killed and started again; the box loses its tmpfs. All the while hls.js and
-//! Chromium's own HLS in a browser, and ffmpeg, play the stream that they opened at the start.
+//! Chromium's own HLS in a browser, and ffmpeg, play the stream that they opened at the start, and
+//! the history checker holds every version and segment against the rules.
 //! `RILLCAST_LIVE_SECONDS` says how long each scenario lasts (45 without it); `scripts/live.sh`
 //! takes ten minutes. `cargo test --test live -- --nocapture` prints what each player did.
 #![allow(
@@ -30,7 +31,9 @@ mod player;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ::rillcast::media::history::Allowance;
 use player::{Browser, Ffmpeg, Player, Way};
+use support::hls_history::{self, Watch};
 use support::media;
 use support::process::{self, Running, Scratch};
 use support::rillcast;
@@ -178,6 +181,8 @@ fn players_play_through_reboots_another_resolution_and_lost_sound() {
     scene.camera(&small);
     scene.wait_playlist();
     let players = scene.players();
+    // The window waits while the camera is away, as it is set to.
+    let watch = Watch::start(&scene.url(), Allowance { stale: true, ..Allowance::default() });
     let begun = scene.began.elapsed().as_secs_f64();
     scene.began = Instant::now();
     // Each reboot has its share of the time; sound is lost inside a session, and over one.
@@ -188,6 +193,9 @@ fn players_play_through_reboots_another_resolution_and_lost_sound() {
         scene.camera(file);
     }
     scene.until(1.0);
+    let watched = watch.stop();
+    println!("         checker: {watched}");
     println!("players were opened {begun:.1} s after the program");
     scene.judge(players, 3, 3.0 * REBOOT_S);
+    hls_history::assert_clean(&watched);
 }
