@@ -17,18 +17,27 @@ use crate::limits::{
 };
 use crate::media::carriage::AudioFormat;
 use crate::media::pipeline::Pipeline;
-use crate::media::pipeline::sounds::{Audio, COMPOSITION_LEAD};
+use crate::media::pipeline::sounds::{Audio, COMPOSITION_LEAD, duration};
 use crate::media::segmenter::{Outlet, Prefix, Silent, Sound};
 use crate::media::sink::Sink;
 use crate::status::Counter;
 use crate::storage::Place;
-use crate::time::{TICKS_PER_SECOND, Ticks};
+use crate::time::Ticks;
 use crate::wire::aac::AudioSpecificConfig;
 use crate::wire::mpa::{self, FrameHeader};
 
+/// Audio that was heard: what its silence is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Last {
+    /// AAC, and what it is in segments.
+    Aac(AudioSpecificConfig, AudioFormat),
+    /// MPEG audio that began with this header.
+    Mpeg([u8; mpa::HEADER_BYTES], AudioFormat),
+}
+
 /// A silent frame of the track.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
+struct Form {
     audio: Audio,
     frame: Silent,
     format: AudioFormat,
@@ -41,7 +50,7 @@ pub(super) struct Form {
 pub(super) struct Silence {
     wanted: bool,
     /// What was heard last, over all publishers.
-    form: Option<Form>,
+    last: Option<Last>,
     /// Where audio ends, on the scale of decode times, and silent frames since then.
     end: Option<Ticks>,
     frames: u32,
@@ -49,20 +58,20 @@ pub(super) struct Silence {
     picture: Ticks,
     /// How far this publisher's audio has been behind its pictures; `None` before it is heard.
     late: Option<Ticks>,
-    /// Silence stands for audio now, and stays so far behind the pictures.
-    behind: Option<Ticks>,
+    /// The frame that stands for audio now, and how far it stays behind the pictures.
+    fills: Option<(Form, Ticks)>,
 }
 
 impl Silence {
     pub(super) const fn new() -> Self {
         Self {
             wanted: false,
-            form: None,
+            last: None,
             end: None,
             frames: 0,
             picture: Ticks::ZERO,
             late: None,
-            behind: None,
+            fills: None,
         }
     }
 
@@ -70,12 +79,12 @@ impl Silence {
     pub(super) const fn break_off(&mut self) {
         self.end = None;
         self.frames = 0;
-        self.behind = None;
+        self.fills = None;
     }
 
     /// What playlists call the encoding that was heard last.
     pub(super) fn name(&self) -> Option<&'static str> {
-        self.form.and_then(|form| form.audio.name())
+        Form::of(self.last?)?.audio.name()
     }
 
     /// How far behind the pictures audio must be to have stopped.
@@ -85,46 +94,40 @@ impl Silence {
         self.late.map_or(unheard, twice).clamp(AUDIO_MISSED_TICKS_MIN, AUDIO_MISSED_TICKS_MAX)
     }
 
-    /// Where audio ends so far.
-    fn until(&self) -> Option<Ticks> {
-        let samples = match self.form {
-            Some(form) => i64::from(self.frames) * i64::from(form.samples),
-            None => 0,
-        };
-        let rate = self.form.map_or(1, |form| i64::from(form.rate.max(1)));
-        Some(self.end?.plus(Ticks(samples * TICKS_PER_SECOND / rate)))
+    /// Where audio ends so far, with silent frames of `form`.
+    fn until(&self, form: &Form) -> Option<Ticks> {
+        let samples = i64::from(self.frames) * i64::from(form.samples);
+        Some(self.end?.plus(duration(samples, form.rate)))
     }
 }
 
 impl Form {
-    /// Silence of AAC.
-    pub(super) fn aac(config: AudioSpecificConfig, format: AudioFormat) -> Option<Self> {
-        let body = config.silent_frame()?;
-        let adts = config.adts_header(body.len()).ok()?;
-        Some(Self {
-            audio: Audio::Aac(config),
-            frame: Silent::new([&adts, &body], 0)?,
-            format,
-            samples: config.samples_per_frame().into(),
-            rate: config.sample_rate(),
-        })
-    }
-
-    /// Silence of MPEG audio, after a frame whose header is `like`.
-    pub(super) fn mpa(like: [u8; mpa::HEADER_BYTES], format: AudioFormat) -> Option<Self> {
-        let (head, header) = FrameHeader::silent(like)?;
-        let zeros = header.frame_bytes().checked_sub(head.len())?;
-        Some(Self {
-            audio: Audio::Plain { sample_rate: header.sample_rate, format },
-            frame: Silent::new([&head, &[]], zeros)?,
-            format,
-            samples: header.samples().into(),
-            rate: header.sample_rate,
-        })
-    }
-
-    fn duration(&self) -> Ticks {
-        Ticks(i64::from(self.samples) * TICKS_PER_SECOND / i64::from(self.rate.max(1)))
+    /// Silence in the encoding of `last`; none where it cannot be written.
+    fn of(last: Last) -> Option<Self> {
+        match last {
+            Last::Aac(config, format) => {
+                let body = config.silent_frame()?;
+                let adts = config.adts_header(body.len()).ok()?;
+                Some(Self {
+                    audio: Audio::Aac(config),
+                    frame: Silent::new([&adts, &body], 0)?,
+                    format,
+                    samples: config.samples_per_frame().into(),
+                    rate: config.sample_rate(),
+                })
+            }
+            Last::Mpeg(like, format) => {
+                let (head, header) = FrameHeader::silent(like)?;
+                let zeros = header.frame_bytes().checked_sub(head.len())?;
+                Some(Self {
+                    audio: Audio::Plain { sample_rate: header.sample_rate, format },
+                    frame: Silent::new([&head, &[]], zeros)?,
+                    format,
+                    samples: header.samples().into(),
+                    rate: header.sample_rate,
+                })
+            }
+        }
     }
 }
 
@@ -134,29 +137,29 @@ impl Pipeline {
         self.silence.wanted = wanted;
     }
 
-    /// Audio whose silence is `form` is heard from `from` to `to`, on the scale of decode times.
-    /// `false`: silence has been written for that time, and it must be dropped.
+    /// Audio is heard from `from` to `to`, on the scale of decode times; `last` is what its silence
+    /// would be made of. `false`: silence has been written for that time, and it must be dropped.
     pub(super) fn hears(
         &mut self,
-        form: impl FnOnce() -> Option<Form>,
+        last: Option<Last>,
         (from, to): (Ticks, Ticks),
         out: &mut Outlet<'_, impl Sink>,
     ) -> bool {
-        if self.silence.behind.is_some() {
+        if let Some((form, _)) = self.silence.fills {
             let half = Ticks(to.minus(from).0 / 2);
-            if self.silence.until().is_some_and(|until| from.plus(half) < until) {
+            if self.silence.until(&form).is_some_and(|until| from.plus(half) < until) {
                 out.status.add(Counter::MediaOverSilence, 1);
                 return false;
             }
             self.silence_until(from.plus(half), out);
-            self.silence.behind = None;
+            self.silence.fills = None;
             self.retract(STOPPED);
         } else {
             let late = self.silence.picture.minus(to).max(Ticks::ZERO);
             self.silence.late = Some(self.silence.late.map_or(late, |most| most.max(late)));
         }
         if self.silence.wanted {
-            self.silence.form = form();
+            self.silence.last = last;
         }
         self.silence.end = Some(to);
         self.silence.frames = 0;
@@ -166,30 +169,38 @@ impl Pipeline {
     /// A picture is about to be written: audio that is far behind it has stopped.
     pub(super) fn keep_sounding(&mut self, dts: Ticks, out: &mut Outlet<'_, impl Sink>) {
         self.silence.picture = dts;
-        let Some(form) = self.silence.form else { return };
+        let Some(last) = self.silence.last else { return };
         let end = *self.silence.end.get_or_insert(dts);
-        if self.silence.behind.is_none() {
+        if self.silence.fills.is_none() {
             let patience = self.silence.patience(self.audio != Audio::None);
             if dts.minus(end) < patience {
                 return;
             }
-            self.silence.behind = Some(patience.minus(SILENCE_AHEAD_TICKS));
-            if self.silence.late.is_none() {
-                // Waited for in vain since the first picture, whose clock is long past.
-                self.silence.end = Some(end.max(dts.minus(AUDIO_MISSED_TICKS_MIN)));
-            }
-            self.tell(format_args!("{STOPPED}"));
-            match self.audio {
-                Audio::None => self.audio = form.audio,
-                // Announced, and then nothing came: what comes will be like that.
-                Audio::Aac(config) => {
-                    let format = self.aac_format(&config);
-                    self.silence.form = format.and_then(|format| Form::aac(config, format));
-                }
-                Audio::Plain { .. } | Audio::Mute => {}
-            }
+            self.fall_silent(last, patience, (end, dts));
         }
-        self.silence_until(dts.minus(self.silence.behind.unwrap_or(Ticks::ZERO)), out);
+        if let Some((_, behind)) = self.silence.fills {
+            self.silence_until(dts.minus(behind), out);
+        }
+    }
+
+    /// Audio ended at `end` and is missed at `dts`: silence begins, if there is one.
+    fn fall_silent(&mut self, last: Last, patience: Ticks, (end, dts): (Ticks, Ticks)) {
+        let last = match self.audio {
+            // Announced, and then nothing came: what comes will be like that.
+            Audio::Aac(config) => self.aac_format(&config).map(|format| Last::Aac(config, format)),
+            Audio::None | Audio::Plain { .. } | Audio::Mute => Some(last),
+        };
+        let Some(form) = last.and_then(Form::of) else { return };
+        self.silence.last = last;
+        self.silence.fills = Some((form, patience.minus(SILENCE_AHEAD_TICKS)));
+        if self.silence.late.is_none() {
+            // Waited for in vain since the first picture, whose clock is long past.
+            self.silence.end = Some(end.max(dts.minus(AUDIO_MISSED_TICKS_MIN)));
+        }
+        if self.audio == Audio::None {
+            self.audio = form.audio;
+        }
+        self.tell(format_args!("{STOPPED}"));
     }
 
     /// The next publisher may keep time in another way.
@@ -199,18 +210,16 @@ impl Pipeline {
 
     /// What continues ends here: silence goes to the end of the last picture.
     pub(super) fn end_silence(&mut self, out: &mut Outlet<'_, impl Sink>) {
-        if self.silence.behind.is_some() {
-            self.silence_until(self.silence.picture, out);
-        }
+        self.silence_until(self.silence.picture, out);
         self.silence.break_off();
     }
 
-    /// Writes frames that end at `until` or before.
+    /// Writes frames that end at `until` or before, while silence stands for audio.
     fn silence_until(&mut self, until: Ticks, out: &mut Outlet<'_, impl Sink>) {
-        let Some(form) = self.silence.form else { return };
-        let duration = form.duration();
+        let Some((form, _)) = self.silence.fills else { return };
+        let duration = duration(form.samples.into(), form.rate);
         for _ in 0..SILENT_FRAMES_AT_ONCE {
-            let Some(dts) = self.silence.until() else { return };
+            let Some(dts) = self.silence.until(&form) else { return };
             if dts.plus(duration) > until {
                 return;
             }

@@ -8,7 +8,7 @@ use crate::limits::COMPOSITION_LEAD_MS;
 use crate::media::carriage::AudioFormat;
 use crate::media::codecs::{aac_name, audio_name};
 use crate::media::mux::Track;
-use crate::media::pipeline::silence::Form;
+use crate::media::pipeline::silence::Last;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::protected::ProtectedAudio;
 use crate::media::segmenter::{Outlet, Prefix, Sound};
@@ -133,7 +133,7 @@ impl Pipeline {
         let Some(place) = heard.place_of(heard.data).filter(|place| !place.is_empty()) else {
             return;
         };
-        let duration = duration(samples, sample_rate);
+        let duration = duration(samples.into(), sample_rate);
         if samples > 0 {
             let (at, offset) = (heard.message.at, heard.offset);
             let time = self.timeline.audio_at(at, offset, samples, sample_rate);
@@ -145,9 +145,8 @@ impl Pipeline {
         let pts = self.audio_next;
         self.audio_next = pts.plus(duration);
         let dts = pts.minus(COMPOSITION_LEAD);
-        let like = heard.data.first_chunk().copied();
-        let form = || like.and_then(|like| Form::mpa(like, format));
-        if self.hears(form, (dts, dts.plus(duration)), out) {
+        let last = heard.data.first_chunk().map(|like| Last::Mpeg(*like, format));
+        if self.hears(last, (dts, dts.plus(duration)), out) {
             let sound = Sound { pts, dts, duration, prefix: Prefix::None, place, format };
             self.segmenter.sound(sound, out);
         }
@@ -247,13 +246,12 @@ impl Pipeline {
             self.jump(out);
         }
         let (pts, dts) = (time.pts, time.pts.minus(COMPOSITION_LEAD));
-        let duration = duration(samples, rate);
-        let form = match self.audio {
-            Audio::Aac(config) => Some(config),
+        let duration = duration(samples.into(), rate);
+        let last = match self.audio {
+            Audio::Aac(config) => Some(Last::Aac(config, format)),
             Audio::None | Audio::Plain { .. } | Audio::Mute => None,
         };
-        let form = || form.and_then(|config| Form::aac(config, format));
-        if self.hears(form, (dts, dts.plus(duration)), out) {
+        if self.hears(last, (dts, dts.plus(duration)), out) {
             let sound = Sound { pts, dts, duration, prefix, place, format };
             self.segmenter.sound(sound, out);
         }
@@ -309,6 +307,7 @@ fn after(samples: u32, rate: u32) -> u32 {
     u32::try_from(u64::from(samples) * 1000 / u64::from(rate.max(1))).unwrap_or(u32::MAX)
 }
 
-fn duration(samples: u32, rate: u32) -> Ticks {
-    Ticks(i64::from(samples) * TICKS_PER_SECOND / i64::from(rate.max(1)))
+/// Time that `samples` last.
+pub(super) fn duration(samples: i64, rate: u32) -> Ticks {
+    Ticks(samples * TICKS_PER_SECOND / i64::from(rate.max(1)))
 }
