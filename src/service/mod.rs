@@ -2,7 +2,7 @@
 //!
 //! | what | room |
 //! |---|---|
-//! | the loop, and `now` | [`reactor`], [`clock`] |
+//! | the loop, and `now`; what would block it | [`reactor`], [`clock`]; [`blocking`] |
 //! | RTMP comes in, and goes out to players | [`ingest`]; who may, [`door`] |
 //! | pages, playlists and segments go out | [`http`], [`web`] |
 //! | RTMP in HTTP requests | [`tunnel`] between those two ports; [`tunnel_client`] |
@@ -12,6 +12,7 @@
 //! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
 //! | a file cut offline | [`files`] |
 
+pub mod blocking;
 pub mod card;
 pub mod clock;
 pub mod door;
