@@ -10,6 +10,7 @@
 //! | one of them alone, as a command | [`transfer`] |
 //! | the bytes of a connection | [`link`], [`tls`] within; read by [`intake`], sent by [`feed`] |
 //! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
+//! | numbers that go on after a reboot | [`ledger`] |
 //! | a file cut offline | [`files`] |
 
 pub mod blocking;
@@ -21,6 +22,7 @@ pub mod files;
 pub mod http;
 pub mod ingest;
 pub mod intake;
+pub mod ledger;
 pub mod link;
 pub mod pull;
 pub mod push;

@@ -22,6 +22,7 @@ pub mod ts;
 pub mod vp9;
 
 pub mod http;
+pub mod ledger;
 pub mod m3u8;
 
 pub mod der;

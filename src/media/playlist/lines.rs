@@ -38,3 +38,11 @@ impl SegmentLines {
 pub fn segment_name(w: &mut Writer<'_>, epoch: u32, sequence: u64) -> Result<(), Full> {
     put(w, format_args!("{epoch:08x}-{sequence}.ts"))
 }
+
+/// Epoch and media sequence number of a segment's file name. What is not written as `segment_name`
+/// writes it may be read too.
+#[must_use]
+pub fn read_segment_name(name: &str) -> Option<(u32, u64)> {
+    let (epoch, sequence) = name.strip_suffix(".ts")?.split_once('-')?;
+    Some((u32::from_str_radix(epoch, 16).ok()?, sequence.parse().ok()?))
+}

@@ -29,10 +29,12 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod adopt;
 mod lines;
 mod vod;
 
-pub use lines::segment_name;
+pub use adopt::{AdoptError, Adopted};
+pub use lines::{read_segment_name, segment_name};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
@@ -135,6 +137,8 @@ pub struct Playlist {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// First part of its name, if that is not the present run's.
+    epoch: Option<u32>,
     micros: u64,
     discontinuity: bool,
     slot: usize,
@@ -189,6 +193,7 @@ impl Playlist {
         }
         self.independent &= closed.independent;
         let entry = Entry {
+            epoch: None,
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
             slot: closed.slot,
@@ -309,7 +314,8 @@ impl Playlist {
     }
 
     /// Renders the current version; at most `PLAYLIST_BYTES_MAX`. Segments are named by
-    /// `segment_name`. Not to be called before `is_listed`.
+    /// `segment_name`, those that were adopted by the epoch they had. Not to be called before
+    /// `is_listed`.
     ///
     /// # Errors
     /// `Full` if it does not fit; a part of it may have been written.
@@ -326,6 +332,7 @@ impl Playlist {
         let listed = (self.media_sequence..).zip(self.entries.iter());
         for (sequence, entry) in listed.take(self.listed) {
             let Entry { discontinuity, micros, .. } = *entry;
+            let epoch = entry.epoch.unwrap_or(epoch);
             SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
         }
         if self.ended {

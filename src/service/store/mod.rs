@@ -4,8 +4,8 @@
 //! again when its segment has left the playlist for as long as RFC 8216 §6.2.2 asks and no
 //! response holds it; if one still may, the slot gets new pages instead, so that no player ever
 //! receives bytes of another segment. Segments and playlists are also ordinary files in the
-//! folder, complete when their name appears. Writing to tmpfs does not block; nothing here waits,
-//! and nothing here knows what is in a segment.
+//! folder, complete when their name appears; so the next run goes on with them. Writing to tmpfs
+//! does not block; nothing here waits, and nothing here knows what is in a segment.
 //!
 //! | folder | holds |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 
+mod adopt;
 mod names;
 mod row;
 mod sink;
@@ -27,11 +28,13 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, read_segment_name};
 use crate::media::sink::Segment;
+use crate::service::ledger::{Ledger, Numbers};
+use crate::service::store::adopt::{Left, Space};
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
-use crate::service::store::stream::{Stream, Used, kbit_s};
+use crate::service::store::stream::{Stream, kbit_s};
 use crate::service::store::text::Text;
 use crate::status::Status;
 use crate::storage::{narrow, widen};
@@ -41,6 +44,7 @@ use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use core::fmt::Write as _;
+use core::mem::take;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,8 +102,8 @@ pub struct Store {
     /// Of streams that have no place.
     texts: Vec<Text>,
     config: PlaylistConfig,
-    /// What streams that were given up have used up.
-    used: Used,
+    /// What must not come again, whatever becomes of a stream.
+    ledger: Ledger,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
@@ -114,7 +118,8 @@ impl Store {
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
 
-    /// Makes the folder, removes what an earlier run left in it, and makes all slots.
+    /// Makes the folder, goes on with what an earlier run left in it, removes the rest, and makes
+    /// all slots. The clock of the run is taken to be at its start.
     ///
     /// # Errors
     /// The folder cannot be used or has no room for the slots.
@@ -122,7 +127,25 @@ impl Store {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
         let claim = Claim::take(&root)?;
-        tmpfs::clear_leftovers(&root, is_ours)?;
+        let rows_per_stream = narrow(config.slots_per_stream());
+        let target = config.hls_target_duration_s;
+        let playlists = PlaylistConfig {
+            segment: Ticks::from_millis(config.hls_segment_ms.into()),
+            window_segments: narrow(config.hls_window_segments),
+            listed_max: rows_per_stream.saturating_sub(2),
+            target_duration_s: (target > 0).then_some(target),
+            media_sequence: 0,
+            discontinuity_sequence: 0,
+        };
+        let streams = narrow(config.limits_streams);
+        let in_memory = Facts::read(&root)?.in_memory;
+        let space = Space { config: playlists, streams, slots: rows_per_stream, in_memory };
+        let mut ledger = Ledger::new();
+        let mut left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
+        let goes_on = |path: &Path| left.iter().any(|stream| stream.holds(&root, path));
+        tmpfs::clear_leftovers(&root, |path| {
+            path.file_name().is_some_and(is_ours) && !goes_on(path)
+        })?;
         let facts = Facts::read(&root)?;
         if !facts.in_memory {
             log::warn!(
@@ -131,11 +154,11 @@ impl Store {
                 root.display()
             );
         }
-        facts.require(&root, config.slots_bytes())?;
+        let taken: u64 = left.iter().map(Left::bytes).sum();
+        facts.require(&root, config.slots_bytes().saturating_sub(taken))?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = narrow(config.slots_per_stream());
         let slots = rows_per_stream * narrow(config.limits_streams);
         let mut rows = Vec::with_capacity(slots);
         for number in 0..slots {
@@ -143,13 +166,16 @@ impl Store {
             let named = write!(name, "{number}");
             debug_assert!(named.is_ok());
             let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
-                .map_err(|cause| StoreError::Slot { number, slots, cause })?;
-            rows.push(Row::new(slot, name));
+            let capacity = narrow(config.limits_slot_bytes);
+            let fault = |cause| StoreError::Slot { number, slots, cause };
+            let place = (number / rows_per_stream, number % rows_per_stream);
+            let kept = adopt::row(&mut left, place, &folder, &name, capacity).map_err(fault)?;
+            rows.push(match kept {
+                Some(row) => row,
+                None => Row::new(Slot::create(&path, capacity).map_err(fault)?, name),
+            });
         }
-        let streams = narrow(config.limits_streams);
-        let target = config.hls_target_duration_s;
-        Ok(Self {
+        let mut store = Self {
             root,
             epoch,
             rows: rows.into_boxed_slice(),
@@ -157,19 +183,14 @@ impl Store {
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
             texts: (0..streams).map(|_| Text::new(PLAYLIST_BYTES_MAX)).collect(),
-            config: PlaylistConfig {
-                segment: Ticks::from_millis(config.hls_segment_ms.into()),
-                window_segments: narrow(config.hls_window_segments),
-                listed_max: rows_per_stream.saturating_sub(2),
-                target_duration_s: (target > 0).then_some(target),
-                media_sequence: 0,
-                discontinuity_sequence: 0,
-            },
-            used: Used { sequences: 0, discontinuities: 0, versions: 0 },
+            config: playlists,
+            ledger,
             status,
             wall: clock::synchronised,
             _claim: claim,
-        })
+        };
+        store.go_on(left);
+        Ok(store)
     }
 
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
@@ -264,7 +285,7 @@ impl Store {
         }
         Some(PlaylistView {
             body: stream.text.body(),
-            version: self.in_epoch(stream.versions_before + stream.playlist.version()),
+            version: in_epoch(self.epoch, stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
         })
     }
@@ -273,10 +294,9 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
-        let wanted: u64 = sequence.parse().ok()?;
+        let (epoch, wanted) = read_segment_name(file)?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
+        if SegmentName::new(epoch, wanted).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
@@ -284,7 +304,9 @@ impl Store {
         let first = index * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
         let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => sequence == wanted,
+            Use::Listed { sequence } | Use::Retired { sequence, .. } => {
+                sequence == wanted && row.epoch == epoch
+            }
             Use::Free | Use::Writing => false,
         })?;
         let target = u64::from(playlist.target_duration_s().unwrap_or(1));
@@ -293,7 +315,7 @@ impl Store {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
-            version: self.in_epoch(wanted),
+            version: in_epoch(epoch, wanted),
             created_unix: row.created_unix,
             max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
             content_type: SEGMENT_TYPE,
@@ -323,6 +345,20 @@ impl Store {
         &self.root
     }
 
+    /// Numbers go on with what `ledger` remembers, and are remembered there.
+    pub fn set_ledger(&mut self, mut ledger: Ledger) {
+        ledger.merge(&self.ledger);
+        for stream in self.streams.iter_mut().flatten() {
+            stream.versions_before = ledger.begin(&stream.path).version;
+        }
+        self.ledger = ledger;
+    }
+
+    /// What numbers are in use.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Asserts what must always hold.
     ///
     /// # Panics
@@ -336,11 +372,6 @@ impl Store {
                 assert_eq!(listed.slot / self.rows_per_stream, index);
             }
         }
-    }
-
-    /// A number that is not used in another run.
-    fn in_epoch(&self, number: u64) -> u64 {
-        u64::from(self.epoch) << 32 | number & 0xffff_ffff
     }
 
     /// Makes the playlist versions that are due.
@@ -358,24 +389,38 @@ impl Store {
     }
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
-        let name = path.try_into().ok()?;
-        let mut text = self.texts.pop()?;
-        text.clear();
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
             log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
+        let numbers = self.ledger.begin(path);
         let config = PlaylistConfig {
-            media_sequence: self.used.sequences,
-            discontinuity_sequence: self.used.discontinuities,
+            media_sequence: numbers.sequence,
+            discontinuity_sequence: numbers.discontinuity,
             ..self.config
         };
+        self.seat(path, opened.ok(), Playlist::new(config), numbers, now)
+    }
+
+    /// A stream with its playlist, whose numbers go on from `numbers`.
+    fn seat(
+        &mut self,
+        path: &str,
+        folder: Option<Folder>,
+        playlist: Playlist,
+        numbers: Numbers,
+        now: Instant,
+    ) -> Option<Stream> {
+        let name = path.try_into().ok()?;
+        let mut text = self.texts.pop()?;
+        text.clear();
         Some(Stream {
             path: name,
-            folder: opened.ok(),
-            versions_before: self.used.versions,
-            playlist: Playlist::new(config),
+            folder,
+            versions_before: numbers.version,
+            playlist,
+            resumes: numbers != Numbers::ZERO,
             text,
             writing: None,
             publisher: None,
@@ -404,7 +449,7 @@ impl Store {
             masked(&stream.path),
             now.since(since).as_secs()
         );
-        self.used.take(&stream);
+        self.ledger.note(&stream.path, stream.numbers());
         let folder = self.root.join(stream.path.as_str());
         if let Err(cause) = fs::remove_file(folder.join(PLAYLIST)) {
             log::debug!("playlist had no name stream={} cause=\"{cause}\"", masked(&stream.path));
@@ -428,6 +473,7 @@ impl Store {
             row.bytes = segment.bytes;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
+            row.epoch = self.epoch;
         }
         let name = SegmentName::new(self.epoch, sequence);
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
@@ -440,7 +486,7 @@ impl Store {
         }
         let closed = Closed {
             duration: segment.duration,
-            discontinuity: segment.discontinuity,
+            discontinuity: segment.discontinuity | take(&mut place.resumes),
             independent: segment.independent,
             slot,
         };
@@ -462,9 +508,15 @@ impl Store {
         if !change.updated {
             return;
         }
+        self.ledger.note(&place.path, place.numbers());
         let Stream { path, folder, playlist, text, .. } = place;
         text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
             playlist.emit(w, self.epoch)
         });
     }
+}
+
+/// A number that is not used in another run.
+fn in_epoch(epoch: u32, number: u64) -> u64 {
+    u64::from(epoch) << 32 | number & 0xffff_ffff
 }

@@ -50,7 +50,10 @@ pub(crate) fn masked_pair(app: &str, key: &str) -> impl fmt::Display {
 }
 
 /// Digits of the number of a slot.
-pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;
+const SLOT_NAME_BYTES_MAX: usize = 10;
+
+/// File name of a slot, in the folder of the slots.
+pub(super) type SlotName = heapless::String<SLOT_NAME_BYTES_MAX>;
 
 /// Names that this program makes in its folder, and no others.
 pub(super) fn is_ours(name: &OsStr) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
-use super::names::SLOT_NAME_BYTES_MAX;
+use super::names::SlotName;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -19,8 +19,10 @@ pub(super) enum Use {
 pub(super) struct Row {
     pub(super) slot: Slot,
     /// Its file's name in the folder of the slots.
-    pub(super) name: heapless::String<SLOT_NAME_BYTES_MAX>,
+    pub(super) name: SlotName,
     pub(super) state: Use,
+    /// First part of the name of the segment in it.
+    pub(super) epoch: u32,
     /// Counts the segments that were written here.
     pub(super) generation: u32,
     /// Responses that may still refer to its pages.
@@ -43,11 +45,12 @@ pub(super) enum Rank {
 }
 
 impl Row {
-    pub(super) const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
+    pub(super) const fn new(slot: Slot, name: SlotName) -> Self {
         Self {
             slot,
             name,
             state: Use::Free,
+            epoch: 0,
             generation: 0,
             holds: 0,
             local: false,

@@ -5,7 +5,7 @@
 
 use crate::service::store::Store;
 use crate::service::store::names::{SegmentName, masked};
-use crate::service::store::row::Use;
+use crate::service::store::row::{Row, Use};
 use crate::status::Counter;
 use crate::time::Instant;
 use std::os::fd::BorrowedFd;
@@ -79,8 +79,10 @@ impl Store {
 
     /// Makes a slot ready for a segment. `None` if there are no pages for it.
     fn prepare(&mut self, index: usize, now: Instant) -> Option<usize> {
-        let state = self.rows.get(index)?.state;
-        if matches!(state, Use::Retired { keep_until, .. } if keep_until > now) {
+        let Row { state, epoch, .. } = *self.rows.get(index)?;
+        // Of what an earlier run has left, the time was an upper bound.
+        let kept = matches!(state, Use::Retired { keep_until, .. } if keep_until > now);
+        if kept && epoch == self.epoch {
             self.status.add(Counter::RetentionCut, 1);
         }
         self.forget(index);
@@ -119,7 +121,7 @@ impl Store {
         if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
             (row.state, stream)
             && let Some(folder) = &stream.folder
-            && let Err(cause) = folder.remove(SegmentName::new(self.epoch, sequence).bytes())
+            && let Err(cause) = folder.remove(SegmentName::new(row.epoch, sequence).bytes())
         {
             let stream = masked(&stream.path);
             log::debug!(

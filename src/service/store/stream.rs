@@ -1,8 +1,9 @@
-//! One stream's place in the store, and what must outlive it.
+//! One stream's place in the store.
 
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::Playlist;
 use crate::media::sink::Segment;
+use crate::service::ledger::Numbers;
 use crate::service::store::text::Text;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
@@ -18,6 +19,8 @@ pub(super) struct Stream {
     /// Versions of the playlists before this one.
     pub(super) versions_before: u64,
     pub(super) playlist: Playlist,
+    /// The next segment does not continue what players may know of the stream.
+    pub(super) resumes: bool,
     pub(super) text: Text,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
@@ -27,22 +30,14 @@ pub(super) struct Stream {
     pub(super) facts: StreamFacts,
 }
 
-/// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
-/// know them under the same address (rules R11, R12).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
-    pub(super) sequences: u64,
-    pub(super) discontinuities: u64,
-    pub(super) versions: u64,
-}
-
-impl Used {
-    /// Adds what `stream` has used.
-    pub(super) fn take(&mut self, stream: &Stream) {
-        let playlist = &stream.playlist;
-        self.sequences = self.sequences.max(playlist.next_sequence());
-        self.discontinuities = self.discontinuities.max(playlist.discontinuities());
-        self.versions = self.versions.max(stream.versions_before + playlist.version());
+impl Stream {
+    /// The first of its numbers that are free.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            sequence: self.playlist.next_sequence(),
+            discontinuity: self.playlist.discontinuities(),
+            version: self.versions_before + self.playlist.version(),
+        }
     }
 }
 

@@ -1,0 +1,172 @@
+//! A playlist that goes on after the program was started again: read from the text that the run
+//! before has left.
+//!
+//! All that a text does not tell is taken for the worst of what can have been: the last version
+//! was made just now (R37), and each of its segments was listed by one that was as long as it can
+//! get (R35). Sequence numbers, target duration and each segment's lines are those of the text
+//! (R10, R11, R31); the caller compares what is then rendered with it, so that a line which is not
+//! understood here is never lost unseen. The segment that comes next does not continue the last:
+//! it is the caller's to mark.
+//! Source: RFC 8216 §6.2.1, §6.2.2.
+
+use super::lines::read_segment_name;
+use super::{Counts, Entry, Playlist, PlaylistConfig, cut_limit};
+use crate::limits::{PENDING_SEGMENTS_MAX, SEQUENCE_MAX, TARGET_DURATION_S_MAX};
+use crate::time::Instant;
+use crate::wire::m3u8::{Durations, ListedSegment, M3u8Error, MediaPlaylist};
+
+/// Why a playlist does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdoptError {
+    /// Malformed: it is no playlist.
+    #[error(transparent)]
+    Malformed(#[from] M3u8Error),
+    /// Malformed: a name or number that this program never writes.
+    #[error("segment {sequence} is named {name}, which is none of its names")]
+    Name {
+        /// Its media sequence number.
+        sequence: u64,
+        /// Bytes of its name.
+        name: usize,
+    },
+    /// Unsupported: the settings ask for what this playlist can no longer become.
+    #[error("its target duration is {target_s} s, and the settings ask for another")]
+    Target {
+        /// Its target duration.
+        target_s: u64,
+    },
+    /// Exhausted: more segments than the settings leave slots for.
+    #[error("it lists {segments} segments, {max} can be kept")]
+    TooMany {
+        /// Segments listed.
+        segments: usize,
+        /// How many can be.
+        max: usize,
+    },
+}
+
+/// The text of a playlist, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted<'a> {
+    text: MediaPlaylist<'a>,
+}
+
+impl<'a> Adopted<'a> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// `Malformed`, also for numbers that are not ours.
+    pub fn read(text: &'a [u8]) -> Result<Self, AdoptError> {
+        let text = MediaPlaylist::parse(text)?;
+        for (number, tag) in [
+            (text.media_sequence, "EXT-X-MEDIA-SEQUENCE"),
+            (text.discontinuity_sequence, "EXT-X-DISCONTINUITY-SEQUENCE"),
+        ] {
+            if number > SEQUENCE_MAX {
+                return Err(M3u8Error::Value { tag, line: 0 }.into());
+            }
+        }
+        Ok(Self { text })
+    }
+
+    /// Media sequence number of the segment that comes next.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        let segments = u64::try_from(self.text.segments).unwrap_or(u64::MAX);
+        self.text.media_sequence.saturating_add(segments)
+    }
+
+    /// Media sequence number of the first segment.
+    #[must_use]
+    pub const fn media_sequence(&self) -> u64 {
+        self.text.media_sequence
+    }
+
+    /// Discontinuity sequence number behind the last segment.
+    #[must_use]
+    pub fn discontinuities(&self) -> u64 {
+        let tags = self.text.segments().filter(|segment| segment.discontinuity).count();
+        let tags = u64::try_from(tags).unwrap_or(u64::MAX);
+        self.text.discontinuity_sequence.saturating_add(tags)
+    }
+
+    /// Names of the segments, first first.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.text.segments().map(|segment| segment.uri)
+    }
+
+    /// How long a segment that has left is to be kept at most from the last version on, in
+    /// microseconds (R35): its own duration and that of the longest version.
+    #[must_use]
+    pub fn keep_micros(&self) -> u64 {
+        self.longest().saturating_add(self.text.target_duration_s.saturating_mul(1_000_000))
+    }
+
+    /// The playlist, as one whose last version was made at `now`. The segments are in slots from
+    /// `first_slot` on, in their order.
+    ///
+    /// # Errors
+    /// `AdoptError`; then it cannot go on as it is.
+    pub fn playlist(
+        &self,
+        config: PlaylistConfig,
+        now: Instant,
+        first_slot: usize,
+    ) -> Result<Playlist, AdoptError> {
+        let mut playlist = Playlist::new(config);
+        let target_s = self.target(&playlist)?;
+        let segments = self.text.segments;
+        let max = playlist.config.listed_max.saturating_sub(PENDING_SEGMENTS_MAX + 1);
+        let too_many = AdoptError::TooMany { segments, max };
+        if segments == 0 || segments > max {
+            return Err(too_many);
+        }
+        let longest = self.longest();
+        let listed = (self.text.media_sequence..).zip(first_slot..).zip(self.text.segments());
+        for ((sequence, slot), segment) in listed {
+            let epoch = epoch(sequence, &segment)?;
+            let ListedSegment { micros, discontinuity, .. } = segment;
+            let entry = Entry { epoch: Some(epoch), micros, discontinuity, slot, longest };
+            playlist.entries.push_back(entry).map_err(|_| too_many)?;
+        }
+        playlist.listed = playlist.entries.len();
+        playlist.target_s = Some(target_s);
+        playlist.media_sequence = self.text.media_sequence;
+        playlist.discontinuity_sequence = self.text.discontinuity_sequence;
+        playlist.durations = Durations::new();
+        playlist.independent = self.text.independent_segments;
+        playlist.updated_at = Some(now);
+        playlist.ended = self.text.ended;
+        playlist.counts = Counts::default();
+        Ok(playlist)
+    }
+
+    /// Its target duration, if the settings can live with it: it never changes (R10).
+    fn target(&self, playlist: &Playlist) -> Result<u32, AdoptError> {
+        let target_s = self.text.target_duration_s;
+        let fits = |target: &u32| {
+            let asked = playlist.target_s.is_none_or(|asked| asked == *target);
+            asked
+                && (1..=TARGET_DURATION_S_MAX).contains(target)
+                && cut_limit(*target) >= playlist.config.segment
+        };
+        let target = u32::try_from(target_s).ok().filter(fits);
+        target.ok_or(AdoptError::Target { target_s })
+    }
+
+    /// What a version with as many segments lasts at most, microseconds.
+    fn longest(&self) -> u64 {
+        let segments = u64::try_from(self.text.segments).unwrap_or(u64::MAX);
+        // Segments exceed the target duration by less than half a second.
+        let most = self.text.target_duration_s.saturating_mul(1_000_000).saturating_add(500_000);
+        most.saturating_mul(segments)
+    }
+}
+
+/// The first part of a segment's name; the second is its number.
+fn epoch(sequence: u64, segment: &ListedSegment<'_>) -> Result<u32, AdoptError> {
+    match read_segment_name(segment.uri) {
+        Some((epoch, named)) if named == sequence => Ok(epoch),
+        Some(_) | None => Err(AdoptError::Name { sequence, name: segment.uri.len() }),
+    }
+}
