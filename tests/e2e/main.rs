@@ -25,6 +25,7 @@
 mod support;
 
 mod access;
+mod continuity;
 mod encrypted;
 mod enhanced;
 mod field;
