@@ -25,6 +25,7 @@ use continuity::{History, Run, shm};
 use proptest::prelude::*;
 use rillcast::limits::{LEDGER_SEQUENCE_BLOCK, LEFTOVERS_MAX, PLAYLIST_BYTES_MAX, SEQUENCE_MAX};
 use rillcast::status::Counter;
+use rillcast::time::UnixMillis;
 use std::fs;
 use std::path::Path;
 
@@ -91,6 +92,30 @@ fn next_segment_after_a_restart_is_marked_and_named_by_its_own_run() {
     assert_eq!(after, format!("{before}{new}"), "R31: lines are appended, no other is touched");
     run.segment(2_000, 30);
     assert!(run.playlist().unwrap().ends_with("b-4.ts\n#EXTINF:2.000000,\n0000000b-5.ts\n"));
+}
+
+#[test]
+fn dates_of_a_window_stay_and_none_comes_again() {
+    // 2026-01-05T10:20:30Z, and a minute before it: the clock is set back over the restart.
+    const CLOCKS: [fn() -> Option<UnixMillis>; 2] =
+        [|| Some(UnixMillis(1_767_608_430_000)), || Some(UnixMillis(1_767_608_370_000))];
+    let folder = shm();
+    let dated = ["hls.dates=true", "hls.start_offset_s=20"];
+    let mut texts = Vec::new();
+    for (epoch, clock) in (1..).zip(CLOCKS) {
+        let mut run = Run::start(folder.path(), epoch, &dated);
+        run.store.set_clock(clock);
+        assert_eq!(run.playlist(), texts.last().cloned(), "R31");
+        run.publish();
+        run.segment(2_000, 30);
+        texts.push(run.playlist().unwrap());
+    }
+    let tag = "#EXT-X-PROGRAM-DATE-TIME:";
+    let dates: Vec<&str> = texts[1].lines().filter_map(|line| line.strip_prefix(tag)).collect();
+    assert_eq!(dates.len(), 2, "R43: a date with every discontinuity: {}", texts[1]);
+    // The first lasts 2 s; text of one form sorts as its dates do.
+    let end = dates[0].replacen(":30.", ":32.", 1).replacen(":28.", ":30.", 1);
+    assert!(end.as_str() <= dates[1] && dates[0] < end.as_str(), "R43: {dates:?}");
 }
 
 #[test]

@@ -99,6 +99,9 @@ settings! {
     /// Audio track that HLS takes of an encoder that sends several.
     media_audio_track: Option<u8> = "media.audio_track", Track,
         None, Restart;
+    /// Whether audio that stops goes on as silence: a browser would wait for it for good.
+    media_fill_silence: bool = "media.fill_silence", Flag,
+        true, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;
@@ -114,6 +117,22 @@ settings! {
     hls_window_segments: u32 = "hls.window_segments",
         Number { min: limits::WINDOW_SEGMENTS_MIN, max: limits::WINDOW_SEGMENTS_MAX, unit: "" },
         6, Restart;
+    /// Whether playlists date their segments, while the kernel says that the clock is right.
+    hls_dates: bool = "hls.dates", Flag,
+        true, Restart;
+    /// Whether segments hold cue points and texts as timed ID3 metadata.
+    hls_id3: bool = "hls.id3", Flag,
+        false, Restart;
+    /// Seconds before the live end where players are told to start, 3 targets at least; 0: nothing.
+    hls_start_offset_s: u32 = "hls.start_offset_s",
+        Number { min: 0, max: limits::START_OFFSET_S_MAX, unit: "s" },
+        0, Restart;
+    /// Whether playlists say that each segment can be decoded alone, as long as it is so.
+    hls_independent_segments: bool = "hls.independent_segments", Flag,
+        true, Restart;
+    /// Whether the segments of a stream without video are plain audio files, not MPEG-TS.
+    hls_packed_audio: bool = "hls.packed_audio", Flag,
+        false, Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
@@ -413,6 +432,17 @@ pub enum SettingError {
         /// Least window that fits.
         need: u32,
     },
+    /// Misbehaved: players would start where the end may overtake them (RFC 8216 §4.3.5.2).
+    #[error(
+        "hls.start_offset_s is {offset_s}: that is under 3 target durations of {target_s} s; set \
+         it to {} or more, or to 0", 3 * target_s
+    )]
+    StartTooLate {
+        /// `hls.start_offset_s`.
+        offset_s: u32,
+        /// `hls.target_duration_s`, or the least it can settle at.
+        target_s: u32,
+    },
     /// Exhausted: rings and slots together are more than the process can hold.
     #[error(
         "limits.streams is {streams}: their rings and slots take {}, allowed is {}; lower it, \
@@ -541,6 +571,10 @@ fn check_durations(config: &Config) -> Result<(), SettingError> {
     if window < need {
         return Err(SettingError::WindowTooShort { window, segment_ms, target_s, need });
     }
+    let offset_s = config.hls_start_offset_s;
+    if offset_s > 0 && offset_s < 3 * target_s {
+        return Err(SettingError::StartTooLate { offset_s, target_s });
+    }
     Ok(())
 }
 
@@ -606,6 +640,7 @@ mod tests {
             ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
             ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
+            ("hls.start_offset_s", 0, limits::START_OFFSET_S_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),
@@ -619,6 +654,22 @@ mod tests {
             let (min, max) = (i64::from(min), i64::from(max));
             assert!(taken(min) && taken(max), "{key}");
             assert!(!taken(min - 1) && !taken(max + 1), "{key}");
+        }
+    }
+
+    #[test]
+    fn start_is_three_targets_before_the_live_end_or_not_said() {
+        for (pairs, line) in [
+            (&["hls.start_offset_s=6"][..], None),
+            (&["hls.start_offset_s=5"], Some("under 3 target durations of 2 s; set it to 6 or")),
+            (
+                &["hls.start_offset_s=11", "hls.target_duration_s=4"],
+                Some("under 3 target durations of 4 s; set it to 12 or more, or to 0"),
+            ),
+        ] {
+            let error = config(pairs).err();
+            assert_eq!(error.is_some(), line.is_some(), "{error:?}");
+            assert!(error.is_none_or(|error| error.contains(line.unwrap())), "{pairs:?}");
         }
     }
 

@@ -16,6 +16,7 @@
 pub mod blocking;
 pub mod card;
 pub mod clock;
+mod cues;
 pub mod door;
 pub mod feed;
 pub mod files;

@@ -26,6 +26,7 @@ mod support;
 
 mod access;
 mod continuity;
+mod dates;
 mod encrypted;
 mod enhanced;
 mod field;
@@ -39,6 +40,7 @@ mod relay;
 mod rtmps;
 mod rtmps_client;
 mod rtmpts;
+mod silence;
 mod soak;
 mod streams;
 mod tunnel;

@@ -39,7 +39,8 @@ impl Run {
     pub fn start(folder: &Path, epoch: u32, pairs: &[&str]) -> Self {
         let mut draft = Draft::new();
         draft.set("hls.dir", folder.to_str().unwrap()).unwrap();
-        for pair in ["limits.slot_bytes=262144", "limits.streams=1"].iter().chain(pairs) {
+        let own = ["limits.slot_bytes=262144", "limits.streams=1", "hls.dates=false"];
+        for pair in own.iter().chain(pairs) {
             draft.set_pair(pair).unwrap();
         }
         let status = Rc::new(Status::new());

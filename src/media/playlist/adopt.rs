@@ -9,10 +9,11 @@
 //! it is the caller's to mark.
 //! Source: RFC 8216 §6.2.1, §6.2.2.
 
-use super::lines::read_segment_name;
-use super::{Counts, Entry, Playlist, PlaylistConfig, cut_limit};
+use super::lines::SegmentId;
+use super::{Advice, Counts, Dates, Entry, Marks, Playlist, PlaylistConfig, cut_limit};
 use crate::limits::{PENDING_SEGMENTS_MAX, SEQUENCE_MAX, TARGET_DURATION_S_MAX};
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
+use crate::wire::date;
 use crate::wire::m3u8::{Durations, ListedSegment, M3u8Error, MediaPlaylist};
 
 /// Why a playlist does not go on.
@@ -49,6 +50,7 @@ pub enum AdoptError {
 #[derive(Clone, Copy, Debug)]
 pub struct Adopted<'a> {
     text: MediaPlaylist<'a>,
+    lines: &'a str,
 }
 
 impl<'a> Adopted<'a> {
@@ -56,8 +58,9 @@ impl<'a> Adopted<'a> {
     ///
     /// # Errors
     /// `Malformed`, also for numbers that are not ours.
-    pub fn read(text: &'a [u8]) -> Result<Self, AdoptError> {
-        let text = MediaPlaylist::parse(text)?;
+    pub fn read(bytes: &'a [u8]) -> Result<Self, AdoptError> {
+        let text = MediaPlaylist::parse(bytes)?;
+        let lines = core::str::from_utf8(bytes).unwrap_or_default();
         for (number, tag) in [
             (text.media_sequence, "EXT-X-MEDIA-SEQUENCE"),
             (text.discontinuity_sequence, "EXT-X-DISCONTINUITY-SEQUENCE"),
@@ -66,7 +69,7 @@ impl<'a> Adopted<'a> {
                 return Err(M3u8Error::Value { tag, line: 0 }.into());
             }
         }
-        Ok(Self { text })
+        Ok(Self { text, lines })
     }
 
     /// Media sequence number of the segment that comes next.
@@ -109,11 +112,12 @@ impl<'a> Adopted<'a> {
     /// `AdoptError`; then it cannot go on as it is.
     pub fn playlist(
         &self,
-        config: PlaylistConfig,
+        (config, advice): (PlaylistConfig, Advice),
         now: Instant,
         first_slot: usize,
     ) -> Result<Playlist, AdoptError> {
         let mut playlist = Playlist::new(config);
+        playlist.advise(advice);
         let target_s = self.target(&playlist)?;
         let segments = self.text.segments;
         let max = playlist.config.listed_max.saturating_sub(PENDING_SEGMENTS_MAX + 1);
@@ -122,11 +126,12 @@ impl<'a> Adopted<'a> {
             return Err(too_many);
         }
         let longest = self.longest();
-        let listed = (self.text.media_sequence..).zip(first_slot..).zip(self.text.segments());
-        for ((sequence, slot), segment) in listed {
-            let epoch = epoch(sequence, &segment)?;
+        let listed = (self.text.media_sequence..).zip(first_slot..).zip(self.segments());
+        for ((sequence, slot), (segment, date)) in listed {
+            let SegmentId { epoch, container, .. } = id(sequence, &segment)?;
             let ListedSegment { micros, discontinuity, .. } = segment;
-            let entry = Entry { epoch: Some(epoch), micros, discontinuity, slot, longest };
+            let (epoch, marks) = (Some(epoch), Marks { date, container });
+            let entry = Entry { epoch, micros, discontinuity, marks, slot, longest };
             playlist.entries.push_back(entry).map_err(|_| too_many)?;
         }
         playlist.listed = playlist.entries.len();
@@ -134,11 +139,39 @@ impl<'a> Adopted<'a> {
         playlist.media_sequence = self.text.media_sequence;
         playlist.discontinuity_sequence = self.text.discontinuity_sequence;
         playlist.durations = Durations::new();
+        // Where it is not said, whether it would be true is not known.
         playlist.independent = self.text.independent_segments;
         playlist.updated_at = Some(now);
         playlist.ended = self.text.ended;
         playlist.counts = Counts::default();
         Ok(playlist)
+    }
+
+    /// The dates that the next segment goes on behind.
+    #[must_use]
+    pub fn dates(&self) -> Dates {
+        let mut last: Option<(u64, UnixMillis)> = None;
+        for (sequence, (segment, date)) in (self.text.media_sequence..).zip(self.segments()) {
+            let begins = date.map(|date| (sequence, date));
+            last = begins.or(last).map(|(sequence, at)| {
+                let millis = segment.micros.div_ceil(1000);
+                (sequence, UnixMillis(at.0.saturating_add(millis)))
+            });
+        }
+        last.map_or_else(Dates::new, |(sequence, end)| Dates::after(sequence, end))
+    }
+
+    /// The segments, each with its date.
+    fn segments(&self) -> impl Iterator<Item = (ListedSegment<'a>, Option<UnixMillis>)> + use<'a> {
+        let mut date = None;
+        let dates = self.lines.lines().filter_map(move |line| {
+            if let Some(text) = line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:") {
+                date = date::parse(text);
+            }
+            let is_address = !line.is_empty() && !line.starts_with('#');
+            is_address.then(|| date.take())
+        });
+        self.text.segments().zip(dates)
     }
 
     /// Its target duration, if the settings can live with it: it never changes (R10).
@@ -163,10 +196,8 @@ impl<'a> Adopted<'a> {
     }
 }
 
-/// The first part of a segment's name; the second is its number.
-fn epoch(sequence: u64, segment: &ListedSegment<'_>) -> Result<u32, AdoptError> {
-    match read_segment_name(segment.uri) {
-        Some((epoch, named)) if named == sequence => Ok(epoch),
-        Some(_) | None => Err(AdoptError::Name { sequence, name: segment.uri.len() }),
-    }
+/// What a segment's name says, if that is its number.
+fn id(sequence: u64, segment: &ListedSegment<'_>) -> Result<SegmentId, AdoptError> {
+    let id = SegmentId::read(segment.uri).filter(|id| id.sequence == sequence);
+    id.ok_or(AdoptError::Name { sequence, name: segment.uri.len() })
 }

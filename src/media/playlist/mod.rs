@@ -22,6 +22,7 @@
 //!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
+//! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -30,11 +31,17 @@
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
 mod adopt;
+mod dates;
 mod lines;
+mod planned;
+mod ranges;
 mod vod;
 
 pub use adopt::{AdoptError, Adopted};
-pub use lines::{read_segment_name, segment_name};
+pub use dates::{Dates, Seen, Span};
+pub use lines::{SegmentId, segment_name};
+pub use planned::Planned;
+pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
@@ -42,13 +49,15 @@ use core::time::Duration;
 use heapless::{Deque, Vec};
 
 use self::lines::SegmentLines;
+use self::ranges::Ranges;
 use crate::limits::{
     FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
+use crate::media::container::Container;
 use crate::status::{Counter, Status};
-use crate::time::{Instant, Ticks};
-use crate::wire::m3u8::{Durations, Line, rounded_seconds};
+use crate::time::{Instant, Ticks, UnixMillis};
+use crate::wire::m3u8::{Durations, Line, put, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
 
 /// How a playlist is kept. Values out of bounds are moved to the nearest bound.
@@ -80,6 +89,25 @@ pub struct Closed {
     pub independent: bool,
     /// The caller's name for where it is stored.
     pub slot: usize,
+}
+
+/// What else a playlist says to players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Seconds before the live end at which to start, moved to three targets at least
+    /// (RFC 8216 §4.3.5.2); 0 says nothing.
+    pub start_offset_s: u32,
+    /// Whether to say that each segment can be decoded alone, as long as it is so.
+    pub independent: bool,
+}
+
+/// What else a playlist says of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// When its first sample was made, if that is known.
+    pub date: Option<UnixMillis>,
+    /// What kind of file it is.
+    pub container: Container,
 }
 
 /// What a call did to the playlist.
@@ -129,6 +157,8 @@ pub struct Playlist {
     durations: Durations,
     /// Every segment so far began with a key frame.
     independent: bool,
+    advice: Advice,
+    ranges: Ranges,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -141,6 +171,7 @@ struct Entry {
     epoch: Option<u32>,
     micros: u64,
     discontinuity: bool,
+    marks: Marks,
     slot: usize,
     /// Duration of the longest version that listed it, microseconds.
     longest: u64,
@@ -172,6 +203,8 @@ impl Playlist {
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
             independent: true,
+            advice: Advice { start_offset_s: 0, independent: true },
+            ranges: Ranges::new(),
             updated_at: None,
             version: 0,
             ended: false,
@@ -179,9 +212,27 @@ impl Playlist {
         }
     }
 
+    /// Says that to players, from the first version on.
+    pub const fn advise(&mut self, advice: Advice) {
+        self.advice = advice;
+    }
+
+    /// Lists a date range together with the segment that closes next.
+    ///
+    /// # Errors
+    /// `Repeated` if there is one with its ID, `Full` if there are too many.
+    pub fn date_range(&mut self, range: DateRange) -> Result<(), RangeError> {
+        self.ranges.add(self.next_sequence(), range)
+    }
+
     /// Takes a finished segment, which has the sequence number that `next_sequence` said, and
     /// lists it at once or later. After `end` it is retired at once.
     pub fn closed(&mut self, now: Instant, closed: Closed) -> Change {
+        self.closed_with(now, closed, Marks::default())
+    }
+
+    /// The same for a segment of which there is more to say.
+    pub fn closed_with(&mut self, now: Instant, closed: Closed, marks: Marks) -> Change {
         if self.ended {
             return self.refused(now, closed.slot);
         }
@@ -196,6 +247,7 @@ impl Playlist {
             epoch: None,
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
+            marks,
             slot: closed.slot,
             longest: 0,
         };
@@ -326,14 +378,21 @@ impl Playlist {
         Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
         Line::MediaSequence(self.media_sequence).emit(w)?;
         Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
-        if self.independent {
+        if self.independent && self.advice.independent {
             Line::IndependentSegments.emit(w)?;
+        }
+        if self.advice.start_offset_s > 0 {
+            let least = self.target_s.unwrap_or(1).saturating_mul(3);
+            let offset = self.advice.start_offset_s.max(least);
+            put(w, format_args!("#EXT-X-START:TIME-OFFSET=-{offset}\n"))?;
         }
         let listed = (self.media_sequence..).zip(self.entries.iter());
         for (sequence, entry) in listed.take(self.listed) {
-            let Entry { discontinuity, micros, .. } = *entry;
+            let Entry { discontinuity, micros, marks, .. } = *entry;
             let epoch = entry.epoch.unwrap_or(epoch);
-            SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+            let Marks { date, container } = marks;
+            self.ranges.emit(w, sequence, sequence == self.media_sequence)?;
+            SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         if self.ended {
             Line::EndList.emit(w)?;
@@ -389,6 +448,9 @@ impl Playlist {
                 break;
             }
         }
+        // All that waited is listed.
+        let window = self.entries.iter().find_map(|entry| entry.marks.date);
+        self.ranges.retire(window, self.next_sequence());
         let total = self.micros();
         for entry in &mut self.entries {
             entry.longest = entry.longest.max(total);

@@ -14,16 +14,17 @@
 //! Source: RFC 8216 §6.2.1, §6.2.2.
 
 use crate::limits::{
-    LEDGER_STREAMS_MAX, LEFTOVER_DEPTH_MAX, LEFTOVERS_MAX, PLAYLIST_BYTES_MAX, SLOTS_SPARE,
+    LEDGER_STREAMS_MAX, LEFTOVER_DEPTH_MAX, LEFTOVERS_MAX, PLAYLIST_BYTES_MAX,
     STREAM_PATH_BYTES_MAX,
 };
 use crate::media::playlist::{
-    AdoptError, Adopted, Change, Playlist, PlaylistConfig, read_segment_name,
+    AdoptError, Adopted, Advice, Change, Dates, Playlist, PlaylistConfig, SegmentId,
 };
 use crate::service::ledger::Numbers;
 use crate::service::store::Store;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, SlotName, masked};
 use crate::service::store::row::{Row, Use};
+use crate::service::store::stream::Stream;
 use crate::storage::{narrow, widen};
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
@@ -31,6 +32,7 @@ use crate::time::Instant;
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
 use core::cmp::Reverse;
+use core::fmt::Write as _;
 use core::time::Duration;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -43,6 +45,7 @@ pub(super) struct Left {
     path: String,
     folder: Folder,
     playlist: Playlist,
+    dates: Dates,
     /// Its segments, each for the slot of its place here: those listed, first first, and then those
     /// that are kept, newest first.
     segments: Vec<Option<LeftSegment>>,
@@ -50,8 +53,7 @@ pub(super) struct Left {
 
 /// A segment that goes on.
 struct LeftSegment {
-    epoch: u32,
-    sequence: u64,
+    id: SegmentId,
     file: File,
     bytes: usize,
     /// Until when it is kept; none if it is listed.
@@ -62,9 +64,7 @@ impl Left {
     /// Whether the file at `path`, below `root`, is one of its own.
     pub(super) fn holds(&self, root: &Path, path: &Path) -> bool {
         let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
-        let own = |segment: &LeftSegment| {
-            SegmentName::new(segment.epoch, segment.sequence).bytes() == name
-        };
+        let own = |segment: &LeftSegment| SegmentName::new(segment.id).bytes() == name;
         path.parent().and_then(|folder| folder.strip_prefix(root).ok()) == Some(self.path.as_ref())
             && (name == PLAYLIST.as_bytes() || self.segments.iter().flatten().any(own))
     }
@@ -75,40 +75,48 @@ impl Left {
     }
 }
 
-/// The slot of a stream with the segment that goes on there, if one does; it gets the name `name`
-/// among the slots.
+/// The slot with this number, of so many that each stream has: with the segment that goes on there,
+/// or a new one.
 pub(super) fn row(
     left: &mut [Left],
-    (stream, slot): (usize, usize),
-    slots: &Folder,
-    name: &SlotName,
+    (number, slots_per_stream): (usize, usize),
+    (root, slots): (&Path, &Folder),
     capacity: usize,
-) -> io::Result<Option<Row>> {
-    let Some(stream) = left.get_mut(stream) else { return Ok(None) };
-    let Some(segment) = stream.segments.get_mut(slot).and_then(Option::take) else {
-        return Ok(None);
+) -> io::Result<Row> {
+    let mut name = SlotName::new();
+    let named = write!(name, "{number}");
+    debug_assert!(named.is_ok());
+    let stream = left.get_mut(number / slots_per_stream);
+    let taken = stream.and_then(|Left { folder, segments, .. }| {
+        Some((folder, segments.get_mut(number % slots_per_stream)?.take()?))
+    });
+    let Some((folder, segment)) = taken else {
+        let path = root.join(SLOTS).join(name.as_str());
+        return Ok(Row::new(Slot::create(&path, capacity)?, name));
     };
-    let LeftSegment { epoch, sequence, file, bytes, keep_until } = segment;
-    let own = SegmentName::new(epoch, sequence);
-    stream.folder.link(own.bytes(), slots, name.as_bytes())?;
-    let mut row = Row::new(Slot::adopt(file, capacity)?, name.clone());
+    let LeftSegment { id, file, bytes, keep_until } = segment;
+    folder.link(SegmentName::new(id).bytes(), slots, name.as_bytes())?;
+    let mut row = Row::new(Slot::adopt(file, capacity)?, name);
+    let sequence = id.sequence;
     row.state = match keep_until {
         Some(keep_until) => Use::Retired { sequence, keep_until },
         None => Use::Listed { sequence },
     };
-    row.epoch = epoch;
+    row.epoch = id.epoch;
+    row.container = id.container;
     row.bytes = bytes;
-    Ok(Some(row))
+    Ok(row)
 }
 
 impl Store {
     /// Gives the streams of `left` their places, in their order.
     pub(super) fn go_on(&mut self, left: Vec<Left>) {
-        for (index, Left { path, folder, playlist, .. }) in left.into_iter().enumerate() {
+        for (index, stream) in left.into_iter().enumerate() {
+            let Left { path, folder, playlist, dates, .. } = stream;
             let numbers = self.ledger.begin(&path);
             let seated = self.seat(&path, Some(folder), playlist, numbers, Instant(0));
             if let Some(place) = self.streams.get_mut(index) {
-                *place = seated;
+                *place = seated.map(|stream| Stream { dates, ..stream });
             }
             self.apply(index, &Change { updated: true, ..Change::default() });
         }
@@ -119,6 +127,7 @@ impl Store {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Space {
     pub(super) config: PlaylistConfig,
+    pub(super) advice: Advice,
     /// Streams, and slots of each.
     pub(super) streams: usize,
     pub(super) slots: usize,
@@ -225,7 +234,7 @@ fn adopt(
     }
     // The clock of a run begins with it: this is now.
     let now = Instant(0);
-    let playlist = adopted.playlist(space.config, now, place * space.slots)?;
+    let playlist = adopted.playlist((space.config, space.advice), now, place * space.slots)?;
     let mut rendered = vec![0; PLAYLIST_BYTES_MAX];
     let mut w = Writer::new(&mut rendered);
     if playlist.emit(&mut w, 0).is_err() || w.written() != text {
@@ -233,40 +242,37 @@ fn adopt(
     }
     let mut segments = Vec::new();
     for (sequence, name) in (adopted.media_sequence()..).zip(adopted.names()) {
-        let named = read_segment_name(name);
-        let segment = named.and_then(|named| open(&folder, named, None));
+        let segment = SegmentId::read(name).and_then(|id| open(&folder, id, None));
         segments.push(Some(segment.ok_or(NotLeft::Segment(sequence))?));
     }
-    let free = space.slots.saturating_sub(segments.len() + narrow(SLOTS_SPARE));
+    // With all slots taken, the next segment takes the one that has been kept longest.
+    let free = space.slots.saturating_sub(segments.len());
     let keep_until = now.after(Duration::from_micros(adopted.keep_micros()));
     let left = retired(at, adopted.media_sequence())?;
-    let left = left.into_iter().zip(0..).filter_map(|(named, younger)| {
+    let left = left.into_iter().zip(0..).filter_map(|(id, younger)| {
         // The oldest is the first to go where its slot is needed.
-        open(&folder, named, Some(Instant(keep_until.0.saturating_sub(younger))))
+        open(&folder, id, Some(Instant(keep_until.0.saturating_sub(younger))))
     });
     segments.extend(left.take(free).map(Some));
-    Ok(Left { path: path.to_owned(), folder, playlist, segments })
+    let (path, dates) = (path.to_owned(), adopted.dates());
+    Ok(Left { path, folder, playlist, dates, segments })
 }
 
-/// Epochs and numbers of the segments in a folder that have left its playlist, newest first.
-fn retired(at: &Path, media_sequence: u64) -> io::Result<Vec<(u32, u64)>> {
+/// The segments in a folder that have left its playlist, newest first.
+fn retired(at: &Path, media_sequence: u64) -> io::Result<Vec<SegmentId>> {
     let mut retired = Vec::new();
     for entry in fs::read_dir(at)?.take(narrow(LEFTOVERS_MAX)) {
-        let named = entry?.file_name().to_str().and_then(read_segment_name);
-        retired.extend(named.filter(|(_, sequence)| *sequence < media_sequence));
+        let named = entry?.file_name().to_str().and_then(SegmentId::read);
+        retired.extend(named.filter(|id| id.sequence < media_sequence));
     }
-    retired.sort_unstable_by_key(|(_, sequence)| Reverse(*sequence));
+    retired.sort_unstable_by_key(|id| Reverse(id.sequence));
     Ok(retired)
 }
 
-/// A segment by its name: a file of whole packets.
-fn open(
-    folder: &Folder,
-    (epoch, sequence): (u32, u64),
-    keep_until: Option<Instant>,
-) -> Option<LeftSegment> {
-    let file = folder.file(SegmentName::new(epoch, sequence).bytes(), true).ok()?;
+/// A segment by its name: a file of whole packets, or of audio without.
+fn open(folder: &Folder, id: SegmentId, keep_until: Option<Instant>) -> Option<LeftSegment> {
+    let file = folder.file(SegmentName::new(id).bytes(), true).ok()?;
     let bytes = usize::try_from(file.metadata().ok()?.len()).ok()?;
-    let whole = bytes > 0 && bytes.is_multiple_of(PACKET_BYTES);
-    whole.then_some(LeftSegment { epoch, sequence, file, bytes, keep_until })
+    let whole = bytes > 0 && (id.container.is_packed() || bytes.is_multiple_of(PACKET_BYTES));
+    whole.then_some(LeftSegment { id, file, bytes, keep_until })
 }

@@ -15,6 +15,8 @@
 
 mod adopt;
 mod names;
+mod packed;
+mod ranges;
 mod row;
 mod sink;
 mod slots;
@@ -28,7 +30,10 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, read_segment_name};
+use crate::media::container::Container;
+use crate::media::playlist::{
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, SegmentId, Span,
+};
 use crate::media::sink::Segment;
 use crate::service::ledger::{Ledger, Numbers};
 use crate::service::store::adopt::{Left, Space};
@@ -37,21 +42,16 @@ use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, kbit_s};
 use crate::service::store::text::Text;
 use crate::status::Status;
-use crate::storage::{narrow, widen};
+use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
-use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
-use crate::time::{Instant, Ticks};
-use core::fmt::Write as _;
+use crate::time::{Instant, Ticks, UnixMillis};
 use core::mem::take;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Media type of a segment (RFC 8216 §4).
-const SEGMENT_TYPE: &str = "video/mp2t";
 
 /// Why the store cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -102,18 +102,22 @@ pub struct Store {
     /// Of streams that have no place.
     texts: Vec<Text>,
     config: PlaylistConfig,
+    advice: Advice,
     /// What must not come again, whatever becomes of a stream.
     ledger: Ledger,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
+    /// Dates segments in playlists; `None` if they are not to be dated.
+    clock: Option<fn() -> Option<UnixMillis>>,
     /// Keeps other processes out of `root`.
     _claim: Claim,
 }
 
 impl Store {
     /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize = PLAYLIST_BYTES_MAX + size_of::<Option<Stream>>();
+    pub const PLAYLIST_BYTES: usize =
+        Text::footprint(PLAYLIST_BYTES_MAX) + size_of::<Option<Stream>>();
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
@@ -139,7 +143,12 @@ impl Store {
         };
         let streams = narrow(config.limits_streams);
         let in_memory = Facts::read(&root)?.in_memory;
-        let space = Space { config: playlists, streams, slots: rows_per_stream, in_memory };
+        let advice = Advice {
+            start_offset_s: config.hls_start_offset_s,
+            independent: config.hls_independent_segments,
+        };
+        let slots = rows_per_stream;
+        let space = Space { config: playlists, advice, streams, slots, in_memory };
         let mut ledger = Ledger::new();
         let mut left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
         let goes_on = |path: &Path| left.iter().any(|stream| stream.holds(&root, path));
@@ -159,34 +168,27 @@ impl Store {
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let slots = rows_per_stream * narrow(config.limits_streams);
-        let mut rows = Vec::with_capacity(slots);
-        for number in 0..slots {
-            let mut name = heapless::String::new();
-            let named = write!(name, "{number}");
-            debug_assert!(named.is_ok());
-            let path = root.join(SLOTS).join(name.as_str());
-            let capacity = narrow(config.limits_slot_bytes);
-            let fault = |cause| StoreError::Slot { number, slots, cause };
-            let place = (number / rows_per_stream, number % rows_per_stream);
-            let kept = adopt::row(&mut left, place, &folder, &name, capacity).map_err(fault)?;
-            rows.push(match kept {
-                Some(row) => row,
-                None => Row::new(Slot::create(&path, capacity).map_err(fault)?, name),
-            });
-        }
+        let capacity = narrow(config.limits_slot_bytes);
+        let slots = rows_per_stream * streams;
+        let rows = (0..slots).map(|number| {
+            adopt::row(&mut left, (number, rows_per_stream), (&root, &folder), capacity)
+                .map_err(|cause| StoreError::Slot { number, slots, cause })
+        });
+        let rows = rows.collect::<Result<_, _>>()?;
         let mut store = Self {
             root,
             epoch,
-            rows: rows.into_boxed_slice(),
+            rows,
             rows_per_stream,
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
             texts: (0..streams).map(|_| Text::new(PLAYLIST_BYTES_MAX)).collect(),
             config: playlists,
+            advice,
             ledger,
             status,
             wall: clock::synchronised,
+            clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
         };
         store.go_on(left);
@@ -196,6 +198,13 @@ impl Store {
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
     pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
         self.wall = wall;
+    }
+
+    /// Dates segments in playlists by `clock` from now on, where they are dated.
+    pub const fn set_clock(&mut self, clock: fn() -> Option<UnixMillis>) {
+        if self.clock.is_some() {
+            self.clock = Some(clock);
+        }
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -287,6 +296,8 @@ impl Store {
             body: stream.text.body(),
             version: in_epoch(self.epoch, stream.versions_before + stream.playlist.version()),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
+            is_ended: stream.playlist.is_ended(),
+            packed: stream.text.packed(),
         })
     }
 
@@ -294,9 +305,9 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (epoch, wanted) = read_segment_name(file)?;
+        let id = SegmentId::read(file)?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(epoch, wanted).bytes() != file.as_bytes() {
+        if SegmentName::new(id).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
@@ -305,20 +316,21 @@ impl Store {
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
         let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
             Use::Listed { sequence } | Use::Retired { sequence, .. } => {
-                sequence == wanted && row.epoch == epoch
+                sequence == id.sequence && row.epoch == id.epoch && row.container == id.container
             }
             Use::Free | Use::Writing => false,
         })?;
-        let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * widen(self.config.window_segments);
         Some(SegmentView {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
-            version: in_epoch(epoch, wanted),
+            version: in_epoch(id.epoch, id.sequence),
             created_unix: row.created_unix,
-            max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
-            content_type: SEGMENT_TYPE,
+            planned: match row.state {
+                Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(id.sequence),
+            },
+            content_type: id.container.media_type(),
         })
     }
 
@@ -400,7 +412,9 @@ impl Store {
             discontinuity_sequence: numbers.discontinuity,
             ..self.config
         };
-        self.seat(path, opened.ok(), Playlist::new(config), numbers, now)
+        let mut playlist = Playlist::new(config);
+        playlist.advise(self.advice);
+        self.seat(path, opened.ok(), playlist, numbers, now)
     }
 
     /// A stream with its playlist, whose numbers go on from `numbers`.
@@ -421,8 +435,11 @@ impl Store {
             versions_before: numbers.version,
             playlist,
             resumes: numbers != Numbers::ZERO,
+            cues: 0,
             text,
             writing: None,
+            begun: None,
+            dates: Dates::new(),
             publisher: None,
             away_since: now,
             kbit_s: 0,
@@ -465,8 +482,15 @@ impl Store {
     fn finish(&mut self, stream: usize, slot: usize, segment: &Segment, now: Instant) {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
+        let discontinuity = segment.discontinuity | take(&mut place.resumes);
+        let segment = &Segment { discontinuity, ..*segment };
         place.kbit_s = kbit_s(segment);
+        let span = Span::of(segment, sequence);
+        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
+        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
+            container = row.container;
             if let Err(cause) = row.slot.end(segment.bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
@@ -475,7 +499,7 @@ impl Store {
             row.state = Use::Listed { sequence };
             row.epoch = self.epoch;
         }
-        let name = SegmentName::new(self.epoch, sequence);
+        let name = SegmentName::new(SegmentId { epoch: self.epoch, sequence, container });
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -486,11 +510,12 @@ impl Store {
         }
         let closed = Closed {
             duration: segment.duration,
-            discontinuity: segment.discontinuity | take(&mut place.resumes),
+            discontinuity,
             independent: segment.independent,
             slot,
         };
-        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed(now, closed)) {
+        let marks = Marks { date, container };
+        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
         }
     }
@@ -514,6 +539,11 @@ impl Store {
             playlist.emit(w, self.epoch)
         });
     }
+}
+
+/// What the wall clock says now, if it can be believed.
+fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
+    Some(Seen { wall: clock?()?, now })
 }
 
 /// A number that is not used in another run.

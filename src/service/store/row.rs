@@ -3,6 +3,8 @@
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
 use super::names::SlotName;
+use crate::media::container::Container;
+use crate::media::playlist::SegmentId;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -23,6 +25,8 @@ pub(super) struct Row {
     pub(super) state: Use,
     /// First part of the name of the segment in it.
     pub(super) epoch: u32,
+    /// What kind of file the segment is.
+    pub(super) container: Container,
     /// Counts the segments that were written here.
     pub(super) generation: u32,
     /// Responses that may still refer to its pages.
@@ -51,12 +55,18 @@ impl Row {
             name,
             state: Use::Free,
             epoch: 0,
+            container: Container::Ts,
             generation: 0,
             holds: 0,
             local: false,
             bytes: 0,
             created_unix: None,
         }
+    }
+
+    /// Which segment it is, if it has the sequence number `sequence`.
+    pub(super) const fn id(&self, sequence: u64) -> SegmentId {
+        SegmentId { epoch: self.epoch, sequence, container: self.container }
     }
 
     pub(super) const fn is_referred_to(&self) -> bool {

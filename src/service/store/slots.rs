@@ -121,7 +121,7 @@ impl Store {
         if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
             (row.state, stream)
             && let Some(folder) = &stream.folder
-            && let Err(cause) = folder.remove(SegmentName::new(row.epoch, sequence).bytes())
+            && let Err(cause) = folder.remove(SegmentName::new(row.id(sequence)).bytes())
         {
             let stream = masked(&stream.path);
             log::debug!(

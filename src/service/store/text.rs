@@ -1,9 +1,11 @@
 //! One playlist as it is served and as it stands in the folder.
 //!
 //! A fixed buffer, written whole for each version; the file is replaced by rename, so that nobody
-//! ever reads half of one (rule R30). Knows no playlist rules. Source: RFC 8216 §6.2.1.
+//! ever reads half of one (rule R30). Beside it is room for its compressed form. Knows no playlist
+//! rules. Source: RFC 8216 §6.2.1.
 
 use crate::service::store::names::masked;
+use crate::service::store::packed::Packed;
 use crate::sys::folder::Folder;
 use crate::wire::writer::{Full, Writer};
 
@@ -12,17 +14,24 @@ use crate::wire::writer::{Full, Writer};
 pub(super) struct Text {
     room: Box<[u8]>,
     bytes: usize,
+    packed: Packed,
 }
 
 impl Text {
     /// No version yet, and room for `bytes` of one.
     pub(super) fn new(bytes: usize) -> Self {
-        Self { room: vec![0; bytes].into_boxed_slice(), bytes: 0 }
+        Self { room: vec![0; bytes].into_boxed_slice(), bytes: 0, packed: Packed::new(bytes) }
+    }
+
+    /// Private memory of a text with room for `bytes`, in bytes.
+    pub(super) const fn footprint(bytes: usize) -> usize {
+        bytes + Packed::room(bytes)
     }
 
     /// There is no version again.
-    pub(super) const fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.bytes = 0;
+        self.packed.forget();
     }
 
     /// Takes a new version, as `emit` writes it, and puts it into `folder` under `name`. One that
@@ -51,5 +60,10 @@ impl Text {
     /// The version there is; empty if there is none.
     pub(super) fn body(&self) -> &[u8] {
         self.room.get(..self.bytes).unwrap_or_default()
+    }
+
+    /// Its compressed form, made when it is first asked for.
+    pub(super) const fn packed(&self) -> &Packed {
+        &self.packed
     }
 }
