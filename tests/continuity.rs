@@ -442,6 +442,7 @@ proptest! {
     ) {
         let folder = shm();
         let mut history = History::new(folder.path());
+        history.holds_retention = false;
         let pairs = ["hls.window_segments=4", "hls.target_duration_s=2", "hls.segment_ms=1500"];
         for (epoch, (segments, half)) in (1..).zip(runs) {
             let mut run = Run::start(folder.path(), epoch, &pairs);

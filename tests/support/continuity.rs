@@ -217,6 +217,8 @@ pub struct History {
     /// Time of this run, and of those before.
     run_now: u64,
     before: u64,
+    /// Whether R35 is held: slots are for one restart within a window, not for many.
+    pub holds_retention: bool,
 }
 
 struct Known {
@@ -239,6 +241,7 @@ impl History {
             discontinuity_sequence: 0,
             run_now: 0,
             before: 0,
+            holds_retention: true,
         }
     }
 
@@ -308,7 +311,7 @@ impl History {
             let left_at = *known.left_at.get_or_insert(now);
             let until = left_at + known.micros + known.longest;
             let name = known.lines.lines().last().unwrap();
-            if now < until {
+            if now < until && self.holds_retention {
                 let bytes = run.fetch(name).unwrap_or_else(|| panic!("R35: {sequence} at {now}"));
                 assert_eq!(bytes, known.bytes, "R35: {sequence} is another");
                 let file = self.folder.join("live/cam").join(name);
