@@ -4,9 +4,11 @@
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
 mod check;
+mod ledger;
 mod rtmp;
 
 pub use check::*;
+pub use ledger::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
