@@ -161,6 +161,10 @@ pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
 pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
 const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
 
+/// Pictures per second of a slate: nothing moves, and players stay awake.
+pub const SLATE_FRAMES_PER_SECOND: u32 = 5;
+const _: () = assert!(SLATE_FRAMES_PER_SECOND >= *CARD_FRAMES_PER_SECOND.start());
+
 /// Milliseconds in the day that the test card's clock shows.
 pub const DAY_MS: u32 = 86_400_000;
 
