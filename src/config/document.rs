@@ -256,7 +256,8 @@ fn toml(value: &Value) -> Toml {
         | Value::Networks(_)
         | Value::Port(_)
         | Value::File(_)
-        | Value::Track(_) => value.to_string().into(),
+        | Value::Track(_)
+        | Value::Word(_) => value.to_string().into(),
     }
 }
 

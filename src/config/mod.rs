@@ -1,5 +1,6 @@
 //! Settings: one table, the kinds of value in it, its text form. Pure: reads no file.
 
+pub mod budget;
 pub mod document;
 pub mod networks;
 pub mod relay;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::budget;
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::rights::{self, Rights, RightsError};
@@ -114,6 +115,28 @@ settings! {
     hls_window_segments: u32 = "hls.window_segments",
         Number { min: limits::WINDOW_SEGMENTS_MIN, max: limits::WINDOW_SEGMENTS_MAX, unit: "" },
         6, Restart;
+    /// Whether a playlist slides (live), or grows until its end (event).
+    hls_kind: &'static str = "hls.kind", Word { of: &["live", "event"] },
+        "live", Restart;
+    /// How far back a live playlist reaches; 0 is `hls.window_segments`.
+    hls_dvr_minutes: u32 = "hls.dvr_minutes",
+        Number { min: 0, max: limits::DVR_MINUTES_MAX, unit: "min" },
+        0, Restart;
+    /// How long an event may last; it ends there, or where `hls.tmpfs_mib` is full.
+    hls_event_minutes: u32 = "hls.event_minutes",
+        Number { min: 1, max: limits::DVR_MINUTES_MAX, unit: "min" },
+        240, Restart;
+    /// Most that the segments of all streams may take; 0 is what live windows of full slots take.
+    hls_tmpfs_mib: u32 = "hls.tmpfs_mib",
+        Number { min: 0, max: limits::TMPFS_MIB_MAX, unit: "MiB" },
+        0, Restart;
+    /// What becomes of a playlist whose camera is away: it waits, or ends.
+    hls_away: &'static str = "hls.away", Word { of: &["wait", "end"] },
+        "wait", Restart;
+    /// How long a camera may be away before its playlist ends, with `hls.away` end.
+    hls_away_end_s: u32 = "hls.away_end_s",
+        Number { min: 0, max: limits::AWAY_END_S_MAX, unit: "s" },
+        30, Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
@@ -275,6 +298,7 @@ impl Draft {
         check_addresses(&config)?;
         check_durations(&config)?;
         check_memory(&config)?;
+        budget::check(&config)?;
         relay::check(&config.relays)?;
         config.rights.check()?;
         Ok(config)
@@ -410,6 +434,9 @@ pub enum SettingError {
         /// Least window that fits.
         need: u32,
     },
+    /// Exhausted: what is kept of streams, or room for it.
+    #[error(transparent)]
+    Budget(#[from] budget::BudgetError),
     /// Exhausted: rings and slots together are more than the process can hold.
     #[error(
         "limits.streams is {streams}: their rings and slots take {}, allowed is {}; lower it, \
@@ -587,6 +614,7 @@ mod tests {
                 Kind::Flag => (setting.default_value().to_string() == "false").to_string(),
                 Kind::Networks => "any".to_owned(),
                 Kind::Track => "2".to_owned(),
+                Kind::Word { of } => of[1].to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();
@@ -603,6 +631,10 @@ mod tests {
             ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
             ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
+            ("hls.dvr_minutes", 0, limits::DVR_MINUTES_MAX),
+            ("hls.event_minutes", 1, limits::DVR_MINUTES_MAX),
+            ("hls.tmpfs_mib", 0, limits::TMPFS_MIB_MAX),
+            ("hls.away_end_s", 0, limits::AWAY_END_S_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),

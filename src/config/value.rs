@@ -48,6 +48,11 @@ pub enum Kind {
     Networks,
     /// Number of a track, or the first that comes.
     Track,
+    /// One of a few words.
+    Word {
+        /// Which.
+        of: &'static [&'static str],
+    },
 }
 
 /// One value that its kind has accepted.
@@ -74,6 +79,8 @@ pub enum Value {
     Networks(Networks),
     /// Of `Kind::Track`; none is the first that comes.
     Track(Option<u8>),
+    /// Of `Kind::Word`.
+    Word(&'static str),
 }
 
 /// Why a kind does not take a text.
@@ -113,6 +120,7 @@ impl Kind {
             Self::Track => digits(text)
                 .and_then(|number| u8::try_from(number).ok())
                 .map(|number| Value::Track(Some(number))),
+            Self::Word { of } => of.iter().find(|word| **word == text).copied().map(Value::Word),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -132,7 +140,8 @@ impl Kind {
                 | Self::Level
                 | Self::Flag
                 | Self::Networks
-                | Self::Track,
+                | Self::Track
+                | Self::Word { .. },
                 _,
             )
             | (_, Refusal::Malformed) => Cure::Like(example),
@@ -159,6 +168,10 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true, false"),
             Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
             Self::Track => write!(f, "{FIRST}, 0 to {}", u8::MAX),
+            Self::Word { of } => of.iter().enumerate().try_for_each(|(n, word)| {
+                f.write_str(if n > 0 { ", " } else { "" })?;
+                f.write_str(word)
+            }),
         }
     }
 }
@@ -178,6 +191,7 @@ impl fmt::Display for Value {
             Self::Networks(networks) => networks.fmt(f),
             Self::Track(None) => f.write_str(FIRST),
             Self::Track(Some(number)) => number.fmt(f),
+            Self::Word(word) => f.write_str(word),
         }
     }
 }

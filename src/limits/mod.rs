@@ -175,6 +175,31 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
 
+/// Segments of one playlist at most, whatever its kind: nine hours of two seconds, or a day of six.
+/// Each takes 300 bytes of private memory, and its name is looked up in one folder.
+pub const PLAYLIST_ENTRIES_MAX: u32 = 16_384;
+
+/// Segments of all streams at most, listed or kept: what a start can clear in a second.
+pub const ROWS_MAX: u32 = 65_536;
+const _: () = assert!(ROWS_MAX >= 2 * (2 * PLAYLIST_ENTRIES_MAX), "two streams of the longest");
+
+/// Minutes that a playlist may reach back, or an event last: a day.
+pub const DVR_MINUTES_MAX: u32 = 1_440;
+
+/// MiB of tmpfs that segments may be given: as `MEDIA_BYTES_MAX` on 64 bits. What is not being
+/// written is not mapped, so that a narrow process may have as much.
+pub const TMPFS_MIB_MAX: u32 = 64 << 10;
+
+/// Full slots that the share of one stream holds at least: three segments to list (RFC 8216
+/// §6.2.2) and the one being written.
+pub const SHARE_SLOTS_MIN: u32 = 4;
+
+/// Seconds that a camera may be away before its playlist ends, at most: a day.
+pub const AWAY_END_S_MAX: u32 = 86_400;
+
+/// Bytes of what stands in a playlist before its first segment.
+pub const PLAYLIST_HEAD_BYTES_MAX: usize = 512;
+
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
 const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
@@ -252,6 +277,11 @@ const _: () = assert!(
 /// Bytes of a rendered answer that is not a segment: a playlist of two hours of 6 s segments, or
 /// the page with every stream on it.
 pub const HTTP_BODY_BYTES: usize = 128 << 10;
+
+/// Bytes of a long playlist that are rewritten at once for a viewer with a key. An address of 38
+/// bytes may grow by a key of 256: the result fits the rest of the output buffer.
+pub const HTTP_PIECE_BYTES: usize = 8 << 10;
+const _: () = assert!(HTTP_PIECE_BYTES * (1 + 262 / 38) <= HTTP_BODY_BYTES);
 
 /// Answers whose rest waits in memory because the socket took only part of it. A playlist fits
 /// any socket buffer; who needs this is slow, and beyond this many is closed.
@@ -384,10 +414,10 @@ pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
 
 /// Files and folders that one clearing of left-over files looks at; more means that the folder
 /// is not ours.
-pub const LEFTOVERS_MAX: u32 = 16_384;
+pub const LEFTOVERS_MAX: u32 = 2 * ROWS_MAX + 16_384;
 const _: () = assert!(
-    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
-    "all slots of the largest configuration are ours"
+    LEFTOVERS_MAX > 2 * ROWS_MAX + 8 * STREAMS_MAX,
+    "all slots and playlists of the largest configuration are ours"
 );
 
 /// Depth of folders below `hls.dir`: application, then stream.
