@@ -11,6 +11,7 @@ mod answer;
 mod connection;
 mod drain;
 mod guard;
+mod long;
 mod socket;
 mod tunnelled;
 

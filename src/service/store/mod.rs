@@ -7,28 +7,38 @@
 //! folder, complete when their name appears. Writing to tmpfs does not block; nothing here waits,
 //! and nothing here knows what is in a segment.
 //!
+//! The slots of a live window are made at start. Those that a longer playlist needs are made when
+//! they are first used, and closed between uses; `governor` keeps all of a stream's within its
+//! share of tmpfs. A presentation that has ended goes in steps: see `ending`.
+//!
 //! | folder | holds |
 //! |---|---|
 //! | `.slots/N` | the slots, made at start |
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
+//! | `live/cam/.index.m3u8.0`, `.1` | the files of a playlist that only grows: see `scroll` |
 
+mod ending;
+mod governor;
 mod names;
 mod row;
+mod scroll;
 mod sink;
 mod slots;
 mod stream;
 mod text;
 mod view;
 
+pub use ending::Cause;
 pub(crate) use names::{masked, masked_pair};
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig};
+use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, PlaylistKind};
 use crate::media::sink::Segment;
+use crate::service::store::governor::{PAGE_BYTES, Share};
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
@@ -41,6 +51,7 @@ use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks};
 use core::fmt::Write as _;
+use core::time::Duration;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -93,11 +104,21 @@ pub struct Store {
     epoch: u32,
     rows: Box<[Row]>,
     rows_per_stream: usize,
+    /// The first of a stream's rows, whose slots are made at start and stay open.
+    rows_live: usize,
     slots: Folder,
     streams: Box<[Option<Stream>]>,
+    /// What each place takes of the tmpfs.
+    shares: Box<[Share]>,
+    /// What each may take, in bytes.
+    share_bytes: u64,
     /// Of streams that have no place.
     texts: Vec<Text>,
+    /// Of streams that have no place.
+    playlists: Vec<Playlist>,
     config: PlaylistConfig,
+    /// How long a publisher may be away before its playlist ends, if it does.
+    away_max: Option<Duration>,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -109,7 +130,11 @@ pub struct Store {
 
 impl Store {
     /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize = PLAYLIST_BYTES_MAX + size_of::<Option<Stream>>();
+    #[must_use]
+    pub fn playlist_bytes(config: &Config) -> usize {
+        let entries = narrow(config.entries_per_stream());
+        text_bytes(config) + Playlist::bytes(entries) + size_of::<Option<Stream>>()
+    }
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
     pub const ROW_BYTES: usize = size_of::<Row>();
@@ -131,45 +156,49 @@ impl Store {
                 root.display()
             );
         }
-        facts.require(&root, config.slots_bytes())?;
+        facts.require(&root, config.tmpfs_bytes())?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = narrow(config.slots_per_stream());
-        let slots = rows_per_stream * narrow(config.limits_streams);
-        let mut rows = Vec::with_capacity(slots);
-        for number in 0..slots {
-            let mut name = heapless::String::new();
-            let named = write!(name, "{number}");
-            debug_assert!(named.is_ok());
-            let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
-                .map_err(|cause| StoreError::Slot { number, slots, cause })?;
-            rows.push(Row::new(slot, name));
-        }
         let streams = narrow(config.limits_streams);
+        let rows = rows(config, &root)?;
         let target = config.hls_target_duration_s;
-        Ok(Self {
+        let window = Ticks::from_millis(i64::from(config.hls_dvr_minutes) * 60_000);
+        let playlist = PlaylistConfig {
+            segment: Ticks::from_millis(config.hls_segment_ms.into()),
+            window_segments: narrow(config.hls_window_segments),
+            listed_max: narrow(config.entries_per_stream()),
+            kind: if config.is_event() {
+                PlaylistKind::Event
+            } else {
+                PlaylistKind::Live { window }
+            },
+            target_duration_s: (target > 0).then_some(target),
+            media_sequence: 0,
+            discontinuity_sequence: 0,
+        };
+        let away_max = Duration::from_secs(config.hls_away_end_s.into());
+        let mut store = Self {
             root,
             epoch,
-            rows: rows.into_boxed_slice(),
-            rows_per_stream,
+            rows,
+            rows_per_stream: narrow(config.rows_per_stream()),
+            rows_live: narrow(config.slots_per_stream()),
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
-            texts: (0..streams).map(|_| Text::new(PLAYLIST_BYTES_MAX)).collect(),
-            config: PlaylistConfig {
-                segment: Ticks::from_millis(config.hls_segment_ms.into()),
-                window_segments: narrow(config.hls_window_segments),
-                listed_max: rows_per_stream.saturating_sub(2),
-                target_duration_s: (target > 0).then_some(target),
-                media_sequence: 0,
-                discontinuity_sequence: 0,
-            },
+            shares: (0..streams).map(|_| Share::new()).collect(),
+            share_bytes: config.share_bytes(),
+            texts: (0..streams).map(|_| Text::new(text_bytes(config))).collect(),
+            playlists: (0..streams).map(|_| Playlist::new(playlist)).collect(),
+            config: playlist,
+            away_max: config.ends_away().then_some(away_max),
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
             _claim: claim,
-        })
+        };
+        (0..store.rows.len()).for_each(|row| store.account(row));
+        Ok(store)
     }
 
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
@@ -184,6 +213,9 @@ impl Store {
     /// `NoStreamPlace`.
     pub fn publish(&mut self, path: &str, now: Instant) -> Result<usize, NoStreamPlace> {
         let max = self.streams.len();
+        if let Some(ended) = self.stream(path).filter(|&stream| self.is_ended(stream)) {
+            self.take_down(ended, now);
+        }
         let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
         if self.stream(path).is_none() {
@@ -239,13 +271,8 @@ impl Store {
     /// be called by the shared tick.
     pub fn tick(&mut self, now: Instant) {
         self.list_due(now);
-        for row in 0..self.rows.len() {
-            if let Some(Use::Retired { keep_until, .. }) = self.rows.get(row).map(|r| r.state)
-                && keep_until <= now
-            {
-                self.forget(row);
-            }
-        }
+        self.end_due(now);
+        self.forget_due(now);
     }
 
     /// Lists every segment that had to wait: the program stops. What left a playlist stays, for
@@ -258,15 +285,24 @@ impl Store {
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
-        let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
+        let index = self.stream(stream)?;
+        let stream = self.streams.get(index)?.as_ref()?;
         if file != PLAYLIST || !stream.playlist.is_listed() {
             return None;
         }
         Some(PlaylistView {
             body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
+            edition: stream.text.scroll.edition().map(|edition| (index, edition)),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
         })
+    }
+
+    /// The file of a long playlist, by what `PlaylistView::edition` said; none if it was replaced
+    /// long ago.
+    #[must_use]
+    pub fn edition(&self, (stream, edition): (usize, u64)) -> Option<&fs::File> {
+        self.streams.get(stream)?.as_ref()?.text.scroll.file(edition)
     }
 
     /// The segment at `path`, such as `live/cam/5f3a0c11-12.ts`: listed, or still kept.
@@ -281,16 +317,13 @@ impl Store {
         }
         let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
-        let first = index * self.rows_per_stream;
-        let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => sequence == wanted,
-            Use::Free | Use::Writing => false,
-        })?;
+        let slot = playlist.slot(wanted).or_else(|| self.find(index, wanted))?;
+        let row = self.rows.get(slot)?;
         let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let keep = target * widen(self.config.window_segments);
+        let window = target * widen(self.config.window_segments);
+        let keep = window.max(playlist.micros() / 1_000_000);
         Some(SegmentView {
-            slot: first + offset,
+            slot,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: self.in_epoch(wanted),
@@ -359,7 +392,7 @@ impl Store {
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
         let name = path.try_into().ok()?;
-        let mut text = self.texts.pop()?;
+        let (mut text, mut playlist) = (self.texts.pop()?, self.playlists.pop()?);
         text.clear();
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
@@ -371,11 +404,13 @@ impl Store {
             discontinuity_sequence: self.used.discontinuities,
             ..self.config
         };
+        playlist.renew(config);
         Some(Stream {
             path: name,
             folder: opened.ok(),
             versions_before: self.used.versions,
-            playlist: Playlist::new(config),
+            playlist,
+            gone_at: None,
             text,
             writing: None,
             publisher: None,
@@ -406,13 +441,12 @@ impl Store {
         );
         self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
-        if let Err(cause) = fs::remove_file(folder.join(PLAYLIST)) {
-            log::debug!("playlist had no name stream={} cause=\"{cause}\"", masked(&stream.path));
-        }
+        stream.remove_names();
         // The folders of the application go too, up to the first that holds something else.
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
         let _gone = folder.ancestors().take_while(empty).count();
         self.texts.push(stream.text);
+        self.playlists.push(stream.playlist);
         Some(index)
     }
 
@@ -424,6 +458,9 @@ impl Store {
         if let Some(row) = self.rows.get_mut(slot) {
             if let Err(cause) = row.slot.end(segment.bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
+            }
+            if row.closes && row.holds == 0 {
+                row.slot.close();
             }
             row.bytes = segment.bytes;
             row.created_unix = (self.wall)();
@@ -444,6 +481,8 @@ impl Store {
             independent: segment.independent,
             slot,
         };
+        self.listed(stream, slot);
+        self.govern(stream, segment.duration);
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed(now, closed)) {
             self.apply(stream, &change);
         }
@@ -452,19 +491,54 @@ impl Store {
     /// Does what a change of the playlist asks for.
     fn apply(&mut self, stream: usize, change: &Change) {
         for retired in &change.retired {
-            if let Some(row) = self.rows.get_mut(retired.slot) {
-                let (sequence, keep_until) = (retired.sequence, retired.keep_until);
-                row.state = Use::Retired { sequence, keep_until };
-            }
+            self.retire(stream, retired);
         }
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         place.playlist.report(&self.status);
         if !change.updated {
             return;
         }
+        let edition = place.versions_before + place.playlist.version();
         let Stream { path, folder, playlist, text, .. } = place;
-        text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
-            playlist.emit(w, self.epoch)
-        });
+        let names = (folder.as_ref(), PLAYLIST, TEMPORARY);
+        if playlist.is_long() {
+            text.scroll((playlist, self.epoch, edition), names, path);
+        } else {
+            text.replace(names, path, |w| playlist.emit(w, self.epoch));
+        }
     }
+}
+
+/// Room for a playlist's text.
+fn text_bytes(config: &Config) -> usize {
+    Text::scroll_bytes(narrow(config.entries_per_stream())).max(PLAYLIST_BYTES_MAX)
+}
+
+/// All rows. The slots of live windows are made, as full as the shares allow.
+fn rows(config: &Config, root: &Path) -> Result<Box<[Row]>, StoreError> {
+    let capacity = narrow(config.limits_slot_bytes);
+    let rows_per_stream = narrow(config.rows_per_stream());
+    let live = narrow(config.slots_per_stream());
+    let each = config.share_bytes() / widen(live.max(1)) / PAGE_BYTES * PAGE_BYTES;
+    let bytes = usize::try_from(each).unwrap_or(capacity).min(capacity);
+    let slots_made = live * narrow(config.limits_streams);
+    let mut rows = Vec::with_capacity(rows_per_stream * narrow(config.limits_streams));
+    for number in 0..rows.capacity() {
+        let mut name = heapless::String::new();
+        let named = write!(name, "{number}");
+        debug_assert!(named.is_ok());
+        let closes = number % rows_per_stream >= live;
+        let slot = if closes {
+            Slot::unmade(capacity)
+        } else {
+            let path = root.join(SLOTS).join(name.as_str());
+            Slot::create_with(&path, capacity, bytes).map_err(|cause| StoreError::Slot {
+                number,
+                slots: slots_made,
+                cause,
+            })?
+        };
+        rows.push(Row::new(slot, name, closes));
+    }
+    Ok(rows.into_boxed_slice())
 }

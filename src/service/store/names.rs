@@ -14,6 +14,9 @@ pub(super) const PLAYLIST: &str = "index.m3u8";
 /// Name of a playlist before it is complete.
 pub(super) const TEMPORARY: &str = ".index.m3u8.new";
 
+/// Names of the two files of a playlist that only grows; they take turns.
+pub(super) const TURNS: [&str; 2] = [".index.m3u8.0", ".index.m3u8.1"];
+
 /// Folder of the slots.
 pub(super) const SLOTS: &str = ".slots";
 
@@ -62,7 +65,7 @@ pub(super) fn is_ours(name: &OsStr) -> bool {
             && sequence.bytes().all(|b| b.is_ascii_digit())
     });
     let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-    segment || slot || name == PLAYLIST || name == TEMPORARY
+    segment || slot || name == PLAYLIST || name == TEMPORARY || TURNS.contains(&name)
 }
 
 #[cfg(test)]

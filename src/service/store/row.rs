@@ -28,6 +28,10 @@ pub(super) struct Row {
     /// A receiver on this machine may refer to its pages for as long as it likes.
     pub(super) local: bool,
     pub(super) bytes: usize,
+    /// What its pages were counted as in its stream's share, in bytes.
+    pub(super) counted: u64,
+    /// Its slot is closed while it is neither written nor sent from.
+    pub(super) closes: bool,
     pub(super) created_unix: Option<u64>,
 }
 
@@ -43,7 +47,11 @@ pub(super) enum Rank {
 }
 
 impl Row {
-    pub(super) const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
+    pub(super) const fn new(
+        slot: Slot,
+        name: heapless::String<SLOT_NAME_BYTES_MAX>,
+        closes: bool,
+    ) -> Self {
         Self {
             slot,
             name,
@@ -52,6 +60,8 @@ impl Row {
             holds: 0,
             local: false,
             bytes: 0,
+            counted: 0,
+            closes,
             created_unix: None,
         }
     }

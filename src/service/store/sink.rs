@@ -48,8 +48,7 @@ impl Sink for StreamSink<'_> {
 
     fn reserve(&mut self, bytes: usize) -> bool {
         let Some((slot, at)) = self.writing() else { return false };
-        let row = self.store.rows.get_mut(slot);
-        row.is_some_and(|row| row.slot.reserve(at + bytes).is_ok())
+        self.store.reserve(self.stream, slot, at + bytes)
     }
 
     fn written(&self) -> usize {

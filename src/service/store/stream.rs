@@ -3,6 +3,7 @@
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::Playlist;
 use crate::media::sink::Segment;
+use crate::service::store::names::{PLAYLIST, TURNS, masked};
 use crate::service::store::text::Text;
 use crate::service::store::view::StreamFacts;
 use crate::storage::widen;
@@ -18,6 +19,8 @@ pub(super) struct Stream {
     /// Versions of the playlists before this one.
     pub(super) versions_before: u64,
     pub(super) playlist: Playlist,
+    /// When the playlist, which has ended, is to go.
+    pub(super) gone_at: Option<Instant>,
     pub(super) text: Text,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
@@ -25,6 +28,19 @@ pub(super) struct Stream {
     pub(super) away_since: Instant,
     pub(super) kbit_s: u32,
     pub(super) facts: StreamFacts,
+}
+
+impl Stream {
+    /// Takes the names of its playlist.
+    pub(super) fn remove_names(&self) {
+        let Some(folder) = &self.folder else { return };
+        for name in [PLAYLIST].iter().chain(&TURNS) {
+            if let Err(cause) = folder.remove(name.as_bytes()) {
+                let stream = masked(&self.path);
+                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
+            }
+        }
+    }
 }
 
 /// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
