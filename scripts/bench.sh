@@ -4,7 +4,8 @@
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
 #   scripts/bench.sh [--quick] ROW...    only these rows: mux segment burst live play rtmps join
-#                                        allocations memory get playlist latency binary instructions
+#                                        allocations memory get playlist update latency binary
+#                                        instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
 # not reached. Peers are nginx with its RTMP module, stunnel and ffmpeg, from Debian. All traffic
@@ -17,7 +18,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 
 case ${1:-} in
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 64 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0" && exit 64 ;;
 esac
 
 # The folder of the media: a 60 s clip of 1080p30, 4 Mb/s and AAC, and ten of it in one file.
@@ -70,6 +71,7 @@ mkdir -p target/bench
 cargo build --release --locked 2>>target/bench/build.log || die "see target/bench/build.log"
 mux=$(built bench --bench mux)
 dechunk=$(built bench --bench dechunk)
+update=$(built bench --bench update)
 peers=$(built bench --bench peers)
 memory=
 [ ! -e tests/memory.rs ] || memory=$(built test --test memory)
@@ -78,7 +80,7 @@ commit=$(git describe --always --dirty 2>/dev/null || echo none)
 say "measure: $commit, $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg), $(nginx -v 2>&1)"
 status=0
 alone "$peers" --program "$PWD/target/release/rillcast" --mux "$mux" --dechunk "$dechunk" \
-    --memory-test "$memory" --media "$media" --results target/bench/results.json \
-    --commit "$commit" "$@" || status=$?
+    --update "$update" --memory-test "$memory" --media "$media" \
+    --results target/bench/results.json --commit "$commit" "$@" || status=$?
 say "done: target/bench/results.json"
 exit "$status"

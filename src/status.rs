@@ -82,6 +82,12 @@ counters! {
     MediaReanchored = "media_reanchored",
     /// Tracks of messages beside the one that HLS takes, ignored.
     MediaOtherTracks = "media_other_tracks",
+    /// Messages of timed data that no segment holds: none was open, or nothing in them is text.
+    MetadataDropped = "metadata_dropped",
+    /// Silent frames written because audio had stopped.
+    MediaSilence = "media_silence",
+    /// Audio frames that came too late: silence had been written for their time.
+    MediaOverSilence = "media_over_silence",
     // HLS
     /// Segments closed and listed.
     Segments = "segments",
@@ -103,6 +109,8 @@ counters! {
     PlaylistsEnded = "playlists_ended",
     /// Segments listed shorter than they are, since they exceeded the target duration.
     SegmentsOverlong = "segments_overlong",
+    /// Cue points that no playlist lists: the stream has no dates, or too many of them.
+    CuesDropped = "cues_dropped",
     // HTTP
     /// HTTP connections accepted.
     HttpAccepted = "http_accepted",
@@ -148,6 +156,8 @@ counters! {
     RtmpCrowded = "rtmp_crowded",
     /// HTTP requests within TLS that belong to no tunnel: there is nothing else there.
     HttpsRefused = "https_refused",
+    /// Playlist versions compressed, for viewers that take gzip.
+    PlaylistsPacked = "playlists_packed",
 }
 
 /// All counters of the process, zero at start.

@@ -1,8 +1,9 @@
-//! The three kinds of time, so that they cannot be added to each other.
+//! The kinds of time, so that they cannot be added to each other.
 //!
 //! `Millis` is what RTMP and FLV carry and wraps after 49.7 days. `Ticks` is media time at 90 kHz,
 //! unwrapped once by `media::timeline` and never wrapping. `Instant` is the monotonic clock, an
-//! argument everywhere below `service`. Nothing here reads a clock.
+//! argument everywhere below `service`. `UnixMillis` is the wall clock, for display and dates only.
+//! Nothing here reads a clock.
 
 use core::time::Duration;
 
@@ -84,6 +85,10 @@ impl Instant {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
+
+/// A point on the wall clock: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub u64);
 
 #[cfg(test)]
 mod tests {

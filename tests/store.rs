@@ -26,13 +26,16 @@ mod ts;
 
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::STREAM_AWAY_TIME_MIN;
+use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN};
+use rillcast::media::container::Container;
+use rillcast::media::cue::Cue;
 use rillcast::media::pipeline::{Message, Pipeline};
+use rillcast::media::playlist::{DateRange, RangeError};
 use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::store::Store;
 use rillcast::status::{Counter, Status};
 use rillcast::storage::FrameRing;
-use rillcast::time::{Instant, Millis, Ticks};
+use rillcast::time::{Instant, Millis, Ticks, UnixMillis};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -64,7 +67,10 @@ struct House {
     status: Rc<Status>,
     stream: usize,
     now: u64,
+    media_ms: u64,
     sequence: u64,
+    /// Of the next segment.
+    discontinuity: bool,
 }
 
 impl House {
@@ -73,7 +79,7 @@ impl House {
         let config = config(folder, pairs);
         let mut store = Store::open(&config, epoch, Rc::clone(&status)).unwrap();
         let stream = store.publish("live/cam", Instant(0)).unwrap();
-        Self { store, status, stream, now: 0, sequence: 0 }
+        Self { store, status, stream, now: 0, media_ms: 0, sequence: 0, discontinuity: false }
     }
 
     /// Writes a segment of `packets`, filled with its number, after `ms` of it have passed.
@@ -83,7 +89,15 @@ impl House {
             self.store.tick(Instant(self.now));
             self.store.check_invariants();
         }
-        let mut sink = self.store.sink(self.stream, Instant(self.now));
+        self.put(self.stream, ms, packets);
+        self.sequence += 1;
+        self.media_ms += ms;
+        self.discontinuity = false;
+    }
+
+    /// Writes that segment, now.
+    fn put(&mut self, stream: usize, ms: u64, packets: usize) {
+        let mut sink = self.store.sink(stream, Instant(self.now));
         sink.begin().unwrap();
         let mut left = packets;
         while left > 0 {
@@ -97,14 +111,13 @@ impl House {
             left -= n;
         }
         sink.finish(&Segment {
-            start: Ticks(0),
+            start: Ticks::from_millis(self.media_ms as i64),
             duration: Ticks::from_millis(ms as i64),
             bytes: packets * 188,
-            discontinuity: false,
+            discontinuity: self.discontinuity,
             independent: true,
             forced: false,
         });
-        self.sequence += 1;
         self.store.check_invariants();
     }
 
@@ -476,4 +489,194 @@ fn tmpfs_that_fills_up_cuts_early_and_the_stream_goes_on() {
     }
     let now = status.get(Counter::SlotsFull) + status.get(Counter::MediaWithoutSlot);
     assert_eq!(now, full, "as before");
+}
+
+thread_local! {
+    /// The wall clock of a test, milliseconds since 1970; `None` while nobody has set it.
+    static WALL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+fn wall() -> Option<UnixMillis> {
+    WALL.get().map(UnixMillis)
+}
+
+/// 2026-01-05T10:20:30Z.
+const T: u64 = 1_767_608_430_000;
+
+impl House {
+    /// A segment of two seconds, ending at this wall time.
+    fn dated_segment(&mut self, wall_ms: Option<u64>) {
+        WALL.set(wall_ms);
+        self.store.set_clock(wall);
+        self.segment(2_000, 2);
+    }
+
+    /// Tags of the playlist between its header and the first address, and so on.
+    fn tags(&self) -> Vec<String> {
+        let view = self.store.playlist("live/cam/index.m3u8").unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        let ours = |line: &&str| {
+            line.starts_with("#EXT-X-PROGRAM") || line.starts_with("#EXT-X-DISC") || line.len() < 16
+        };
+        let lines = text.lines().filter(|line| !line.contains("SEQUENCE"));
+        lines.filter(ours).skip(1).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn r43_each_segment_is_dated_from_the_first_good_clock_on() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    house.dated_segment(None);
+    house.dated_segment(Some(T));
+    house.discontinuity = true;
+    house.dated_segment(Some(T + 62_000));
+    assert_eq!(
+        house.tags(),
+        [
+            "00000009-0.ts",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:20:28.000Z",
+            "00000009-1.ts",
+            "#EXT-X-DISCONTINUITY",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:21:30.000Z",
+            "00000009-2.ts",
+        ]
+        .map(str::to_owned)
+    );
+}
+
+#[test]
+fn segments_are_undated_where_the_setting_says_so() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &["hls.dates=false"]);
+    house.dated_segment(Some(T));
+    assert_eq!(house.tags(), ["00000009-0.ts"]);
+}
+
+#[test]
+fn r61_streams_that_are_sent_together_have_the_same_dates() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &["limits.streams=2"]);
+    let other = house.store.publish("live/low", Instant(0)).unwrap();
+    let dates = |house: &House, path: &str| -> Vec<String> {
+        let view = house.store.playlist(path).unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        text.lines().filter(|line| line.contains("DATE-TIME")).map(str::to_owned).collect()
+    };
+    for n in 0..5u64 {
+        WALL.set(Some(T + n * 2_000));
+        house.store.set_clock(wall);
+        house.put(other, 2_000, 1);
+        house.segment(2_000, 2);
+    }
+    let high = dates(&house, "live/cam/index.m3u8");
+    assert_eq!(high.len(), 5);
+    assert_eq!(high[4], "#EXT-X-PROGRAM-DATE-TIME:2026-01-05T10:20:36.000Z");
+    assert_eq!(dates(&house, "live/low/index.m3u8"), high);
+}
+
+#[test]
+fn packed_audio_has_a_name_and_a_type_of_its_own() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let mut sink = house.store.sink(house.stream, Instant(0));
+    sink.begin_as(Container::Mpeg).unwrap();
+    assert!(sink.reserve(5_001));
+    sink.append(&[1; 1_000]);
+    sink.append(&[2; 4_001]);
+    let (start, duration) = (Ticks(0), Ticks::from_millis(2_000));
+    let bytes = sink.written();
+    let (discontinuity, independent, forced) = (false, true, false);
+    sink.finish(&Segment { start, duration, bytes, discontinuity, independent, forced });
+    house.store.check_invariants();
+    let view = house.store.segment("live/cam/00000009-0.mp3").unwrap();
+    assert_eq!((view.content_type, view.bytes), ("audio/mpeg", 5_001));
+    assert!(house.store.segment("live/cam/00000009-0.ts").is_none(), "it has one name");
+    let file = fs::read(folder.path().join("live/cam/00000009-0.mp3")).unwrap();
+    assert_eq!((file.len(), file[999], file[1_000]), (5_001, 1, 2));
+    for _ in 0..20 {
+        house.segment(2_000, 1);
+    }
+    assert!(!folder.path().join("live/cam/00000009-0.mp3").exists(), "it went with its slot");
+}
+
+/// `onCuePoint` with a name and one parameter.
+fn cue_point(name: &str) -> Vec<u8> {
+    let mut body = b"\x02\x00\x0aonCuePoint\x03\x00\x04name\x02\x00".to_vec();
+    body.push(name.len() as u8);
+    body.extend(name.as_bytes());
+    body.extend(b"\x00\x04time\x00\x40\x00\x00\x00\x00\x00\x00\x00");
+    body.extend(b"\x00\x0aparameters\x03\x00\x05level\x02\x00\x01\x37\x00\x00\x09\x00\x00\x09");
+    body
+}
+
+fn ranges(house: &House) -> Vec<String> {
+    let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+    let text = std::str::from_utf8(view.body).unwrap();
+    text.lines().filter(|line| line.contains("DATERANGE")).map(str::to_owned).collect()
+}
+
+#[test]
+fn cue_point_is_a_date_range_as_long_as_its_date_is_in_the_window() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let body = cue_point("Tor");
+    let cue = Cue::parse(&body).unwrap();
+    let undated = house.store.cue(house.stream, Ticks(0), &cue);
+    assert_eq!(undated, Err(RangeError::Undated));
+    house.dated_segment(Some(T));
+    house.store.cue(house.stream, Ticks::from_millis(3_500), &cue).unwrap();
+    assert!(ranges(&house).is_empty(), "it comes with its segment");
+    let want = format!(
+        "#EXT-X-DATERANGE:ID=\"cue-{}-1\",CLASS=\"onCuePoint\",\
+         START-DATE=\"2026-01-05T10:20:31.500Z\",DURATION=0.000,X-NAME=\"Tor\",X-LEVEL=\"7\"",
+        T + 1_500
+    );
+    for n in 1..=6 {
+        house.dated_segment(Some(T + n * 2_000));
+        let listed = ranges(&house);
+        assert_eq!(listed, std::slice::from_ref(&want), "the same text each time, {n}");
+        let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+        let text = std::str::from_utf8(view.body).unwrap();
+        rillcast::wire::m3u8::MediaPlaylist::parse(text.as_bytes()).unwrap();
+    }
+    house.dated_segment(Some(T + 14_000));
+    assert!(ranges(&house).is_empty(), "the window begins behind it");
+}
+
+#[test]
+fn date_ranges_are_refused_while_the_clock_cannot_be_believed() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 9, &[]);
+    let range = |id: &str| DateRange::new(id, "", UnixMillis(T + 60_000), None).unwrap();
+    house.dated_segment(Some(T));
+    house.store.date_range(house.stream, range("a")).unwrap();
+    assert_eq!(house.store.date_range(house.stream, range("a")), Err(RangeError::Repeated));
+    WALL.set(None);
+    assert_eq!(house.store.date_range(house.stream, range("b")), Err(RangeError::Undated));
+    house.dated_segment(Some(T + 2_000));
+    for n in 1..DATE_RANGES_MAX {
+        house.store.date_range(house.stream, range(&n.to_string())).unwrap();
+    }
+    assert_eq!(house.store.date_range(house.stream, range("c")), Err(RangeError::Full));
+    house.dated_segment(Some(T + 4_000));
+    assert_eq!(ranges(&house).len(), DATE_RANGES_MAX);
+    // Without a date in the list there is no range either (RFC 8216 §4.3.2.7).
+    for _ in 0..8 {
+        house.dated_segment(None);
+    }
+    assert!(ranges(&house).is_empty());
+}
+
+#[test]
+fn start_is_said_three_targets_before_the_end_at_least() {
+    let folder = shm();
+    let pairs = ["hls.start_offset_s=7", "hls.independent_segments=false"];
+    let mut house = House::open(folder.path(), 9, &pairs);
+    house.segment(2_900, 1);
+    let view = house.store.playlist("live/cam/index.m3u8").unwrap();
+    let text = std::str::from_utf8(view.body).unwrap();
+    assert!(text.contains("#EXT-X-TARGETDURATION:3\n"), "{text}");
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=-9\n"), "{text}");
+    assert!(!text.contains("INDEPENDENT"), "{text}");
 }

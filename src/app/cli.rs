@@ -17,7 +17,10 @@ use crate::config::relay;
 use crate::config::rights;
 use crate::config::settings::{Config, Draft, SettingError, TABLE};
 use crate::config::value::Seen;
-use crate::limits::{PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX, TESTCARD_SECONDS_MAX};
+use crate::limits::{
+    CHECK_SECONDS_DEFAULT, CHECK_SECONDS_MAX, PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX,
+    TESTCARD_SECONDS_MAX,
+};
 use crate::proto::rtmp::options::{self, ClientOption, Way};
 use crate::proto::rtmp::plan::Role;
 use crate::service::upstream::{Reason, Target};
@@ -67,6 +70,13 @@ pub enum Command {
         /// From 1 to `PULL_FILE_SECONDS_MAX`; none is to the stream's end.
         seconds: Option<u32>,
     },
+    /// Follow a playlist and print which rules its server breaks.
+    Check {
+        /// The address of a master or media playlist.
+        url: String,
+        /// From 1 to `CHECK_SECONDS_MAX`.
+        seconds: u32,
+    },
     /// Print the memory that the settings ask for.
     Budget {
         /// Settings of the file and of `--set`.
@@ -114,13 +124,22 @@ pub enum Page {
     Push,
     /// `rillcast pull --help`.
     Pull,
+    /// `rillcast check --help`.
+    Check,
     /// `rillcast budget --help`.
     Budget,
 }
 
 impl Page {
-    const COMMANDS: [Self; 6] =
-        [Self::Serve, Self::Push, Self::Pull, Self::Segment, Self::Testcard, Self::Budget];
+    const COMMANDS: [Self; 7] = [
+        Self::Serve,
+        Self::Push,
+        Self::Pull,
+        Self::Segment,
+        Self::Testcard,
+        Self::Check,
+        Self::Budget,
+    ];
 
     fn of(name: &OsStr) -> Result<Self, CliError> {
         let known = Self::COMMANDS.into_iter().find(|page| page.name() == name);
@@ -136,6 +155,7 @@ impl Page {
             Self::Testcard => "testcard",
             Self::Push => "push",
             Self::Pull => "pull",
+            Self::Check => "check",
             Self::Budget => "budget",
         }
     }
@@ -148,6 +168,7 @@ impl Page {
             Self::Testcard => "OUT.flv --seconds N",
             Self::Push => "IN.flv|testcard URL [--fast] [--rtmp_OPTION VALUE]...",
             Self::Pull => "URL OUT.flv [--seconds N] [--rtmp_OPTION VALUE]...",
+            Self::Check => "URL [--seconds N]",
             Self::Budget => "[--config FILE] [--set KEY=VALUE]...",
         }
     }
@@ -160,6 +181,7 @@ impl Page {
             Self::Testcard => "Writes the test card to an FLV file.",
             Self::Push => "Publishes an FLV file or the test card to an RTMP server.",
             Self::Pull => "Writes a stream of an RTMP server to an FLV file.",
+            Self::Check => "Follows an HLS playlist and says which rules its server breaks.",
             Self::Budget => "Prints the memory that the settings ask for, without starting.",
         }
     }
@@ -168,12 +190,12 @@ impl Page {
         match self {
             Self::Program | Self::Serve | Self::Budget => 0,
             Self::Segment | Self::Push | Self::Pull => 2,
-            Self::Testcard => 1,
+            Self::Testcard | Self::Check => 1,
         }
     }
 
     const fn has_settings(self) -> bool {
-        self.way().is_none() && !matches!(self, Self::Testcard)
+        self.way().is_none() && !matches!(self, Self::Testcard | Self::Check)
     }
 
     /// Which options of RTMP clients it takes.
@@ -181,7 +203,12 @@ impl Page {
         match self {
             Self::Push => Some(Role::Publish),
             Self::Pull => Some(Role::Play),
-            Self::Program | Self::Serve | Self::Segment | Self::Testcard | Self::Budget => None,
+            Self::Program
+            | Self::Serve
+            | Self::Segment
+            | Self::Testcard
+            | Self::Check
+            | Self::Budget => None,
         }
     }
 }
@@ -215,6 +242,13 @@ impl fmt::Display for Page {
             }
             Self::Pull => {
                 writeln!(f, "  --seconds N      end after so much, 1 to {PULL_FILE_SECONDS_MAX}")?;
+            }
+            Self::Check => {
+                let (usual, most) = (CHECK_SECONDS_DEFAULT, CHECK_SECONDS_MAX);
+                writeln!(
+                    f,
+                    "  --seconds N      watch for so long, 1 to {most}; {usual} if not given"
+                )?;
             }
             Self::Segment | Self::Budget => {}
         }
@@ -256,11 +290,13 @@ fn counts(way: Way, role: Role) -> bool {
 pub enum CliError {
     /// Malformed: nothing was asked.
     #[error(
-        "no command: give serve, push, pull, segment, testcard or budget; see `rillcast --help`"
+        "no command: give serve, push, pull, segment, testcard, check or budget; see `rillcast --help`"
     )]
     NoCommand,
     /// Malformed: no command has this name.
-    #[error("unknown command {seen}: there are serve, push, pull, segment, testcard and budget")]
+    #[error(
+        "unknown command {seen}: there are serve, push, pull, segment, testcard, check and budget"
+    )]
     UnknownCommand {
         /// The name.
         seen: Seen,
@@ -350,7 +386,9 @@ impl Given {
                     given.sets.push(parser.value()?.string()?);
                 }
                 Arg::Long("testcard") if page == Page::Serve => given.testcard = true,
-                Arg::Long("seconds") if matches!(page, Page::Testcard | Page::Pull) => {
+                Arg::Long("seconds")
+                    if matches!(page, Page::Testcard | Page::Pull | Page::Check) =>
+                {
                     given.seconds = Some(parser.value()?);
                 }
                 Arg::Long("fast") if page == Page::Push => given.fast = true,
@@ -400,6 +438,11 @@ impl Given {
                 let target = target(operand(), self.options, Role::Play)?;
                 let seconds = seconds.map(|text| parse_seconds(&text, PULL_FILE_SECONDS_MAX));
                 Command::Pull { target, output: operand(), seconds: seconds.transpose()? }
+            }
+            Page::Check => {
+                let seconds = seconds.map(|text| parse_seconds(&text, CHECK_SECONDS_MAX));
+                let seconds = seconds.transpose()?.unwrap_or(CHECK_SECONDS_DEFAULT);
+                Command::Check { url: operand().into_os_string().string()?, seconds }
             }
             Page::Budget => Command::Budget { config },
         })
@@ -526,6 +569,17 @@ mod tests {
     }
 
     #[test]
+    fn check_watches_a_minute_unless_told_and_a_week_at_most() {
+        let url = "http://box/hls/live/cam/index.m3u8".to_owned();
+        let seconds = |seconds| Ok(Command::Check { url: url.clone(), seconds });
+        assert_eq!(parse(&format!("check {url}")), seconds(CHECK_SECONDS_DEFAULT));
+        let line = |seconds: u32| parse(&format!("check {url} --seconds {seconds}"));
+        assert_eq!(line(CHECK_SECONDS_MAX), seconds(CHECK_SECONDS_MAX));
+        assert!(line(CHECK_SECONDS_MAX + 1).is_err());
+        assert!(line(0).is_err());
+    }
+
+    #[test]
     fn usage_errors_are_one_line_and_say_what_to_do() {
         for (line, part) in [
             ("", "no command: give serve"),
@@ -563,7 +617,8 @@ mod tests {
 
     #[test]
     fn help_shows_every_setting_and_fits_a_terminal() {
-        let pages = [Page::Program, Page::Serve, Page::Segment, Page::Testcard, Page::Budget];
+        let pages =
+            [Page::Program, Page::Serve, Page::Segment, Page::Testcard, Page::Check, Page::Budget];
         for page in pages {
             let text = page.to_string();
             assert!(text.contains("usage: rillcast"), "{text}");

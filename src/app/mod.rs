@@ -1,9 +1,11 @@
 //! Builds all memory once, starts the tasks, waits.
 //!
-//! One function per command, each ending in an exit code: 0 done, 2 refused for a reason that a
-//! person can mend, which stands in one line on standard error.
+//! One function per command, each ending in an exit code: 0 done, 1 done and something was found
+//! (`check`), 2 refused for a reason that a person can mend, which stands in one line on standard
+//! error.
 
 pub mod budget;
+pub mod check;
 pub mod cli;
 pub mod offline;
 pub mod relay;
@@ -44,6 +46,13 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(report) => print(format_args!("{report}\n")),
             Err(fault) => refused(&fault),
         },
+        Command::Check { url, seconds } => {
+            match check::check(&url, seconds, &mut io::stdout().lock()) {
+                Ok(watched) if watched.is_clean() => ExitCode::SUCCESS,
+                Ok(_) => ExitCode::FAILURE,
+                Err(fault) => refused(&fault),
+            }
+        }
         Command::Testcard { output, seconds } => match offline::testcard(&output, seconds) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => refused(&format_args!(

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod document;
+mod markdown;
 pub mod networks;
 pub mod relay;
 pub mod rights;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use super::budget;
+pub use super::markdown::markdown_table;
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::rights::{self, Rights, RightsError};
@@ -100,6 +101,9 @@ settings! {
     /// Audio track that HLS takes of an encoder that sends several.
     media_audio_track: Option<u8> = "media.audio_track", Track,
         None, Restart;
+    /// Whether audio that stops goes on as silence: a browser would wait for it for good.
+    media_fill_silence: bool = "media.fill_silence", Flag,
+        true, Restart;
     /// Folder of the segments; belongs on a tmpfs, so that no flash is worn.
     hls_dir: PathBuf = "hls.dir", Folder,
         PathBuf::from("/dev/shm/rillcast"), Restart;
@@ -137,6 +141,22 @@ settings! {
     hls_away_end_s: u32 = "hls.away_end_s",
         Number { min: 0, max: limits::AWAY_END_S_MAX, unit: "s" },
         30, Restart;
+    /// Whether playlists date their segments, while the kernel says that the clock is right.
+    hls_dates: bool = "hls.dates", Flag,
+        true, Restart;
+    /// Whether segments hold cue points and texts as timed ID3 metadata.
+    hls_id3: bool = "hls.id3", Flag,
+        false, Restart;
+    /// Seconds before the live end where players are told to start, 3 targets at least; 0: nothing.
+    hls_start_offset_s: u32 = "hls.start_offset_s",
+        Number { min: 0, max: limits::START_OFFSET_S_MAX, unit: "s" },
+        0, Restart;
+    /// Whether playlists say that each segment can be decoded alone, as long as it is so.
+    hls_independent_segments: bool = "hls.independent_segments", Flag,
+        true, Restart;
+    /// Whether the segments of a stream without video are plain audio files, not MPEG-TS.
+    hls_packed_audio: bool = "hls.packed_audio", Flag,
+        false, Restart;
     /// Streams on the air at once.
     limits_streams: u32 = "limits.streams",
         Number { min: 1, max: limits::STREAMS_MAX, unit: "" },
@@ -437,6 +457,17 @@ pub enum SettingError {
     /// Exhausted: what is kept of streams, or room for it.
     #[error(transparent)]
     Budget(#[from] budget::BudgetError),
+    /// Misbehaved: players would start where the end may overtake them (RFC 8216 §4.3.5.2).
+    #[error(
+        "hls.start_offset_s is {offset_s}: that is under 3 target durations of {target_s} s; set \
+         it to {} or more, or to 0", 3 * target_s
+    )]
+    StartTooLate {
+        /// `hls.start_offset_s`.
+        offset_s: u32,
+        /// `hls.target_duration_s`, or the least it can settle at.
+        target_s: u32,
+    },
     /// Exhausted: rings and slots together are more than the process can hold.
     #[error(
         "limits.streams is {streams}: their rings and slots take {}, allowed is {}; lower it, \
@@ -459,30 +490,6 @@ impl SettingError {
             Some(nearest) => Self::Misspelt { seen, nearest },
             None => Self::Unknown { seen },
         }
-    }
-}
-
-/// The README's table of settings, in Markdown, a line feed after each row.
-#[must_use]
-pub fn markdown_table() -> String {
-    MarkdownTable.to_string()
-}
-
-struct MarkdownTable;
-
-impl fmt::Display for MarkdownTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| setting | default | allowed | applies | what it is |")?;
-        writeln!(f, "|---|---|---|---|---|")?;
-        for setting in TABLE {
-            let (key, default) = (setting.key, setting.default_value());
-            let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
-            writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
-        }
-        for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
-            writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
-        }
-        Ok(())
     }
 }
 
@@ -565,6 +572,10 @@ fn check_durations(config: &Config) -> Result<(), SettingError> {
     if window < need {
         return Err(SettingError::WindowTooShort { window, segment_ms, target_s, need });
     }
+    let offset_s = config.hls_start_offset_s;
+    if offset_s > 0 && offset_s < 3 * target_s {
+        return Err(SettingError::StartTooLate { offset_s, target_s });
+    }
     Ok(())
 }
 
@@ -635,6 +646,7 @@ mod tests {
             ("hls.event_minutes", 1, limits::DVR_MINUTES_MAX),
             ("hls.tmpfs_mib", 0, limits::TMPFS_MIB_MAX),
             ("hls.away_end_s", 0, limits::AWAY_END_S_MAX),
+            ("hls.start_offset_s", 0, limits::START_OFFSET_S_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),
             ("limits.publishers", 1, limits::PUBLISHERS_MAX),
             ("limits.players", 0, limits::PLAYERS_MAX),
@@ -648,6 +660,22 @@ mod tests {
             let (min, max) = (i64::from(min), i64::from(max));
             assert!(taken(min) && taken(max), "{key}");
             assert!(!taken(min - 1) && !taken(max + 1), "{key}");
+        }
+    }
+
+    #[test]
+    fn start_is_three_targets_before_the_live_end_or_not_said() {
+        for (pairs, line) in [
+            (&["hls.start_offset_s=6"][..], None),
+            (&["hls.start_offset_s=5"], Some("under 3 target durations of 2 s; set it to 6 or")),
+            (
+                &["hls.start_offset_s=11", "hls.target_duration_s=4"],
+                Some("under 3 target durations of 4 s; set it to 12 or more, or to 0"),
+            ),
+        ] {
+            let error = config(pairs).err();
+            assert_eq!(error.is_some(), line.is_some(), "{error:?}");
+            assert!(error.is_none_or(|error| error.contains(line.unwrap())), "{pairs:?}");
         }
     }
 

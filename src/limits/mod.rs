@@ -3,8 +3,10 @@
 //! A peer-chosen length, count, depth, time or queue is compared with its bound here before it is
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
+mod playlist;
 mod rtmp;
 
+pub use playlist::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
@@ -46,6 +48,22 @@ pub const AUDIO_EARLY_MS: i64 = 1_000;
 /// Audio frames held back: until the first keyframe tells where the first segment starts, and
 /// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
 pub const AUDIO_FRAMES_HELD: usize = 64;
+
+/// Audio this far behind the pictures has stopped, whatever the sender: silence goes on in its
+/// place. Senders that interleave badly hold one track back for up to a second.
+pub const AUDIO_MISSED_TICKS_MAX: Ticks = Ticks::from_millis(1_500);
+
+/// The same where the sender keeps step: before the clock of the program is past it.
+pub const AUDIO_MISSED_TICKS_MIN: Ticks = Ticks::from_millis(400);
+const _: () = assert!(AUDIO_MISSED_TICKS_MIN.0 < PCR_LEAD_TICKS.0);
+
+/// Silence goes on until it is this much less behind than that.
+pub const SILENCE_AHEAD_TICKS: Ticks = Ticks::from_millis(100);
+const _: () = assert!(SILENCE_AHEAD_TICKS.0 < AUDIO_MISSED_TICKS_MIN.0);
+
+/// Silent frames written with one picture: what a gap inside one track's time may need, of the
+/// shortest frames there are (576 samples at 48 kHz).
+pub const SILENT_FRAMES_AT_ONCE: usize = 1_024;
 
 /// Audio in one PES packet. Several frames share its overhead; 100 ms also keeps the clock due.
 pub const AUDIO_PES_TICKS_MAX: Ticks = Ticks::from_millis(95);
@@ -158,8 +176,9 @@ pub const CARD_FRAMES_DEFAULT: u32 = 25;
 /// A slot that is too short for its segment grows by this much at a time.
 pub const SLOT_STEP_BYTES: usize = 64 << 10;
 
-/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, `.ts`.
-pub const SEGMENT_NAME_BYTES_MAX: usize = 32;
+/// Bytes of a segment's file name: eight digits, a hyphen, twenty digits, and a suffix
+/// such as `.ts` or `.aac`.
+pub const SEGMENT_NAME_BYTES_MAX: usize = 33;
 
 /// Bytes of a stream's path, `app/name`: app and name have 128 each at most.
 pub const STREAM_PATH_BYTES_MAX: usize = 260;
@@ -174,31 +193,6 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 /// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
-
-/// Segments of one playlist at most, whatever its kind: nine hours of two seconds, or a day of six.
-/// Each takes 300 bytes of private memory, and its name is looked up in one folder.
-pub const PLAYLIST_ENTRIES_MAX: u32 = 16_384;
-
-/// Segments of all streams at most, listed or kept: what a start can clear in a second.
-pub const ROWS_MAX: u32 = 65_536;
-const _: () = assert!(ROWS_MAX >= 2 * (2 * PLAYLIST_ENTRIES_MAX), "two streams of the longest");
-
-/// Minutes that a playlist may reach back, or an event last: a day.
-pub const DVR_MINUTES_MAX: u32 = 1_440;
-
-/// MiB of tmpfs that segments may be given: as `MEDIA_BYTES_MAX` on 64 bits. What is not being
-/// written is not mapped, so that a narrow process may have as much.
-pub const TMPFS_MIB_MAX: u32 = 64 << 10;
-
-/// Full slots that the share of one stream holds at least: three segments to list (RFC 8216
-/// §6.2.2) and the one being written.
-pub const SHARE_SLOTS_MIN: u32 = 4;
-
-/// Seconds that a camera may be away before its playlist ends, at most: a day.
-pub const AWAY_END_S_MAX: u32 = 86_400;
-
-/// Bytes of what stands in a playlist before its first segment.
-pub const PLAYLIST_HEAD_BYTES_MAX: usize = 512;
 
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
@@ -219,9 +213,16 @@ pub const FIRST_SEGMENT_MS_MAX: i64 = 10_500;
 /// more (RFC 8216 §4.3.3.1). Milliseconds.
 pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 
-/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a duration
-/// (at most 19 in front of the comma) and a name of at most 32.
-pub const PLAYLIST_BYTES_MAX: usize = 256 + 80 * PLAYLIST_SEGMENTS_MAX;
+/// Bytes of a rendered playlist: the header, and per segment a discontinuity tag (21), a date (50),
+/// a duration (at most 19 in front of the comma) and a name of at most 33; then its date
+/// ranges.
+pub const PLAYLIST_BYTES_MAX: usize =
+    320 + 130 * PLAYLIST_SEGMENTS_MAX + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
+
+/// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
+/// fourth to a tenth, and where every line has its own key at a half. One that does not fit is
+/// sent as it is.
+pub const GZIP_SHARE: usize = 2;
 
 /// Ring for files, small enough to stay in the second-level cache.
 pub const FILE_RING_BYTES: usize = 1 << 20;
@@ -234,8 +235,42 @@ const _: () = assert!(FILE_RING_BYTES >= 4 * FILE_READ_BYTES);
 pub const FILE_WRITE_PACKETS: usize = 1024;
 const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
 
-/// Bytes that a segment takes in a playlist: three lines.
-pub const PLAYLIST_LINE_BYTES_MAX: usize = 96;
+/// Bytes that a segment takes in a playlist: four lines.
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 160;
+
+/// The wall clock is moved if it gains or loses this between two segments: what keeps a clock right
+/// turns it by 500 ppm at most, 10 ms in the longest segment. Microseconds.
+pub const CLOCK_STEP_US_MIN: i64 = 250_000;
+
+/// Segments may come this much sooner or later than their dates say before the dates follow: what
+/// networks and encoders hold back passes. Microseconds.
+pub const DATE_SLACK_US: i64 = 500_000;
+
+/// So many segments in a row must come beside their dates, on one side, before the dates follow.
+pub const DATE_DRIFT_SEGMENTS: u8 = 16;
+
+/// What dates are moved by with each segment, where the sender's clock runs away from ours: below
+/// what a date can say, and 50 ppm of the longest segment, as much as a crystal is off.
+pub const DATE_SLEW_US_MAX: i64 = 1_000;
+
+/// Date ranges that a playlist holds: a cue point every second in a window of sixteen.
+pub const DATE_RANGES_MAX: usize = 16;
+
+/// Bytes of the line of a date range: the fixed part takes 110, the rest is the sender's own.
+pub const DATE_RANGE_BYTES_MAX: usize = 320;
+
+/// Properties of a message of timed data that are read.
+pub const CUE_PROPERTIES_MAX: usize = 16;
+
+/// Bytes of the ID3 tag that is made of one message: eleven packets.
+pub const ID3_TAG_BYTES_MAX: usize = 2 << 10;
+
+/// Seconds before the live end at which a playlist may tell players to start: more than any window.
+pub const START_OFFSET_S_MAX: u32 = 7_200;
+
+/// Dates further from the truth than this for `DATE_DRIFT_SEGMENTS` are not led back but dropped: a
+/// sender that paused and went on. Microseconds.
+pub const DATE_FAULT_US_MAX: i64 = 5_000_000;
 
 // ---- HTTP -----------------------------------------------------------------------------------
 
@@ -457,3 +492,84 @@ pub const TLS_PIN_BYTES: usize = 32;
 
 /// Bytes of a certificate that the box makes for itself; it takes about 460.
 pub const TLS_OWN_BYTES_MAX: usize = 1 << 10;
+
+// ---- The history checker ---------------------------------------------------------------------
+
+/// Findings that a history keeps, each once; further ones are counted. A page of them is enough.
+pub const HISTORY_FINDINGS_MAX: usize = 256;
+
+/// Bytes of the address in a finding: its end, which tells segments apart.
+pub const HISTORY_PLACE_BYTES_MAX: usize = 256;
+
+/// Media playlists of one presentation that are followed at once.
+pub const HISTORY_PLAYLISTS_MAX: usize = 16;
+
+/// Segments of one version that are looked at: 18 h of 2 s.
+pub const HISTORY_SEGMENTS_MAX: usize = 32_768;
+
+/// Keys that are remembered at once: one for each segment of the longest window, and then some.
+pub const HISTORY_KEYS_MAX: usize = 256;
+
+/// Tracks of a segment that are looked at.
+pub const HISTORY_TRACKS_MAX: usize = 8;
+
+/// Packet identifiers of a segment whose counters are looked at: tables, tracks, and a few more.
+pub const HISTORY_PIDS_MAX: usize = 16;
+
+/// Bytes at the beginning of an access unit in which key frame and parameters are looked for.
+pub const HISTORY_UNIT_HEAD_BYTES: usize = 4 << 10;
+
+/// Fetches of one thing that may fail in a row: a server that is started anew is back by then.
+pub const HISTORY_TRIES_MAX: u32 = 3;
+
+/// Between two fetches where one failed, microseconds. Longer than between two of a playlist, so
+/// that a server in its new life is noticed first.
+pub const HISTORY_RETRY_MICROS: u64 = 600_000;
+const _: () = assert!(HISTORY_RETRY_MICROS > 1000 * HISTORY_POLL_MILLIS_MAX);
+
+/// Least time between two fetches of one playlist, milliseconds; else an eighth of its target.
+pub const HISTORY_POLL_MILLIS_MIN: u64 = 100;
+
+/// Most of the same, milliseconds.
+pub const HISTORY_POLL_MILLIS_MAX: u64 = 500;
+
+/// Between two fetches of a key that is in use.
+pub const HISTORY_KEY_TIME: Duration = Duration::from_secs(10);
+
+/// What EXTINF may be beside the content's own duration: more than any rounding and a frame, less
+/// than a player's buffer would forgive for long.
+pub const HISTORY_EXTINF_TICKS_OFF_MAX: Ticks = Ticks::from_millis(250);
+
+/// A forward step of a track's time from one segment to the next beyond this is a break. A gap
+/// that a camera left within one session is shorter.
+pub const HISTORY_BREAK_TICKS: Ticks = Ticks::from_millis(10_500);
+
+/// What a date may be beside another one of the same media, microseconds.
+pub const HISTORY_DATE_MICROS_OFF_MAX: u64 = 100_000;
+
+/// Comparisons in a row that find two variants apart before it is no matter of the moment.
+pub const HISTORY_APART_MAX: u32 = 6;
+
+/// Bits per second of a segment, in hundredths of BANDWIDTH, beyond which that is wrong.
+pub const HISTORY_BANDWIDTH_PERCENT_MAX: u64 = 125;
+
+/// Target durations that remain when a segment leaves a playlist (RFC 8216 §6.2.2).
+pub const PLAYLIST_TARGETS_MIN: u32 = 3;
+
+/// Bytes of the head of an answer that `check` reads; servers send a few hundred.
+pub const CHECK_HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of a body that `check` reads: the largest slot, and more than any playlist.
+pub const CHECK_BODY_BYTES_MAX: usize = 64 << 20;
+
+/// How long `check` waits for a connection; on a local network it is there at once.
+pub const CHECK_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long `check` waits for the next bytes of an answer.
+pub const CHECK_READ_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Seconds that `check` watches unless asked otherwise: a window and its grace with usual settings.
+pub const CHECK_SECONDS_DEFAULT: u32 = 60;
+
+/// Seconds that `check` watches at most: a week, in which every clock of a stream wraps.
+pub const CHECK_SECONDS_MAX: u32 = 604_800;

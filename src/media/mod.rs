@@ -2,7 +2,10 @@
 
 pub mod annexb;
 pub mod carriage;
+pub mod container;
+pub mod cue;
 pub mod demux;
+pub mod history;
 pub mod mux;
 pub mod pipeline;
 pub mod playlist;

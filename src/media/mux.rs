@@ -22,6 +22,8 @@ pub enum Track {
     Video,
     /// AAC, MPEG audio, AC-3, E-AC-3 or Opus.
     Audio,
+    /// Timed ID3.
+    Metadata,
 }
 
 impl Track {
@@ -31,6 +33,7 @@ impl Track {
         match self {
             Self::Video => 0x100,
             Self::Audio => 0x101,
+            Self::Metadata => 0x102,
         }
     }
 }
@@ -64,6 +67,7 @@ pub struct Mux {
     pmt: u8,
     video: u8,
     audio: u8,
+    metadata: u8,
     clock: Option<Ticks>,
 }
 
@@ -72,7 +76,7 @@ impl Mux {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a stream's start is not a zero value")]
     pub const fn new() -> Self {
-        Self { pat: 0, pmt: 0, video: 0, audio: 0, clock: None }
+        Self { pat: 0, pmt: 0, video: 0, audio: 0, metadata: 0, clock: None }
     }
 
     /// Writes PAT and PMT: the first two packets of a segment.
@@ -90,8 +94,16 @@ impl Mux {
         sink.rewrite(1, &pmt_packet(pmt, self.pmt.wrapping_sub(1) & 0x0f));
     }
 
-    /// The tables of the segment were never seen: their counters go back.
-    pub const fn tables_discarded(&mut self) {
+    /// The counter of the metadata track, which a segment that is discarded gives back.
+    #[must_use]
+    pub const fn metadata_counter(&self) -> u8 {
+        self.metadata
+    }
+
+    /// The tables of the segment were never seen: their counters go back, and that of metadata to
+    /// what it was.
+    pub const fn tables_discarded(&mut self, metadata: u8) {
+        self.metadata = metadata;
         self.pat = self.pat.wrapping_sub(1) & 0x0f;
         self.pmt = self.pmt.wrapping_sub(1) & 0x0f;
     }
@@ -218,6 +230,7 @@ impl Mux {
         match track {
             Track::Video => self.video,
             Track::Audio => self.audio,
+            Track::Metadata => self.metadata,
         }
     }
 
@@ -225,6 +238,7 @@ impl Mux {
         match track {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,
+            Track::Metadata => &mut self.metadata,
         }
     }
 }
@@ -353,6 +367,7 @@ const _: () = assert!(PID_PAT != PID_PMT);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::container::Container;
     use crate::media::sink::{NoRoom, Segment};
     use crate::wire::ts::pes::{STREAM_AUDIO, STREAM_VIDEO};
 
@@ -369,9 +384,11 @@ mod tests {
     }
 
     impl Sink for Narrow {
-        fn begin(&mut self) -> Result<(), NoRoom> {
+        fn begin_as(&mut self, _container: Container) -> Result<(), NoRoom> {
             Ok(())
         }
+
+        fn append(&mut self, _bytes: &[u8]) {}
 
         fn reserve(&mut self, _bytes: usize) -> bool {
             true
@@ -406,7 +423,7 @@ mod tests {
     fn head(track: Track, pcr: Option<Ticks>) -> Head {
         let (stream_id, length, dts) = match track {
             Track::Video => (STREAM_VIDEO, None, Some(Ticks(126_000))),
-            Track::Audio => (STREAM_AUDIO, Some(100), None),
+            Track::Audio | Track::Metadata => (STREAM_AUDIO, Some(100), None),
         };
         let pes = PesHeader { stream_id, length, alignment: false, pts: Ticks(133_200), dts };
         Head { track, pes, random_access: pcr.is_some(), pcr }
@@ -508,7 +525,7 @@ mod tests {
         let pmt = Pmt { pcr_pid: 0x100, version: 0, program_descriptors: &[], streams: &[] };
         let (mut mux, mut sink) = (Mux::new(), Narrow::new());
         mux.tables(&pmt, &mut sink);
-        mux.tables_discarded();
+        mux.tables_discarded(0);
         mux.tables(&pmt, &mut sink);
         assert_eq!(sink.packets[0], sink.packets[2]);
         assert_eq!(sink.packets[1], sink.packets[3]);

@@ -3,6 +3,7 @@
 //! Two things implement it: a recycled, mapped slot on tmpfs (`service::store`) and a growing file
 //! (`service::files`). The segmenter knows neither.
 
+use crate::media::container::Container;
 use crate::time::Ticks;
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -13,7 +14,7 @@ pub struct Segment {
     pub start: Ticks,
     /// Distance to the first access unit of the next segment; for the last one, to its own end.
     pub duration: Ticks,
-    /// Bytes, a multiple of 188.
+    /// Bytes; of a transport stream a multiple of 188.
     pub bytes: usize,
     /// Tracks, timestamps or encoding do not continue the segment before.
     pub discontinuity: bool,
@@ -30,11 +31,19 @@ pub struct NoRoom;
 
 /// Memory of the segment being written.
 pub trait Sink {
-    /// Begins a segment; it has room for its first two packets.
+    /// Begins a transport stream; it has room for its first two packets.
     ///
     /// # Errors
     /// `NoRoom` if there is no memory for it.
-    fn begin(&mut self) -> Result<(), NoRoom>;
+    fn begin(&mut self) -> Result<(), NoRoom> {
+        self.begin_as(Container::Ts)
+    }
+
+    /// Begins a segment of that kind.
+    ///
+    /// # Errors
+    /// `NoRoom` if there is no memory for it.
+    fn begin_as(&mut self, container: Container) -> Result<(), NoRoom>;
 
     /// Makes sure that this segment can take `bytes` more. `false`: it is full.
     fn reserve(&mut self, bytes: usize) -> bool;
@@ -50,6 +59,10 @@ pub trait Sink {
 
     /// Says that the first `packets` of the last `room` were written.
     fn wrote(&mut self, packets: usize);
+
+    /// Writes `bytes`, which were reserved, behind what was written. For packed audio: packets are
+    /// laid into `room`.
+    fn append(&mut self, bytes: &[u8]);
 
     /// Writes the packet with index `at` of this segment again.
     fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]);

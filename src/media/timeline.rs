@@ -184,6 +184,15 @@ impl Timeline {
         AudioTime { pts: Ticks(from + LEAD), jump: spot.jump }
     }
 
+    /// Presentation time of what is neither picture nor sound and has this time on the wire: as far
+    /// from the last picture, or sound, as the wire says; beside it, if that cannot be.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> Option<Ticks> {
+        let last = self.video.at.or(self.audio.at)?;
+        let ticks = distance(last.at, at).unwrap_or(0);
+        Some(Ticks(last.position + ticks + LEAD))
+    }
+
     /// Forgets the sender's clocks: the publisher left and came back, or its configuration
     /// changed. The next sample goes on at `end` and carries `jump`.
     pub const fn restart(&mut self) {

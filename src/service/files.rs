@@ -9,12 +9,16 @@ use crate::config::settings::Config;
 use crate::limits::{
     FILE_READ_BYTES, FILE_RING_BYTES, FILE_WRITE_PACKETS, PLAYLIST_LINE_BYTES_MAX,
 };
+use crate::media::container::Container;
+use crate::media::cue::Cue;
 use crate::media::pipeline::{Message, Pipeline};
-use crate::media::playlist::{Closed, VodPlaylist, segment_name};
+use crate::media::playlist::{Closed, Marks, VodPlaylist, segment_name};
 use crate::media::sink::{NoRoom, Segment, Sink};
 use crate::status::{Counter, Status};
 use crate::storage::{FrameRing, Place, RingError, narrow, widen};
-use crate::time::Ticks;
+use crate::time::{Ticks, UnixMillis};
+use crate::wire::amf0::Values;
+use crate::wire::date;
 use crate::wire::flv::{FileError, FileHeader, TagHeader, TagKind};
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
@@ -132,6 +136,9 @@ fn cut(
     fs::create_dir_all(folder).map_err(|cause| fault(folder, cause))?;
     let mut tags = Tags::new(file, ring);
     let mut pipeline = Pipeline::new(Ticks::from_millis(config.hls_segment_ms.into()));
+    pipeline.pack_audio(config.hls_packed_audio);
+    pipeline.carry_metadata(config.hls_id3);
+    pipeline.fill_silence(config.media_fill_silence);
     let mut sink = FileSink::new(folder, epoch);
     let mut outcome = tags.header(input);
     while outcome.is_ok() && sink.fault.is_none() {
@@ -143,7 +150,16 @@ fn cut(
         let video = match tag.kind {
             TagKind::Video => true,
             TagKind::Audio => false,
-            TagKind::Script | TagKind::ScriptAmf3 | TagKind::Unknown(_) => continue,
+            TagKind::Script => {
+                let body = tags.ring.bytes(place).unwrap_or_default();
+                if let Some(cue) = Cue::parse(body) {
+                    pipeline.timed(tag.timestamp, &cue, &tags.ring, &mut sink, status);
+                } else if config.hls_dates {
+                    sink.made = sink.made.or(made(body));
+                }
+                continue;
+            }
+            TagKind::ScriptAmf3 | TagKind::Unknown(_) => continue,
         };
         pipeline.message(
             Message { video, at: tag.timestamp, place },
@@ -171,6 +187,17 @@ fn cut(
 
 fn fault(path: &Path, cause: io::Error) -> FileFault {
     FileFault::Io { path: path.to_owned(), cause }
+}
+
+/// When the recording was made, if its description says so: `creation_time`, as ffmpeg writes it, in
+/// RFC 3339.
+fn made(body: &[u8]) -> Option<UnixMillis> {
+    let mut values = Values::new(body);
+    if values.next()?.ok()?.string()? != b"onMetaData" {
+        return None;
+    }
+    let date = values.next()?.ok()?.object()?.get("creation_time")?;
+    date::parse(date.text()?)
 }
 
 /// Reads tags into a ring, many with one system call.
@@ -283,13 +310,18 @@ struct FileSink {
     folder: PathBuf,
     epoch: u32,
     file: Option<File>,
+    container: Container,
     staged: Box<[[u8; PACKET_BYTES]]>,
-    packets: usize,
-    /// Packets of this segment that are in the file.
+    /// Bytes of it that are taken.
+    filled: usize,
+    /// Bytes of this segment that are in the file.
     written: usize,
     playlist: VodPlaylist,
     lines: Vec<u8>,
     duration: Ticks,
+    /// When the recording was made, and where in media time it begins.
+    made: Option<UnixMillis>,
+    start: Option<Ticks>,
     fault: Option<io::Error>,
 }
 
@@ -299,12 +331,15 @@ impl FileSink {
             folder: folder.to_owned(),
             epoch,
             file: None,
+            container: Container::Ts,
             staged: vec![[0; PACKET_BYTES]; FILE_WRITE_PACKETS].into_boxed_slice(),
-            packets: 0,
+            filled: 0,
             written: 0,
             playlist: VodPlaylist::new(),
             lines: Vec::new(),
             duration: Ticks::ZERO,
+            made: None,
+            start: None,
             fault: None,
         }
     }
@@ -338,29 +373,30 @@ impl FileSink {
 
     fn flush(&mut self) {
         self.attempt(|sink| {
-            let staged = sink.staged.get(..sink.packets).unwrap_or_default();
+            let staged = sink.staged.as_flattened().get(..sink.filled).unwrap_or_default();
             if let Some(file) = &mut sink.file {
-                file.write_all(staged.as_flattened())?;
+                file.write_all(staged)?;
             }
             Ok(())
         });
-        self.written += self.packets;
-        self.packets = 0;
+        self.written += self.filled;
+        self.filled = 0;
     }
 }
 
 impl Sink for FileSink {
-    fn begin(&mut self) -> Result<(), NoRoom> {
+    fn begin_as(&mut self, container: Container) -> Result<(), NoRoom> {
+        self.container = container;
         self.attempt(|sink| {
             let mut name = [0; PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut name);
-            segment_name(&mut w, sink.epoch, sink.playlist.next_sequence())
+            segment_name(&mut w, sink.epoch, sink.playlist.next_sequence(), container)
                 .map_err(io::Error::other)?;
             sink.file = Some(File::create(sink.folder.join(OsStr::from_bytes(w.written())))?);
             Ok(())
         });
         self.written = 0;
-        self.packets = 0;
+        self.filled = 0;
         if self.fault.is_none() { Ok(()) } else { Err(NoRoom) }
     }
 
@@ -369,23 +405,37 @@ impl Sink for FileSink {
     }
 
     fn written(&self) -> usize {
-        (self.written + self.packets) * PACKET_BYTES
+        self.written + self.filled
     }
 
     fn room(&mut self) -> &mut [[u8; PACKET_BYTES]] {
-        if self.packets == self.staged.len() {
+        if self.filled == self.staged.as_flattened().len() {
             self.flush();
         }
-        self.staged.get_mut(self.packets..).unwrap_or_default()
+        self.staged.get_mut(self.filled / PACKET_BYTES..).unwrap_or_default()
     }
 
     fn wrote(&mut self, packets: usize) {
-        self.packets += packets;
-        debug_assert!(self.packets <= self.staged.len());
+        self.filled += packets * PACKET_BYTES;
+        debug_assert!(self.filled <= self.staged.as_flattened().len());
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.staged.as_flattened_mut().get_mut(self.filled..).unwrap_or_default();
+            if room.is_empty() {
+                self.flush();
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+            room.split_at_mut(now.len()).0.copy_from_slice(now);
+            self.filled += now.len();
+            bytes = later;
+        }
     }
 
     fn rewrite(&mut self, at: usize, packet: &[u8; PACKET_BYTES]) {
-        if let Some(staged) = at.checked_sub(self.written) {
+        if let Some(staged) = at.checked_sub(self.written / PACKET_BYTES) {
             if let Some(room) = self.staged.get_mut(staged) {
                 *room = *packet;
             }
@@ -404,7 +454,7 @@ impl Sink for FileSink {
     fn discard(&mut self) {
         // The next segment has the same name and begins by emptying the file.
         self.file = None;
-        self.packets = 0;
+        self.filled = 0;
     }
 
     fn finish(&mut self, segment: &Segment) {
@@ -417,10 +467,15 @@ impl Sink for FileSink {
             independent: segment.independent,
             slot: 0,
         };
+        let first = *self.start.get_or_insert(segment.start);
+        let millis = u64::try_from(segment.start.minus(first).micros() / 1000).unwrap_or(0);
+        let date = self.made.map(|made| UnixMillis(made.0.saturating_add(millis)));
         self.attempt(|sink| {
             let mut line = [0; PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut line);
-            sink.playlist.segment(&mut w, sink.epoch, &closed).map_err(io::Error::other)?;
+            let marks = Marks { date, container: sink.container };
+            let listed = sink.playlist.segment_with(&mut w, sink.epoch, &closed, marks);
+            listed.map_err(io::Error::other)?;
             sink.lines.extend_from_slice(w.written());
             Ok(())
         });
@@ -469,6 +524,28 @@ mod tests {
         let config = Draft::new().check().unwrap();
         let outcome = segment_file(&path, folder.path(), &config, 7, |_, _| {});
         assert!(matches!(outcome, Err(FileFault::Nothing { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn bytes_of_packed_audio_are_collected_over_the_end_of_the_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = FileSink::new(folder.path(), 7);
+        sink.begin_as(Container::Adts).unwrap();
+        let room = FILE_WRITE_PACKETS * PACKET_BYTES;
+        sink.append(&vec![1; room - 1]);
+        sink.append(&vec![2; room + 2]);
+        assert_eq!(sink.written(), 2 * room + 1);
+        sink.finish(&Segment {
+            start: Ticks::ZERO,
+            duration: Ticks(1),
+            bytes: sink.written(),
+            discontinuity: false,
+            independent: true,
+            forced: false,
+        });
+        let bytes = fs::read(folder.path().join("00000007-0.aac")).unwrap();
+        assert_eq!((bytes.len(), bytes[room - 2], bytes[room - 1]), (2 * room + 1, 1, 2));
+        assert_eq!(sink.lines, b"#EXTINF:0.000011,\n00000007-0.aac\n");
     }
 
     #[test]

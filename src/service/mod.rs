@@ -14,6 +14,7 @@
 
 pub mod card;
 pub mod clock;
+mod cues;
 pub mod door;
 pub mod feed;
 pub mod files;

@@ -5,7 +5,9 @@
 
 use crate::config::settings::Config;
 use crate::limits::{GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, RING_MESSAGES};
+use crate::media::cue::Cue;
 use crate::media::pipeline::{Message, Pipeline};
+use crate::media::sink::Sink;
 use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
@@ -68,6 +70,19 @@ impl Stream {
     #[must_use]
     pub const fn listeners(&self) -> usize {
         self.bells.len()
+    }
+
+    /// Presentation time of timed data that has this time on the wire; puts it into the segment
+    /// being written, if segments hold such.
+    pub(super) fn timed(
+        &mut self,
+        at: Millis,
+        cue: &Cue<'_>,
+        sink: &mut impl Sink,
+        status: &Status,
+    ) -> Option<Ticks> {
+        self.pipeline.timed(at, cue, &self.ring, sink, status);
+        self.pipeline.moment(at)
     }
 
     fn ring_bells(&self) {
@@ -140,6 +155,9 @@ impl Streams {
         let pipeline = || {
             let mut pipeline = Pipeline::new(target);
             pipeline.choose(config.media_video_track, config.media_audio_track);
+            pipeline.pack_audio(config.hls_packed_audio);
+            pipeline.carry_metadata(config.hls_id3);
+            pipeline.fill_silence(config.media_fill_silence);
             pipeline
         };
         let stream = || Stream {
@@ -340,14 +358,32 @@ impl Streams {
     pub fn metadata(&self, stream: usize, body: &[u8]) {
         let Some(place) = self.places.get(stream) else { return };
         if place.borrow_mut().ring.set_aside(Aside::Metadata, body) {
-            self.data(stream, Millis(0), ON_META_DATA, body);
+            self.pass_on(stream, Millis(0), ON_META_DATA, body);
         } else {
             self.status.add(Counter::RtmpDataDropped, 1);
         }
     }
 
-    /// Passes a data message on to players: `name` and `body`, AMF0 values.
+    /// Takes a data message: `body`, AMF0 values behind `name`, if that stands alone.
     pub fn data(&self, stream: usize, at: Millis, name: &[u8], body: &[u8]) {
+        self.pass_on(stream, at, name, body);
+        if name.is_empty() {
+            self.cue(stream, at, body);
+        }
+    }
+
+    /// Where segments go.
+    pub(super) const fn store(&self) -> &Rc<RefCell<Store>> {
+        &self.store
+    }
+
+    /// Where is counted.
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Passes a data message on to players.
+    fn pass_on(&self, stream: usize, at: Millis, name: &[u8], body: &[u8]) {
         let Some(place) = self.places.get(stream) else { return };
         let ring = &mut place.borrow_mut().ring;
         let Ok(place) = ring.reserve(name.len() + body.len()) else {
@@ -380,7 +416,11 @@ impl Streams {
             let fits = facts.problem.push_str(problem);
             debug_assert!(fits.is_ok());
             let stream = masked(store.path(stream).unwrap_or_default());
-            log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            if problem.is_empty() {
+                log::info!("stream complete again stream={stream}");
+            } else {
+                log::warn!("stream incomplete stream={stream} cause=\"{problem}\"");
+            }
         }
     }
 

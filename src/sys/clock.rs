@@ -12,17 +12,26 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::time::UnixMillis;
+
 /// Seconds since 1970 at the start of 2024: before this no clock of ours is right.
 const BELIEVABLE_FROM: u64 = 1_704_067_200;
 
 /// Seconds since 1970, `None` while the clock is not synchronised or before 2024.
 #[must_use]
 pub fn synchronised() -> Option<u64> {
+    synchronised_millis().map(|unix| unix.0 / 1000)
+}
+
+/// The same in milliseconds.
+#[must_use]
+pub fn synchronised_millis() -> Option<UnixMillis> {
     if WallClock::read() != Ok(WallClock::Synchronised) {
         return None;
     }
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    (unix >= BELIEVABLE_FROM).then_some(unix)
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let millis = u64::try_from(unix.as_millis()).ok()?;
+    (unix.as_secs() >= BELIEVABLE_FROM).then_some(UnixMillis(millis))
 }
 
 /// What the kernel says of the wall clock.

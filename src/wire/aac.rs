@@ -277,6 +277,50 @@ impl AudioSpecificConfig {
         }
     }
 
+    /// A raw frame in which all channels are silent: elements without bands, then the end
+    /// (ISO/IEC 14496-3 §4.4.2.1; table 1.19 for the order). `None` if nobody says the channels.
+    #[must_use]
+    pub fn silent_frame(&self) -> Option<heapless::Vec<u8, SILENT_FRAME_BYTES_MAX>> {
+        // Single, pair, low frequencies: how many of each, in this order.
+        let (front, pairs, low) = match self.channels {
+            1 => (1, 0, 0),
+            2 => (0, 1, 0),
+            3 => (1, 1, 0),
+            4 => (2, 1, 0),
+            5 => (1, 2, 0),
+            6 => (1, 2, 1),
+            7 => (1, 3, 1),
+            _ => return None,
+        };
+        let mut bits = BitWriter::new();
+        // Gain (8), then a long window without bands (11), then no pulse, shaping or control (3).
+        let channel = |bits: &mut BitWriter| bits.bits(0, 22);
+        let single = |bits: &mut BitWriter, id: u32, tag: u32| {
+            bits.bits(id << 4 | tag, 7);
+            channel(bits);
+        };
+        if front > 0 {
+            single(&mut bits, ID_SINGLE, 0);
+        }
+        for tag in 0..pairs {
+            bits.bits(ID_PAIR << 4 | tag, 7);
+            // One window for both, which has no bands to be coded together.
+            bits.bits(1 << 13, 14);
+            bits.bits(0, 22);
+        }
+        if front > 1 {
+            single(&mut bits, ID_SINGLE, 1);
+        }
+        for tag in 0..low {
+            single(&mut bits, ID_LOW, tag);
+        }
+        bits.bits(ID_END, 3);
+        let mut frame = [0; SILENT_FRAME_BYTES_MAX];
+        let mut w = Writer::new(&mut frame);
+        bits.finish(&mut w).ok()?;
+        heapless::Vec::from_slice(w.written()).ok()
+    }
+
     // | sync fff (12) | MPEG-2 (1) layer 0 (2) no checksum (1) | profile (2) frequency (4) 0 (1)
     //   channels (3) 0000 | length (13) | fullness 7ff (11) | blocks - 1 (2) |
 
@@ -455,33 +499,40 @@ const fn low_byte(value: u32) -> u8 {
     low
 }
 
-/// The bits of a configuration, at most 128.
+/// Bytes of the longest frame of silence: eight channels.
+pub const SILENT_FRAME_BYTES_MAX: usize = 24;
+
+/// Elements of a raw frame: one channel, two, low frequencies, the end.
+const ID_SINGLE: u32 = 0;
+const ID_PAIR: u32 = 1;
+const ID_LOW: u32 = 3;
+const ID_END: u32 = 7;
+
+/// The bits of a configuration or of silence, at most 192.
 struct BitWriter {
-    bits: u128,
-    count: u32,
+    bytes: [u8; SILENT_FRAME_BYTES_MAX],
+    count: usize,
 }
 
 impl BitWriter {
     const fn new() -> Self {
-        Self { bits: 0, count: 0 }
+        Self { bytes: [0; SILENT_FRAME_BYTES_MAX], count: 0 }
     }
 
     /// The low `n` bits of `value`.
     fn bits(&mut self, value: u32, n: u32) {
         debug_assert!(n < 32 && value >> n == 0);
-        debug_assert!(self.count + n <= 128);
-        self.bits = self.bits << n | u128::from(value);
-        self.count += n;
+        debug_assert!(self.count < 8 * SILENT_FRAME_BYTES_MAX);
+        for bit in (0..n).rev() {
+            if let Some(byte) = self.bytes.get_mut(self.count / 8) {
+                *byte |= low_byte(value >> bit & 1) << (7 - self.count % 8);
+            }
+            self.count += 1;
+        }
     }
 
     fn finish(self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let bytes = self.count.div_ceil(8);
-        let aligned = self.bits << (bytes * 8 - self.count);
-        for byte in (0..bytes).rev() {
-            let [.., low] = (aligned >> (byte * 8)).to_be_bytes();
-            w.u8(low)?;
-        }
-        Ok(())
+        w.bytes(self.bytes.get(..self.count.div_ceil(8)).unwrap_or_default())
     }
 }
 
@@ -506,6 +557,20 @@ mod tests {
         let mut w = Writer::new(&mut buffer);
         config.emit(&mut w).unwrap();
         w.finish().to_vec()
+    }
+
+    #[test]
+    fn silence_is_written_for_each_channel_configuration() {
+        assert_eq!(lc(48_000, 1).silent_frame().unwrap(), [0x00, 0x00, 0x00, 0x07]);
+        assert_eq!(lc(48_000, 2).silent_frame().unwrap(), [0x21, 0, 0, 0, 0, 0x1c]);
+        assert_eq!(lc(48_000, 7).silent_frame().unwrap().len(), SILENT_FRAME_BYTES_MAX);
+        assert_eq!(lc(48_000, 0).silent_frame(), None);
+        for channels in 1..=7 {
+            let frame = lc(48_000, channels).silent_frame().unwrap();
+            // The end stands in the last three bits that are not padding.
+            let last = frame.last().unwrap();
+            assert_eq!(last >> last.trailing_zeros() & 7, 7, "{channels}");
+        }
     }
 
     #[test]

@@ -16,11 +16,14 @@ pub mod flac;
 pub mod flv;
 pub mod h264;
 pub mod hevc;
+pub mod id3;
 pub mod mpa;
 pub mod opus;
 pub mod ts;
 pub mod vp9;
 
+pub mod date;
+pub mod gzip;
 pub mod http;
 pub mod m3u8;
 

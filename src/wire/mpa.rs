@@ -13,6 +13,9 @@ pub const HEADER_BYTES: usize = 4;
 /// The longest frame: layer II of MPEG-2.5, 160 kbit/s at 8 kHz, padded.
 pub const FRAME_BYTES_MAX: usize = 2881;
 
+/// The longest silent frame: 32 kbit/s at 32 kHz.
+pub const SILENT_FRAME_BYTES_MAX: usize = 144;
+
 /// A header that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MpaError {
@@ -117,6 +120,17 @@ impl FrameHeader {
             padding: b2 & 2 != 0,
             channels: if b3 >> 6 == 3 { 1 } else { 2 },
         })
+    }
+
+    /// The header of a silent frame of layer III after one with the header `like`: the lowest bit
+    /// rate, no checksum, no padding. All that follows is zero, which says that there is nothing
+    /// to decode (ISO/IEC 11172-3 §2.4.1.7). `None` for other layers.
+    #[must_use]
+    pub fn silent(like: [u8; HEADER_BYTES]) -> Option<([u8; HEADER_BYTES], Self)> {
+        let [sync, version, rate, mode] = like;
+        let silent = [sync, version | 1, 0x10 | rate & 0x0c, mode];
+        let header = Self::parse(&silent).ok()?;
+        (header.layer == Layer::III).then_some((silent, header))
     }
 
     /// Bytes of the frame, the header included; at most `FRAME_BYTES_MAX`.

@@ -20,6 +20,7 @@
 
 use nix::time::{ClockId, clock_gettime};
 use rillcast::media::annexb::{AccessUnit, ParameterSets};
+use rillcast::media::container::Container;
 use rillcast::media::mux::{Head, Mux, Track};
 use rillcast::media::sink::{NoRoom, Segment, Sink};
 use rillcast::sys::slots::Slot;
@@ -44,7 +45,7 @@ struct Slots {
 }
 
 impl Sink for Slots {
-    fn begin(&mut self) -> Result<(), NoRoom> {
+    fn begin_as(&mut self, _container: Container) -> Result<(), NoRoom> {
         self.now = (self.now + 1) % SLOTS;
         self.at = 0;
         Ok(())
@@ -64,6 +65,11 @@ impl Sink for Slots {
 
     fn wrote(&mut self, packets: usize) {
         self.at += packets * 188;
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.all[self.now].bytes_mut(self.at)[..bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
     }
 
     fn rewrite(&mut self, _at: usize, _packet: &[u8; 188]) {}

@@ -25,6 +25,7 @@
 mod support;
 
 mod access;
+mod dates;
 mod encrypted;
 mod enhanced;
 mod field;
@@ -38,6 +39,7 @@ mod relay;
 mod rtmps;
 mod rtmps_client;
 mod rtmpts;
+mod silence;
 mod soak;
 mod streams;
 mod tunnel;

@@ -1,5 +1,6 @@
 //! The media layer from messages to segments: `segments` are cut as players want them, `codecs` go
-//! through to the bit and to the tick, `clocks` of senders may do what they like.
+//! through to the bit and to the tick, `clocks` of senders may do what they like; `packed` audio
+//! has no packets, `timed` data has some of its own.
 //!
 //! Messages go through the whole media layer into memory; what comes out is taken apart and judged
 //! by code that shares nothing with the program (`tests/support/camera.rs`). No RTMP, no files.
@@ -30,4 +31,7 @@ mod wraps;
 
 mod clocks;
 mod codecs;
+mod packed;
 mod segments;
+mod silence;
+mod timed;

@@ -6,6 +6,7 @@
 
 use super::ts::{Demux, Pes, Pmt, Unwrap};
 use rillcast::limits::{COMPOSITION_LEAD_MS, TIMELINE_EPOCH};
+use rillcast::media::container::Container;
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{NoRoom, Segment, Sink};
 use rillcast::status::{Counter, Status};
@@ -30,85 +31,97 @@ pub const I_SLICE: [u8; 3] = [0x41, 0x88, 0x84];
 /// Memory that takes segments. Gives out exactly what was reserved, so that a byte written without
 /// a reservation is found.
 pub struct Tape {
-    slot: Vec<[u8; 188]>,
+    slot: Vec<u8>,
     at: usize,
     reserved: usize,
-    writing: bool,
+    writing: Option<Container>,
     /// Segments that may still begin.
     pub slots_left: usize,
     pub discarded: usize,
     pub segments: Vec<(Segment, Vec<u8>)>,
+    /// What they are.
+    pub containers: Vec<Container>,
 }
 
 impl Tape {
     pub fn new(slot_bytes: usize) -> Self {
         Self {
-            slot: vec![[0; 188]; slot_bytes / 188],
+            slot: vec![0; slot_bytes / 188 * 188],
             at: 0,
             reserved: 0,
-            writing: false,
+            writing: None,
             slots_left: usize::MAX,
             discarded: 0,
             segments: Vec::new(),
+            containers: Vec::new(),
         }
     }
 }
 
 impl Sink for Tape {
-    fn begin(&mut self) -> Result<(), NoRoom> {
-        assert!(!self.writing, "one segment at a time");
+    fn begin_as(&mut self, container: Container) -> Result<(), NoRoom> {
+        assert!(self.writing.is_none(), "one segment at a time");
         if self.slots_left == 0 {
             return Err(NoRoom);
         }
         self.slots_left -= 1;
-        (self.at, self.reserved, self.writing) = (0, 2, true);
+        (self.at, self.reserved, self.writing) = (0, 2 * 188, Some(container));
         Ok(())
     }
 
     fn reserve(&mut self, bytes: usize) -> bool {
-        let packets = self.at + bytes.div_ceil(188);
-        if packets > self.slot.len() {
+        let packed = self.writing.is_some_and(Container::is_packed);
+        let end = self.at + if packed { bytes } else { bytes.next_multiple_of(188) };
+        if end > self.slot.len() {
             return false;
         }
-        self.reserved = self.reserved.max(packets);
-        self.writing
+        self.reserved = self.reserved.max(end);
+        self.writing.is_some()
     }
 
     fn written(&self) -> usize {
-        self.at * 188
+        self.at
     }
 
     fn room(&mut self) -> &mut [[u8; 188]] {
         assert!(self.at < self.reserved, "room is asked for only where it was reserved");
-        &mut self.slot[self.at..self.reserved]
+        assert_eq!(self.writing, Some(Container::Ts), "packets are for transport streams");
+        self.slot[self.at..self.reserved].as_chunks_mut().0
     }
 
     fn capacity(&self) -> usize {
-        self.slot.len() * 188
+        self.slot.len()
     }
 
     fn wrote(&mut self, packets: usize) {
-        self.at += packets;
-        assert!(self.writing && self.at <= self.reserved);
+        self.at += packets * 188;
+        assert!(self.writing.is_some() && self.at <= self.reserved);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        assert!(self.writing.is_some_and(Container::is_packed), "packets are laid into room");
+        assert!(self.at + bytes.len() <= self.reserved, "bytes that were not reserved");
+        self.slot[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
     }
 
     fn rewrite(&mut self, at: usize, packet: &[u8; 188]) {
-        assert!(at < self.at);
-        self.slot[at] = *packet;
+        assert!((at + 1) * 188 <= self.at);
+        assert_eq!(self.writing, Some(Container::Ts), "packets are of transport streams");
+        self.slot.as_chunks_mut().0[at] = *packet;
     }
 
     fn discard(&mut self) {
-        assert!(self.writing);
-        self.writing = false;
+        assert!(self.writing.is_some());
+        self.writing = None;
         self.discarded += 1;
         self.slots_left = self.slots_left.saturating_add(1);
     }
 
     fn finish(&mut self, segment: &Segment) {
-        assert!(self.writing);
-        self.writing = false;
-        assert_eq!(segment.bytes, self.at * 188);
-        self.segments.push((*segment, self.slot[..self.at].as_flattened().to_vec()));
+        self.containers.push(self.writing.take().expect("a segment"));
+        assert_eq!(segment.bytes, self.at);
+        self.segments.push((*segment, self.slot[..self.at].to_vec()));
     }
 }
 

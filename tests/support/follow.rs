@@ -112,12 +112,22 @@ impl Follower {
     fn fetch(&mut self, entry: &Entry) {
         match http::get(self.address, &self.resolve(&entry.uri)) {
             Ok(answer) if answer.status == 200 => {
-                if answer.header("content-type") != Some("video/mp2t") {
+                let kind = match entry.uri.rsplit_once('.') {
+                    Some((_, "aac")) => "audio/aac",
+                    Some((_, "mp3")) => "audio/mpeg",
+                    _ => "video/mp2t",
+                };
+                if answer.header("content-type") != Some(kind) {
                     self.faults.push(format!(
                         "{}: Content-Type {:?}",
                         entry.uri,
                         answer.header("content-type")
                     ));
+                }
+                if kind.starts_with("audio/") {
+                    self.units.1 += packed_frames(&answer.body);
+                    self.segments.push(Got { entry: entry.clone(), bytes: answer.body });
+                    return;
                 }
                 let seen = ts::Demux::default().segment(&answer.body);
                 self.units.0 += seen.video_pid().map_or(0, |pid| seen.of(pid).count());
@@ -164,6 +174,12 @@ impl Follower {
     pub fn assert_clean(&self) {
         faults::assert_none(&self.path, &self.faults);
     }
+}
+
+/// Frames of packed audio, behind its tag of 73 bytes.
+fn packed_frames(bytes: &[u8]) -> usize {
+    assert_eq!(&bytes[..20], b"ID3\x04\0\0\0\0\0\x3fPRIV\0\0\0\x35\0\0", "R24");
+    es::adts(&bytes[73..]).or_else(|_| es::mpeg_audio(&bytes[73..])).map_or(0, |f| f.len())
 }
 
 /// A finished playlist from a folder, as if it had been followed.

@@ -34,10 +34,15 @@ pub struct Shelf {
 impl Shelf {
     /// A store with the settings `pairs` in a new folder; segments are dated by `wall`.
     pub fn new(pairs: &[&str], wall: fn() -> Option<u64>) -> Self {
+        Self::in_epoch(EPOCH, pairs, wall)
+    }
+
+    /// As `new`, in another life of the program.
+    pub fn in_epoch(epoch: u32, pairs: &[&str], wall: fn() -> Option<u64>) -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").expect("a folder on tmpfs");
         let config = config(pairs, folder.path());
         let status = Rc::new(Status::new());
-        let mut store = Store::open(&config, EPOCH, Rc::clone(&status)).expect("a store");
+        let mut store = Store::open(&config, epoch, Rc::clone(&status)).expect("a store");
         store.set_wall(wall);
         let slots = config.limits_streams * config.slots_per_stream();
         Self {

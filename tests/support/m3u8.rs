@@ -123,6 +123,8 @@ impl Reader {
                 }
                 once(&mut self.date, v.to_owned())
             }
+            ("-X-DATERANGE", Some(v)) if v.starts_with("ID=\"") => Ok(()),
+            ("-X-START", Some(v)) if early && v.starts_with("TIME-OFFSET=-") => Ok(()),
             ("INF", Some(v)) => {
                 let value = self.extinf_value(v)?;
                 once(&mut self.extinf, value)

@@ -54,6 +54,42 @@ pub fn plain(seconds: u32) -> String {
     made("plain", &format!("{PICTURE} {TONE} -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"))
 }
 
+/// What a camera sends: a keyframe every two seconds, AAC at 48 kHz.
+pub fn camera(seconds: u32) -> String {
+    made("camera", &format!("{CAMERA} -i sine=frequency=440:sample_rate=48000 {}", cam(seconds)))
+}
+
+/// The same in a larger picture.
+pub fn camera_large(seconds: u32) -> String {
+    let picture = CAMERA.replace("640x360", "960x540");
+    made("large", &format!("{picture} -i sine=frequency=660:sample_rate=48000 {}", cam(seconds)))
+}
+
+/// The same, whose sound is away for the second third.
+pub fn camera_losing_sound(seconds: u32) -> String {
+    let (from, to) = (seconds / 3, seconds * 2 / 3);
+    made(
+        "losing",
+        &format!(
+            "{CAMERA} -i sine=frequency=440:sample_rate=48000 \
+             -af aselect=not(between(t\\,{from}\\,{to})) {}",
+            cam(seconds)
+        ),
+    )
+}
+
+/// The same without sound.
+pub fn camera_without_sound(seconds: u32) -> String {
+    let picture = CAMERA.strip_suffix(" -f lavfi").expect("its input of sound");
+    made("mute", &format!("{picture} {} -an", cam(seconds)))
+}
+
+const CAMERA: &str = "-f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi";
+
+fn cam(seconds: u32) -> String {
+    format!("-t {seconds} {X264} -g 50 -b:v 600k -bf 0 -ac 2 -c:a aac -b:a 64k")
+}
+
 /// AAC at 48 kHz, stereo.
 pub fn aac_48000(seconds: u32) -> String {
     made(

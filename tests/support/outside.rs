@@ -134,18 +134,29 @@ pub struct Second {
     pub error: String,
 }
 
-/// Opens a page with one video for some seconds.
-pub fn chromium_page(page: &str, seconds: u32) -> Vec<Second> {
+/// A browser that opens a page with one video for some seconds.
+pub fn browser(page: &str, seconds: u32, profile: &str) -> Command {
     process::need("node");
     process::need("chromium");
-    let scratch = Scratch::new("browser");
     let mut command = Command::new("node");
-    command.args([&script("play.mjs"), page, &seconds.to_string(), &scratch.join("profile")]);
+    command.args([&script("play.mjs"), page, &seconds.to_string(), profile]);
+    command
+}
+
+/// What such a browser has printed.
+pub fn seconds(text: &str) -> Vec<Second> {
+    text.lines().filter(|line| line.contains("state=video")).map(second).collect()
+}
+
+/// Opens a page with one video for some seconds.
+pub fn chromium_page(page: &str, seconds: u32) -> Vec<Second> {
+    let scratch = Scratch::new("browser");
+    let mut command = browser(page, seconds, &scratch.join("profile"));
     let mut running = Running::start("chromium", &mut command, &scratch.join("log"));
     let status = running.finish(Duration::from_secs(u64::from(seconds) + 60));
     let text = running.text();
     assert!(status.success() && text.contains("end reason=done"), "chromium: {text}");
-    text.lines().filter(|line| line.contains("state=video")).map(second).collect()
+    self::seconds(&text)
 }
 
 fn second(line: &str) -> Second {
@@ -162,31 +173,40 @@ fn second(line: &str) -> Second {
     }
 }
 
-/// Plays a playlist from a page on another origin, as another machine's page would.
-pub fn chromium_plays(playlist: &str, seconds: u32) -> Vec<Second> {
-    let scratch = Scratch::new("page");
-    std::fs::write(
-        scratch.join("page.html"),
-        format!("<!doctype html><body><video src=\"{playlist}\" muted autoplay></video>"),
-    )
-    .expect("page");
-    let folder = Folder::start(scratch.path().to_owned());
-    chromium_page(&format!("http://{}/page.html", folder.address), seconds)
+/// A folder with `page.html`, which plays a playlist with the browser's own HLS.
+pub fn native_page(playlist: &str, folder: &Path) -> PathBuf {
+    let video = format!("<!doctype html><body><video src=\"{playlist}\" muted autoplay></video>");
+    std::fs::create_dir_all(folder).expect("folder");
+    std::fs::write(folder.join("page.html"), video).expect("page");
+    folder.to_owned()
 }
 
-/// Plays a playlist with hls.js in Chromium, from a page on another origin: media source extensions
-/// instead of the browser's own HLS, and the cross-origin headers that they need.
-pub fn hls_js_plays(playlist: &str, seconds: u32) -> Vec<Second> {
-    let scratch = Scratch::new("hlsjs");
+/// A folder with `page.html`, which plays a playlist with hls.js: media source extensions instead
+/// of the browser's own HLS, and the cross-origin headers that they need.
+pub fn hls_js_page(playlist: &str, folder: &Path) -> PathBuf {
     let library = node_folder().join("node_modules/hls.js/dist/hls.min.js");
-    std::fs::copy(library, scratch.join("hls.js")).expect("hls.js");
+    std::fs::create_dir_all(folder).expect("folder");
+    std::fs::copy(library, folder.join("hls.js")).expect("hls.js");
     let page = format!(
         "<!doctype html><body><video muted autoplay></video><script src=\"hls.js\"></script>\
          <script>const hls = new Hls(); hls.loadSource(\"{playlist}\");\
          hls.attachMedia(document.querySelector(\"video\"));</script>"
     );
-    std::fs::write(scratch.join("page.html"), page).expect("page");
-    let folder = Folder::start(scratch.path().to_owned());
+    std::fs::write(folder.join("page.html"), page).expect("page");
+    folder.to_owned()
+}
+
+/// Plays a playlist from a page on another origin, as another machine's page would.
+pub fn chromium_plays(playlist: &str, seconds: u32) -> Vec<Second> {
+    let scratch = Scratch::new("page");
+    let folder = Folder::start(native_page(playlist, scratch.path()));
+    chromium_page(&format!("http://{}/page.html", folder.address), seconds)
+}
+
+/// The same with hls.js.
+pub fn hls_js_plays(playlist: &str, seconds: u32) -> Vec<Second> {
+    let scratch = Scratch::new("hlsjs");
+    let folder = Folder::start(hls_js_page(playlist, scratch.path()));
     chromium_page(&format!("http://{}/page.html", folder.address), seconds)
 }
 

@@ -46,11 +46,20 @@ impl Rillcast {
 
     /// As [`Self::start`], with further arguments such as `--testcard`.
     pub fn start_with(settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::start_under(settings, arguments, &[])
+    }
+
+    /// As [`Self::start_with`], with variables of its environment.
+    pub fn start_under(
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Self {
         let scratch = Scratch::new("rillcast");
         std::fs::create_dir_all(scratch.join("hls")).expect("hls folder");
         let (rtmp, http) = (process::free_port(), process::free_port());
         let mut command = serve(&scratch, rtmp, http, settings);
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
         let mut running = Running::start("rillcast", &mut command, &scratch.join("log"));
         let (rtmp, http) =
             (SocketAddr::from(([127, 0, 0, 1], rtmp)), SocketAddr::from(([127, 0, 0, 1], http)));

@@ -9,9 +9,12 @@
 //! Holds no payload: that stays in the stream's ring until it is laid into packets.
 //!
 //! H.264 and HEVC, AAC, MPEG audio, AC-3, E-AC-3 and Opus are carried; of several tracks one each.
+//! Audio that stops goes on as silence where that is wanted (`silence`).
 
 mod detail;
+mod silence;
 mod sounds;
+mod timed;
 
 use crate::limits::{PARAMETER_BYTES_MAX, STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH};
 use crate::media::annexb::{AccessUnit, ParameterSets, UnitError};
@@ -19,6 +22,7 @@ use crate::media::carriage::VideoFormat;
 use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
 use crate::media::pipeline::detail::{audio_detail, video_detail};
+use crate::media::pipeline::silence::Silence;
 use crate::media::pipeline::sounds::{Audio, Heard};
 use crate::media::segmenter::{Outlet, Picture, Segmenter};
 use crate::media::sink::Sink;
@@ -61,8 +65,10 @@ pub struct Pipeline {
     audio: Audio,
     /// Presentation time of the MPEG audio frame that begins next.
     audio_next: Ticks,
+    silence: Silence,
     video_track: Choice,
     audio_track: Choice,
+    carries_metadata: bool,
     problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
@@ -81,8 +87,10 @@ impl Pipeline {
             size: None,
             audio: Audio::None,
             audio_next: TIMELINE_EPOCH,
+            silence: Silence::new(),
             video_track: Choice::new(None),
             audio_track: Choice::new(None),
+            carries_metadata: false,
             problem: heapless::String::new(),
         }
     }
@@ -119,9 +127,23 @@ impl Pipeline {
         self.audio_track.wish(audio_track);
     }
 
+    /// Chooses whether a stream without video is packed audio; holds from the next publisher on.
+    pub const fn pack_audio(&mut self, packs: bool) {
+        self.segmenter.pack(packs);
+    }
+
+    /// Presentation time of data that has this time on the wire, once there is audio or video.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> Option<Ticks> {
+        self.timeline.moment(at)
+    }
+
     /// The publisher has left: the last segment ends. What comes next is behind a discontinuity.
     pub fn leave(&mut self, ring: &FrameRing, sink: &mut impl Sink, status: &Status) {
-        self.segmenter.leave(&mut Outlet { ring, sink, status });
+        let mut out = Outlet { ring, sink, status };
+        self.end_silence(&mut out);
+        self.forget_lateness();
+        self.segmenter.leave(&mut out);
         self.timeline.restart();
         self.video_track.release();
         self.audio_track.release();
@@ -281,8 +303,9 @@ impl Pipeline {
         }
         let time = self.timeline.video(coded.at, coded.composition_ms);
         if time.jump {
-            self.segmenter.jump(out);
+            self.jump(out);
         }
+        self.keep_sounding(time.dts, out);
         let picture = Picture {
             dts: time.dts,
             pts: time.pts.plus(coded.offset),
@@ -291,6 +314,19 @@ impl Pipeline {
             sets: &self.sets,
         };
         self.segmenter.picture(&picture, out);
+    }
+
+    /// Timestamps stop continuing here.
+    fn jump(&mut self, out: &mut Outlet<'_, impl Sink>) {
+        self.end_silence(out);
+        self.segmenter.jump(out);
+    }
+
+    /// Takes back what was said, if it was this.
+    fn retract(&mut self, text: &str) {
+        if self.problem == text {
+            self.problem.clear();
+        }
     }
 
     /// Says what is wrong, if nothing else has been said.

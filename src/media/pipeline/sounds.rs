@@ -7,6 +7,7 @@
 use crate::limits::COMPOSITION_LEAD_MS;
 use crate::media::carriage::AudioFormat;
 use crate::media::mux::Track;
+use crate::media::pipeline::silence::Form;
 use crate::media::pipeline::{Message, Pipeline};
 use crate::media::segmenter::{Outlet, Prefix, Sound};
 use crate::media::sink::Sink;
@@ -108,15 +109,19 @@ impl Pipeline {
             let (at, offset) = (heard.message.at, heard.offset);
             let time = self.timeline.audio_at(at, offset, samples, sample_rate);
             if time.jump {
-                self.segmenter.jump(out);
+                self.jump(out);
             }
             self.audio_next = time.pts;
         }
         let pts = self.audio_next;
         self.audio_next = pts.plus(duration);
         let dts = pts.minus(COMPOSITION_LEAD);
-        let sound = Sound { pts, dts, duration, prefix: Prefix::None, place, format };
-        self.segmenter.sound(sound, out);
+        let like = heard.data.first_chunk().copied();
+        let form = || like.and_then(|like| Form::mpa(like, format));
+        if self.hears(form, (dts, dts.plus(duration)), out) {
+            let sound = Sound { pts, dts, duration, prefix: Prefix::None, place, format };
+            self.segmenter.sound(sound, out);
+        }
     }
 
     /// AC-3 and E-AC-3 say in each frame what they are; whole frames go on as they came.
@@ -194,12 +199,19 @@ impl Pipeline {
         let at = heard.message.at.wrapping_add(behind);
         let time = self.timeline.audio_at(at, heard.offset, samples, rate);
         if time.jump {
-            self.segmenter.jump(out);
+            self.jump(out);
         }
         let (pts, dts) = (time.pts, time.pts.minus(COMPOSITION_LEAD));
         let duration = duration(samples, rate);
-        let sound = Sound { pts, dts, duration, prefix, place, format };
-        self.segmenter.sound(sound, out);
+        let form = match self.audio {
+            Audio::Aac(config) => Some(config),
+            Audio::None | Audio::Plain { .. } | Audio::Mute => None,
+        };
+        let form = || form.and_then(Form::aac);
+        if self.hears(form, (dts, dts.plus(duration)), out) {
+            let sound = Sound { pts, dts, duration, prefix, place, format };
+            self.segmenter.sound(sound, out);
+        }
     }
 
     fn set_audio(&mut self, audio: Audio, out: &mut Outlet<'_, impl Sink>) {
@@ -213,7 +225,7 @@ impl Pipeline {
 }
 
 /// What presentation is later than decoding, on this timeline.
-const COMPOSITION_LEAD: Ticks = Ticks::from_millis(COMPOSITION_LEAD_MS);
+pub(super) const COMPOSITION_LEAD: Ticks = Ticks::from_millis(COMPOSITION_LEAD_MS);
 
 /// Audio as it came: a message, its payload, and the codec's part of that.
 #[derive(Clone, Copy)]

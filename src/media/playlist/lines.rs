@@ -2,6 +2,9 @@
 //!
 //! Source: RFC 8216 §4.3.2.
 
+use crate::media::container::Container;
+use crate::time::UnixMillis;
+use crate::wire::date;
 use crate::wire::m3u8::{Line, put};
 use crate::wire::writer::{Full, Writer};
 
@@ -10,8 +13,12 @@ use crate::wire::writer::{Full, Writer};
 pub(super) struct SegmentLines {
     /// It does not continue the one before.
     pub(super) discontinuity: bool,
+    /// When its first sample was made, if that is known.
+    pub(super) date: Option<UnixMillis>,
     /// Its duration in microseconds.
     pub(super) micros: u64,
+    /// What kind of file it is.
+    pub(super) container: Container,
     /// First part of its name.
     pub(super) epoch: u32,
     /// Its media sequence number.
@@ -24,8 +31,13 @@ impl SegmentLines {
         if self.discontinuity {
             Line::Discontinuity.emit(w)?;
         }
+        if let Some(date) = self.date {
+            w.bytes(b"#EXT-X-PROGRAM-DATE-TIME:")?;
+            date::emit(w, date)?;
+            w.u8(b'\n')?;
+        }
         Line::Segment { micros: self.micros, title: "" }.emit(w)?;
-        segment_name(w, self.epoch, self.sequence)?;
+        segment_name(w, self.epoch, self.sequence, self.container)?;
         w.u8(b'\n')
     }
 }
@@ -35,6 +47,11 @@ impl SegmentLines {
 ///
 /// # Errors
 /// `Full` if it does not fit.
-pub fn segment_name(w: &mut Writer<'_>, epoch: u32, sequence: u64) -> Result<(), Full> {
-    put(w, format_args!("{epoch:08x}-{sequence}.ts"))
+pub fn segment_name(
+    w: &mut Writer<'_>,
+    epoch: u32,
+    sequence: u64,
+    container: Container,
+) -> Result<(), Full> {
+    put(w, format_args!("{epoch:08x}-{sequence}{}", container.suffix()))
 }

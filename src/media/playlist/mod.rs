@@ -24,6 +24,7 @@
 //!   with a key frame, and never again from then on. Its going is the one header edit beyond R31:
 //!   the alternatives are to claim what is untrue, or never to claim it since any stream might be
 //!   cut by force one day.
+//! * Each segment has an `EXT-X-PROGRAM-DATE-TIME` of its own, or none: `dates` says which (R43).
 //! * A publisher that leaves changes nothing here: the last version stays, players retry (sheet §6,
 //!   default (b)). One that returns brings a segment with `discontinuity`. `end` writes the
 //!   `EXT-X-ENDLIST` (R38), which is final.
@@ -31,12 +32,18 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod dates;
 mod lines;
 mod longest;
+mod planned;
+mod ranges;
 mod removal;
 mod vod;
 
+pub use dates::{Dates, Seen, Span};
 pub use lines::segment_name;
+pub use planned::Planned;
+pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
@@ -46,13 +53,15 @@ use heapless::Vec;
 
 use self::lines::SegmentLines;
 use self::longest::Longest;
+use self::ranges::Ranges;
 use crate::limits::{
     FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_ENTRIES_MAX, RETIRED_PER_UPDATE_MAX,
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
+use crate::media::container::Container;
 use crate::status::{Counter, Status};
-use crate::time::{Instant, Ticks};
-use crate::wire::m3u8::{Durations, Line, rounded_seconds};
+use crate::time::{Instant, Ticks, UnixMillis};
+use crate::wire::m3u8::{Durations, Line, put, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
 
 /// Which changes a playlist makes (RFC 8216 §4.3.3.5, R40).
@@ -98,6 +107,25 @@ pub struct Closed {
     pub independent: bool,
     /// The caller's name for where it is stored.
     pub slot: usize,
+}
+
+/// What else a playlist says to players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Seconds before the live end at which to start, moved to three targets at least
+    /// (RFC 8216 §4.3.5.2); 0 says nothing.
+    pub start_offset_s: u32,
+    /// Whether to say that each segment can be decoded alone, as long as it is so.
+    pub independent: bool,
+}
+
+/// What else a playlist says of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// When its first sample was made, if that is known.
+    pub date: Option<UnixMillis>,
+    /// What kind of file it is.
+    pub container: Container,
 }
 
 /// What a call did to the playlist.
@@ -154,6 +182,8 @@ pub struct Playlist {
     durations: Durations,
     /// Every segment so far began with a key frame.
     independent: bool,
+    advice: Advice,
+    ranges: Ranges,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -164,6 +194,7 @@ pub struct Playlist {
 struct Entry {
     micros: u64,
     discontinuity: bool,
+    marks: Marks,
     slot: usize,
 }
 
@@ -200,7 +231,8 @@ impl Playlist {
         longest.clear();
         let mut config = config.bounded();
         config.listed_max = config.listed_max.min(entries.capacity());
-        *self = Self::within(config, entries, longest);
+        let advice = self.advice;
+        *self = Self { advice, ..Self::within(config, entries, longest) };
     }
 
     const fn within(config: PlaylistConfig, entries: VecDeque<Entry>, longest: Longest) -> Self {
@@ -217,6 +249,8 @@ impl Playlist {
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
             independent: true,
+            advice: Advice { start_offset_s: 0, independent: true },
+            ranges: Ranges::new(),
             updated_at: None,
             version: 0,
             ended: false,
@@ -230,9 +264,27 @@ impl Playlist {
         }
     }
 
+    /// Says that to players, from the first version on.
+    pub const fn advise(&mut self, advice: Advice) {
+        self.advice = advice;
+    }
+
+    /// Lists a date range together with the segment that closes next.
+    ///
+    /// # Errors
+    /// `Repeated` if there is one with its ID, `Full` if there are too many.
+    pub fn date_range(&mut self, range: DateRange) -> Result<(), RangeError> {
+        self.ranges.add(self.next_sequence(), range)
+    }
+
     /// Takes a finished segment, which has the sequence number that `next_sequence` said, and
     /// lists it at once or later. After `end` it is retired at once.
     pub fn closed(&mut self, now: Instant, closed: Closed) -> Change {
+        self.closed_with(now, closed, Marks::default())
+    }
+
+    /// The same for a segment of which there is more to say.
+    pub fn closed_with(&mut self, now: Instant, closed: Closed, marks: Marks) -> Change {
         if self.ended || self.is_full() {
             return self.refused(now, closed.slot);
         }
@@ -246,6 +298,7 @@ impl Playlist {
         let entry = Entry {
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
+            marks,
             slot: closed.slot,
         };
         self.tags += u64::from(entry.discontinuity);
@@ -429,15 +482,20 @@ impl Playlist {
         } else {
             Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
         }
-        if self.independent {
+        if self.independent && self.advice.independent {
             Line::IndependentSegments.emit(w)?;
         }
-        Ok(())
+        if self.advice.start_offset_s > 0 {
+            let least = self.target_s.unwrap_or(1).saturating_mul(3);
+            let offset = self.advice.start_offset_s.max(least);
+            put(w, format_args!("#EXT-X-START:TIME-OFFSET=-{offset}\n"))?;
+        }
+        self.ranges.emit_left(w, self.media_sequence)
     }
 
     /// Renders the lines of the listed segments from the one with the number `sequence`, which do
-    /// not change while they are listed (R31); each at most `PLAYLIST_LINE_BYTES_MAX`. Segments are
-    /// named by `segment_name`.
+    /// not change while they are listed (R31); each at most `PLAYLIST_LINE_BYTES_MAX` beside its
+    /// date ranges. Segments are named by `segment_name`.
     ///
     /// # Errors
     /// `Full` if they do not fit; a part of them may have been written.
@@ -446,8 +504,10 @@ impl Playlist {
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let listed = (sequence..).zip(self.entries.iter().take(self.listed).skip(skip));
         for (sequence, entry) in listed {
-            let Entry { discontinuity, micros, .. } = *entry;
-            SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+            let Entry { discontinuity, micros, marks, .. } = *entry;
+            let Marks { date, container } = marks;
+            self.ranges.emit(w, sequence)?;
+            SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         Ok(())
     }
@@ -504,15 +564,6 @@ impl Playlist {
             PlaylistKind::Live { window } => window.micros().unsigned_abs(),
             PlaylistKind::Event => u64::MAX,
         }
-    }
-
-    /// A segment that is not taken goes back to the caller.
-    fn refused(&self, now: Instant, slot: usize) -> Change {
-        let mut change = Change::default();
-        let retired = Retired { slot, sequence: self.next_sequence(), keep_until: now };
-        let kept = change.retired.push(retired);
-        debug_assert!(kept.is_ok());
-        change
     }
 }
 

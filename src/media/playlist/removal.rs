@@ -28,6 +28,11 @@ impl Playlist {
                 break;
             }
         }
+        if !self.ranges.is_empty() {
+            // All that waited is listed.
+            let window = self.entries.iter().find_map(|entry| entry.marks.date);
+            self.ranges.retire(window, self.next_sequence());
+        }
         self.longest.note(self.listed_end(), self.micros);
         self.longest.forget(self.media_sequence);
         Change { updated: true, retired }
@@ -78,5 +83,14 @@ impl Playlist {
         self.discontinuity_sequence += u64::from(oldest.discontinuity);
         let keep = Duration::from_micros(oldest.micros + self.longest.micros().max(self.micros));
         Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
+    }
+
+    /// A segment that is not taken goes back to the caller.
+    pub(super) fn refused(&self, now: Instant, slot: usize) -> Change {
+        let mut change = Change::default();
+        let retired = Retired { slot, sequence: self.next_sequence(), keep_until: now };
+        let kept = change.retired.push(retired);
+        debug_assert!(kept.is_ok());
+        change
     }
 }

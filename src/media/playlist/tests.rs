@@ -292,7 +292,7 @@ fn longest_head_fits_its_bound() {
             ..config()
         });
         let _ = p.closed(at(0), segment(60_000));
-        let mut head = [0; PLAYLIST_HEAD_BYTES_MAX / 2];
+        let mut head = vec![0; PLAYLIST_HEAD_BYTES_MAX];
         p.emit_head(&mut Writer::new(&mut head)).unwrap();
     }
 }

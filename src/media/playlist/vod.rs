@@ -2,8 +2,8 @@
 //!
 //! Source: RFC 8216 §4.3.3.5, §6.2.1.
 
-use crate::media::playlist::Closed;
 use crate::media::playlist::lines::SegmentLines;
+use crate::media::playlist::{Closed, Marks};
 use crate::time::Ticks;
 use crate::wire::m3u8::{Durations, Line, rounded_seconds};
 use crate::wire::writer::{Full, Writer};
@@ -27,15 +27,30 @@ impl VodPlaylist {
         Self { sequence: 0, durations: Durations::new(), longest_micros: 0, independent: true }
     }
 
-    /// Writes the lines of the next segment, at most 96 bytes. `slot` is not used.
+    /// Writes the lines of the next segment, a transport stream without a date, at most 96 bytes.
+    /// `slot` is not used.
     ///
     /// # Errors
     /// `Full` if they do not fit; the segment is not counted then, though a part may be written.
     pub fn segment(&mut self, w: &mut Writer<'_>, epoch: u32, closed: &Closed) -> Result<(), Full> {
+        self.segment_with(w, epoch, closed, Marks::default())
+    }
+
+    /// The same for a segment of which there is more to say, at most `PLAYLIST_LINE_BYTES_MAX`.
+    ///
+    /// # Errors
+    /// As `segment`.
+    pub fn segment_with(
+        &mut self,
+        w: &mut Writer<'_>,
+        epoch: u32,
+        closed: &Closed,
+        Marks { date, container }: Marks,
+    ) -> Result<(), Full> {
         let mut durations = self.durations;
         let micros = durations.next(closed.duration.max(Ticks(1)));
         let (discontinuity, sequence) = (closed.discontinuity, self.sequence);
-        SegmentLines { discontinuity, micros, epoch, sequence }.emit(w)?;
+        SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         self.durations = durations;
         self.sequence += 1;
         self.longest_micros = self.longest_micros.max(micros);
@@ -85,6 +100,8 @@ impl Default for VodPlaylist {
 mod tests {
     use super::*;
     use crate::limits::PLAYLIST_LINE_BYTES_MAX;
+    use crate::media::container::Container;
+    use crate::time::UnixMillis;
 
     fn segment(ms: i64) -> Closed {
         Closed {
@@ -124,8 +141,9 @@ mod tests {
             Closed { duration: Ticks(1 << 53), discontinuity: true, independent: true, slot: 0 };
         let mut lines = [0; PLAYLIST_LINE_BYTES_MAX];
         let mut w = Writer::new(&mut lines);
-        vod.segment(&mut w, u32::MAX, &longest).unwrap();
+        let marks = Marks { date: Some(UnixMillis(u64::MAX)), container: Container::Adts };
+        vod.segment_with(&mut w, u32::MAX, &longest, marks).unwrap();
         let text = core::str::from_utf8(w.written()).unwrap();
-        assert_eq!(text.lines().count(), 3, "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
     }
 }

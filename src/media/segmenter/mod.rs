@@ -8,10 +8,15 @@
 //! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod metadata;
+mod open;
+mod packed;
 mod sound;
 mod writing;
 
-pub use sound::{Prefix, Sound};
+use self::open::{Open, Tracks};
+use self::packed::Packing;
+pub use sound::{Prefix, Silent, Sound};
 
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
@@ -20,7 +25,7 @@ use crate::limits::{
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
-use crate::media::mux::{ClockPacket, Mux, Track, packet_bytes_for};
+use crate::media::mux::{Mux, Track, packet_bytes_for};
 use crate::media::sink::Sink;
 use crate::status::{Counter, Status};
 use crate::storage::FrameRing;
@@ -93,26 +98,6 @@ enum First {
     Other,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    start: Ticks,
-    end: Ticks,
-    clock: Track,
-    /// The clock of the first picture is on a packet of its own while no picture has come.
-    guess: Option<ClockPacket>,
-    video: Option<(VideoFormat, First)>,
-    audio: Option<AudioFormat>,
-    discontinuity: bool,
-}
-
-/// What a PMT names: tracks, and which of them carries the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tracks {
-    video: Option<VideoFormat>,
-    audio: Option<AudioFormat>,
-    clock: Track,
-}
-
 /// The segmenter of one stream.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -135,6 +120,11 @@ pub struct Segmenter {
     /// The next segment does not continue the last one.
     discontinuity: bool,
     last_audio: Option<Ticks>,
+    packing: Packing,
+    /// Segments can hold timed metadata.
+    metadata: bool,
+    /// What the audio is that comes next.
+    format_heard: Option<AudioFormat>,
     /// Duration of a picture.
     frame: Ticks,
 }
@@ -158,6 +148,9 @@ impl Segmenter {
             change: Change::Done,
             discontinuity: false,
             last_audio: None,
+            packing: Packing::Never,
+            metadata: false,
+            format_heard: None,
             frame: FRAME,
         }
     }
@@ -169,6 +162,7 @@ impl Segmenter {
 
     /// A video configuration has come: video is to be expected.
     pub const fn expect_video(&mut self) {
+        self.packing = self.packing.with_video();
         if matches!(self.video, Video::Unknown | Video::Absent) {
             self.video = Video::Starting;
             self.waiting_since = None;
@@ -185,8 +179,9 @@ impl Segmenter {
             (Track::Video, Video::Running { .. } | Video::Resuming) => {
                 self.change = self.change.with(Change::Pending);
             }
-            // No picture of the old encoding was written.
-            (Track::Video, Video::Unknown | Video::Absent | Video::Starting) => {}
+            // No picture of the old encoding was written; metadata is always the same.
+            (Track::Video, Video::Unknown | Video::Absent | Video::Starting)
+            | (Track::Metadata, _) => {}
             (Track::Audio, _) => {
                 if self.open.is_some() && !self.change.holds_audio() {
                     self.flush(out);
@@ -213,6 +208,7 @@ impl Segmenter {
         self.end(out);
         self.break_off();
         self.video = Video::Unknown;
+        self.packing = self.packing.alone();
         self.change = Change::Done;
         self.frame = FRAME;
     }
@@ -233,7 +229,7 @@ impl Segmenter {
         if key {
             self.cut_off = begins && !picture.unit.is_idr();
         }
-        let changes = key && self.change != Change::Done;
+        let changes = self.is_packed() || key && self.change != Change::Done;
         if self.has_waited(picture.dts) {
             if key {
                 self.drop_late_audio(picture.dts, out.status);
@@ -379,7 +375,7 @@ impl Segmenter {
     fn cut_due(&self, dts: Ticks, key: bool, status: &Status) -> bool {
         let Some(open) = self.open else { return false };
         let lasted = dts.minus(open.start);
-        if key && self.change != Change::Done {
+        if open.container.is_packed() || key && self.change != Change::Done {
             return true;
         }
         // Late video goes on in a segment that has just begun.
@@ -404,8 +400,9 @@ impl Segmenter {
         let changes = alone && self.change == Change::Pending;
         let Some(open) = self.open else {
             self.turn(changes);
-            let first = self.held.first().map_or(sound.dts, |first| first.dts);
-            self.begin(first, Track::Audio, out);
+            let first = *self.held.first().unwrap_or(&sound);
+            self.format_heard = Some(first.format);
+            self.begin(first.dts, Track::Audio, out);
             self.flush(out);
             return;
         };
@@ -423,6 +420,7 @@ impl Segmenter {
                 // The segment is without video, and so is its PMT: decoding starts anew.
                 self.video = Video::Starting;
             }
+            self.format_heard = Some(sound.format);
             self.cut(sound.dts, Track::Audio, out);
             return;
         }
@@ -456,6 +454,7 @@ impl Segmenter {
             // One PID cannot have two stream types in one segment.
             out.status.add(Counter::SegmentsForced, 1);
             self.turn(true);
+            self.format_heard = Some(format);
             self.cut(dts, Track::Audio, out);
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::limits::{AUDIO_PES_BYTES_MAX, AUDIO_PES_TICKS_MAX, PCR_LEAD_TICKS, VIDEO_LATE_TICKS};
 use crate::media::mux::{Head, Mux, Track, packet_bytes_for};
+use crate::media::segmenter::metadata::POINTER;
 use crate::media::segmenter::{
     First, Open, Outlet, Picture, Segmenter, Sound, Tracks, Video, room_for,
 };
@@ -20,8 +21,18 @@ impl Segmenter {
     /// Begins a segment at `start`, if there is room for it.
     pub(super) fn begin(&mut self, start: Ticks, with: Track, out: &mut Outlet<'_, impl Sink>) {
         debug_assert!(self.open.is_none());
-        if out.sink.begin().is_err() {
+        let container = self.container(with);
+        if out.sink.begin_as(container).is_err() {
             self.starve();
+            return;
+        }
+        let discontinuity = core::mem::take(&mut self.discontinuity);
+        let metadata = self.mux.metadata_counter();
+        self.waiting_since = None;
+        if container.is_packed() {
+            // What comes after it has a clock of its own.
+            self.mux.reset_clock();
+            self.open = Some(Open::new(container, start, Track::Audio, (discontinuity, metadata)));
             return;
         }
         // A guess; what has packets is known, and written again, when the segment ends.
@@ -29,21 +40,12 @@ impl Segmenter {
         let now = self.last_audio.map_or(start, |last| last.max(start));
         let clock = if self.video_is_near(now) { Track::Video } else { with };
         let video = (with == Track::Video).then_some(self.format);
-        let tracks = Tracks { video, audio: None, clock };
+        let tracks = Tracks { container, video, audio: None, clock };
         self.with_pmt(tracks, |mux, pmt| mux.tables(pmt, out.sink));
         let guess =
             (clock != with).then(|| self.mux.clock_packet(clock, with, start, out.sink)).flatten();
-        self.open = Some(Open {
-            start,
-            end: start,
-            clock,
-            guess,
-            video: None,
-            audio: None,
-            discontinuity: self.discontinuity,
-        });
-        self.discontinuity = false;
-        self.waiting_since = None;
+        self.open =
+            Some(Open { guess, ..Open::new(container, start, clock, (discontinuity, metadata)) });
     }
 
     /// Ends the segment at `next` and says where the following one starts: later than this one,
@@ -54,18 +56,23 @@ impl Segmenter {
         let next = next.max(open.start.plus(Ticks(1)));
         if open.video.is_none() && open.audio.is_none() {
             sink.discard();
-            self.mux.tables_discarded();
+            if !open.container.is_packed() {
+                self.mux.tables_discarded(open.metadata);
+            }
             self.discontinuity |= open.discontinuity;
             return next;
         }
         let video = open.video.map(|(format, _)| format);
         let first = open.video.map(|(_, first)| first);
-        let tracks = Tracks { video, audio: open.audio, clock: open.clock };
+        let (container, clock) = (open.container, open.clock);
+        let tracks = Tracks { container, video, audio: open.audio, clock };
         let new = self.named.is_some_and(|named| named != tracks);
         if new {
             self.version = (self.version + 1) % 32;
         }
-        self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
+        if !container.is_packed() {
+            self.with_pmt(tracks, |mux, pmt| mux.tables_again(pmt, sink));
+        }
         self.named = Some(tracks);
         sink.finish(&Segment {
             start: open.start,
@@ -102,10 +109,12 @@ impl Segmenter {
             pid: Track::Audio.pid(),
             descriptors: format.descriptors(),
         });
-        let streams: heapless::Vec<_, 2> = [video, audio].into_iter().flatten().collect();
+        let streams = [video, audio, self.metadata_stream()];
+        let streams: heapless::Vec<_, 3> = streams.into_iter().flatten().collect();
         let (pcr_pid, version) = (tracks.clock.pid(), self.version);
+        let program_descriptors = if self.metadata { POINTER } else { &[] };
         let streams = streams.as_slice();
-        write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors: &[], streams });
+        write(&mut self.mux, &Pmt { pcr_pid, version, program_descriptors, streams });
     }
 
     /// Whether a PES packet of `bytes` and what is held fit what is left of the segment.
@@ -153,19 +162,25 @@ impl Segmenter {
         while let Some(first) = rest.first() {
             let (now, later) = rest.split_at(pes_frames(rest).max(1));
             rest = later;
-            if now.iter().any(|sound| out.ring.bytes(sound.place).is_none()) {
+            if now.iter().any(|sound| sound.bytes(out.ring).is_none()) {
                 out.status.add(Counter::MediaOverrun, 1);
                 continue;
             }
             if self.open.is_none() {
+                self.format_heard = Some(first.format);
                 self.begin(first.dts, Track::Audio, out);
             }
             let bytes = now.iter().map(Sound::len).sum::<usize>();
             if self.open.is_some() && !out.sink.reserve(room_for(bytes)) {
                 out.status.add(Counter::SlotsFull, 1);
+                self.format_heard = Some(first.format);
                 self.cut(first.dts, Track::Audio, out);
             }
-            self.write_sound(now, bytes, out);
+            if self.is_packed() {
+                self.write_packed(now, bytes, out);
+            } else {
+                self.write_sound(now, bytes, out);
+            }
         }
     }
 
@@ -201,7 +216,7 @@ impl Segmenter {
         };
         let slices = frames.iter().flat_map(|sound| {
             let [a, b, c] = sound.prefix.pieces();
-            [a, b, c, out.ring.bytes(sound.place).unwrap_or_default()]
+            [a, b, c, sound.bytes(out.ring).unwrap_or_default()]
         });
         self.mux.pes(&head, bytes, slices, out.sink);
         if let Some(open) = &mut self.open {

@@ -12,7 +12,7 @@
 //! | `/hls/<app>/<name>/index.m3u8` | the playlist |
 //! | `/hls/<app>/<name>/` | the playlist too: its relative addresses resolve the same |
 //! | `/hls/<app>/<name>` | 301 to the one with the slash |
-//! | `/hls/<app>/<name>/<segment>.ts` | the segment |
+//! | `/hls/<app>/<name>/<segment>.ts` | the segment, or `.aac` and so on |
 //! | `/open`, `/send`, `/idle`, `/close` | RTMPT, see `tunnelled`; within TLS nothing else |
 
 use core::cell::RefCell;
@@ -23,6 +23,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use super::HttpSettings;
+use super::caching;
 use super::guard;
 use super::long::Source;
 use super::tunnelled::Tunnelled;
@@ -210,7 +211,7 @@ impl Desk {
                 return self.plain(head, request, &denial);
             }
         };
-        if name.strip_suffix(".ts").is_some() {
+        if guard::is_segment(name) {
             let segment = self.store.borrow().segment(name);
             return match segment {
                 Some(segment) => self.segment(head, request, &segment),
@@ -248,13 +249,21 @@ impl Desk {
         };
         let head = ResponseHead {
             content_type: Some("application/vnd.apple.mpegurl"),
-            cache: Some(Cache::NoCache),
+            cache: Some(caching::playlist(&playlist, self.wall)),
+            varies: true,
             ..head
         };
         let etag = EntityTag(playlist.version);
+        let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
+        if key.is_none()
+            && request.gzip
+            && let Some(bytes) = playlist.gzip(room, &self.status)
+        {
+            let head = ResponseHead { gzip: true, ..head };
+            return self.tagged(head, request, etag.gzip(), bytes);
+        }
         if playlist.body.len() <= HTTP_BODY_BYTES {
             let Some(key) = key else { return self.small(head, request, etag, playlist.body) };
-            let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
             let bytes = guard::with_key(playlist.body, key, &mut Writer::new(room));
             if bytes > 0 {
                 return self.tagged(head, request, etag, bytes);
@@ -320,15 +329,11 @@ impl Desk {
             bytes: segment.bytes,
             ranges: true,
         };
-        let expires = self.wall.map(|wall| wall + u64::from(segment.max_age_s));
         let mut head = ResponseHead {
             date: self.date,
             etag: Some(resource.etag),
             last_modified: segment.created_unix.and_then(date_text),
-            cache: Some(Cache::Immutable {
-                max_age_s: segment.max_age_s,
-                expires: expires.and_then(date_text),
-            }),
+            cache: Some(caching::segment(segment, self.now, self.wall)),
             ..head
         };
         let span = match judge(request, &resource, self.wall) {
@@ -362,7 +367,8 @@ impl Desk {
     }
 
     pub(super) fn not_modified(&mut self, head: ResponseHead<'_>) -> Answer {
-        let head = ResponseHead { code: Code::NotModified, content_type: None, ..head };
+        let head =
+            ResponseHead { code: Code::NotModified, content_type: None, gzip: false, ..head };
         self.compose(&head, 0)
     }
 

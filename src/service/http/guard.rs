@@ -4,6 +4,7 @@
 //! know it only once. Knows no keys: the door does.
 
 use crate::config::secret::Secret;
+use crate::media::container::Container;
 use crate::proto::http::Request;
 use crate::service::door::{Denial, Door};
 use crate::time::Instant;
@@ -49,7 +50,14 @@ fn stream(name: &str) -> &str {
 }
 
 fn is_file(file: &str) -> bool {
-    file.is_empty() || [".m3u8", ".ts"].iter().any(|end| file.ends_with(end))
+    file.is_empty() || file.strip_suffix(".m3u8").is_some() || is_segment(file)
+}
+
+/// Whether that is the name of a segment. Streams may have names that end like packed audio; the
+/// rest of a segment's name they have not.
+pub(super) fn is_segment(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    file.strip_suffix(".ts").is_some() || Container::of_name(file).is_some()
 }
 
 #[cfg(test)]
@@ -58,7 +66,13 @@ mod tests {
 
     #[test]
     fn files_belong_to_their_stream() {
-        for name in ["live/cam/index.m3u8", "live/cam/", "live/cam", "live/cam/00-1.ts"] {
+        for name in [
+            "live/cam/index.m3u8",
+            "live/cam/",
+            "live/cam",
+            "live/cam/00-1.ts",
+            "live/cam/00-1.aac",
+        ] {
             assert_eq!(stream(name), "live/cam", "{name}");
         }
         assert_eq!(stream("live"), "live");

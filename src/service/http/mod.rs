@@ -8,6 +8,7 @@
 //! Source: RFC 1945, RFC 9112; nothing of compression or authentication is here.
 
 mod answer;
+mod caching;
 mod connection;
 mod drain;
 mod guard;

@@ -21,6 +21,8 @@
 mod ending;
 mod governor;
 mod names;
+mod packed;
+mod ranges;
 mod row;
 mod scroll;
 mod sink;
@@ -36,7 +38,11 @@ pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
-use crate::media::playlist::{Change, Closed, Playlist, PlaylistConfig, PlaylistKind};
+use crate::media::container::Container;
+use crate::media::playlist::{
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, PlaylistKind, Seen,
+    Span,
+};
 use crate::media::sink::Segment;
 use crate::service::store::governor::{PAGE_BYTES, Share};
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -49,16 +55,13 @@ use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
-use crate::time::{Instant, Ticks};
+use crate::time::{Instant, Ticks, UnixMillis};
 use core::fmt::Write as _;
 use core::time::Duration;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Media type of a segment (RFC 8216 §4).
-const SEGMENT_TYPE: &str = "video/mp2t";
 
 /// Why the store cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +72,7 @@ pub enum StoreError {
     /// A slot cannot be made.
     #[error(
         "hls.dir: slot {} of {slots}: {cause}; enlarge the tmpfs, or lower limits.slot_bytes, \
-         limits.streams or hls.window_segments",
+         limits.streams, hls.window_segments or hls.tmpfs_mib",
         number + 1
     )]
     Slot {
@@ -119,11 +122,14 @@ pub struct Store {
     config: PlaylistConfig,
     /// How long a publisher may be away before its playlist ends, if it does.
     away_max: Option<Duration>,
+    advice: Advice,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
+    /// Dates segments in playlists; `None` if they are not to be dated.
+    clock: Option<fn() -> Option<UnixMillis>>,
     /// Keeps other processes out of `root`.
     _claim: Claim,
 }
@@ -133,7 +139,7 @@ impl Store {
     #[must_use]
     pub fn playlist_bytes(config: &Config) -> usize {
         let entries = narrow(config.entries_per_stream());
-        text_bytes(config) + Playlist::bytes(entries) + size_of::<Option<Stream>>()
+        Text::footprint(text_bytes(config)) + Playlist::bytes(entries) + size_of::<Option<Stream>>()
     }
 
     /// Private memory of one slot's row, in bytes; its pages are tmpfs.
@@ -192,9 +198,14 @@ impl Store {
             playlists: (0..streams).map(|_| Playlist::new(playlist)).collect(),
             config: playlist,
             away_max: config.ends_away().then_some(away_max),
+            advice: Advice {
+                start_offset_s: config.hls_start_offset_s,
+                independent: config.hls_independent_segments,
+            },
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
+            clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
         };
         (0..store.rows.len()).for_each(|row| store.account(row));
@@ -204,6 +215,13 @@ impl Store {
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
     pub const fn set_wall(&mut self, wall: fn() -> Option<u64>) {
         self.wall = wall;
+    }
+
+    /// Dates segments in playlists by `clock` from now on, where they are dated.
+    pub const fn set_clock(&mut self, clock: fn() -> Option<UnixMillis>) {
+        if self.clock.is_some() {
+            self.clock = Some(clock);
+        }
     }
 
     /// The place of the stream at `path` (`live/cam`), for a publisher that comes now: its own
@@ -295,6 +313,8 @@ impl Store {
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
             edition: stream.text.scroll.edition().map(|edition| (index, edition)),
             target_ms: stream.playlist.target_duration_s().unwrap_or(0).saturating_mul(1000),
+            is_ended: stream.playlist.is_ended(),
+            packed: stream.text.packed(),
         })
     }
 
@@ -309,27 +329,27 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (_, sequence) = file.strip_suffix(".ts")?.split_once('-')?;
+        let (container, _, sequence) = Container::of_name(file)?;
         let wanted: u64 = sequence.parse().ok()?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted).bytes() != file.as_bytes() {
+        if SegmentName::new(self.epoch, wanted, container).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
         let slot = playlist.slot(wanted).or_else(|| self.find(index, wanted))?;
-        let row = self.rows.get(slot)?;
-        let target = u64::from(playlist.target_duration_s().unwrap_or(1));
-        let window = target * widen(self.config.window_segments);
-        let keep = window.max(playlist.micros() / 1_000_000);
+        let row = self.rows.get(slot).filter(|row| row.container == container)?;
         Some(SegmentView {
             slot,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: self.in_epoch(wanted),
             created_unix: row.created_unix,
-            max_age_s: u32::try_from(keep.saturating_mul(2)).unwrap_or(u32::MAX),
-            content_type: SEGMENT_TYPE,
+            planned: match row.state {
+                Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(wanted),
+            },
+            content_type: container.media_type(),
         })
     }
 
@@ -405,14 +425,18 @@ impl Store {
             ..self.config
         };
         playlist.renew(config);
+        playlist.advise(self.advice);
         Some(Stream {
             path: name,
             folder: opened.ok(),
             versions_before: self.used.versions,
             playlist,
             gone_at: None,
+            cues: 0,
             text,
             writing: None,
+            begun: None,
+            dates: Dates::new(),
             publisher: None,
             away_since: now,
             kbit_s: 0,
@@ -455,7 +479,12 @@ impl Store {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
         place.kbit_s = kbit_s(segment);
+        let span = Span::of(segment, sequence);
+        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
+        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
+            container = row.container;
             if let Err(cause) = row.slot.end(segment.bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
@@ -466,7 +495,7 @@ impl Store {
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
         }
-        let name = SegmentName::new(self.epoch, sequence);
+        let name = SegmentName::new(self.epoch, sequence, container);
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -483,7 +512,8 @@ impl Store {
         };
         self.listed(stream, slot);
         self.govern(stream, segment.duration);
-        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed(now, closed)) {
+        let marks = Marks { date, container };
+        if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
         }
     }
@@ -507,6 +537,11 @@ impl Store {
             text.replace(names, path, |w| playlist.emit(w, self.epoch));
         }
     }
+}
+
+/// What the wall clock says now, if it can be believed.
+fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
+    Some(Seen { wall: clock?()?, now })
 }
 
 /// Room for a playlist's text.

@@ -3,6 +3,7 @@
 //! Formats names; touches no file.
 
 use crate::limits::SEGMENT_NAME_BYTES_MAX;
+use crate::media::container::Container;
 use crate::media::playlist::segment_name;
 use crate::wire::writer::Writer;
 use core::fmt;
@@ -27,10 +28,10 @@ pub(super) struct SegmentName {
 }
 
 impl SegmentName {
-    pub(super) fn new(epoch: u32, sequence: u64) -> Self {
+    pub(super) fn new(epoch: u32, sequence: u64, container: Container) -> Self {
         let mut name = [0; SEGMENT_NAME_BYTES_MAX];
         let mut w = Writer::new(&mut name);
-        let written = segment_name(&mut w, epoch, sequence);
+        let written = segment_name(&mut w, epoch, sequence, container);
         debug_assert!(written.is_ok());
         let bytes = w.position();
         Self { name, bytes }
@@ -58,8 +59,7 @@ pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;
 /// Names that this program makes in its folder, and no others.
 pub(super) fn is_ours(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let segment = name.strip_suffix(".ts").and_then(|stem| stem.split_once('-'));
-    let segment = segment.is_some_and(|(epoch, sequence)| {
+    let segment = Container::of_name(name).is_some_and(|(_, epoch, sequence)| {
         epoch.len() == 8
             && epoch.bytes().all(|b| b.is_ascii_hexdigit())
             && sequence.bytes().all(|b| b.is_ascii_digit())
@@ -80,10 +80,13 @@ mod tests {
 
     #[test]
     fn longest_segment_name_fits_and_is_ours() {
-        let name = SegmentName::new(u32::MAX, u64::MAX);
-        assert_eq!(name.bytes().len(), SEGMENT_NAME_BYTES_MAX);
-        assert!(name.bytes().ends_with(b".ts"));
-        let text = core::str::from_utf8(name.bytes()).unwrap();
-        assert!(is_ours(OsStr::new(text)));
+        for container in Container::ALL {
+            let name = SegmentName::new(u32::MAX, u64::MAX, container);
+            let text = core::str::from_utf8(name.bytes()).unwrap();
+            assert!(text.ends_with(container.suffix()));
+            let longest = container.suffix().len() == 4;
+            assert_eq!(text.len() == SEGMENT_NAME_BYTES_MAX, longest);
+            assert!(is_ours(OsStr::new(text)));
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
 use super::names::SLOT_NAME_BYTES_MAX;
+use crate::media::container::Container;
 use crate::sys::slots::Slot;
 use crate::time::Instant;
 
@@ -21,6 +22,8 @@ pub(super) struct Row {
     /// Its file's name in the folder of the slots.
     pub(super) name: heapless::String<SLOT_NAME_BYTES_MAX>,
     pub(super) state: Use,
+    /// What kind of file the segment is.
+    pub(super) container: Container,
     /// Counts the segments that were written here.
     pub(super) generation: u32,
     /// Responses that may still refer to its pages.
@@ -56,6 +59,7 @@ impl Row {
             slot,
             name,
             state: Use::Free,
+            container: Container::Ts,
             generation: 0,
             holds: 0,
             local: false,

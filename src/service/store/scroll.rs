@@ -69,7 +69,8 @@ impl Scroll {
 impl Text {
     /// Room for a long playlist of so many segments, in bytes.
     pub(super) const fn scroll_bytes(segments: usize) -> usize {
-        PLAYLIST_HEAD_BYTES_MAX + PLAYLIST_LINE_BYTES_MAX * (segments + 1)
+        // A head in front, date ranges between, and the next head behind.
+        3 * PLAYLIST_HEAD_BYTES_MAX + PLAYLIST_LINE_BYTES_MAX * (segments + 1)
     }
 
     /// Takes the present version of a long `playlist`, whose number among all is `edition`, and
@@ -81,6 +82,7 @@ impl Text {
         (folder, name, temporary): (Option<&Folder>, &str, &str),
         stream: &str,
     ) {
+        self.packed.forget();
         let grown = self.write(playlist, epoch).unwrap_or_else(|Full { .. }| {
             let (stream, room) = (masked(stream), self.room.len());
             log::error!("playlist is longer than {room} bytes stream={stream} name={name}");
@@ -115,7 +117,8 @@ impl Text {
             self.drop_first();
         }
         let news = usize::try_from(next - self.scroll.next).unwrap_or(0);
-        if self.room.len() - self.bytes < PLAYLIST_LINE_BYTES_MAX * (news + 1) {
+        let need = PLAYLIST_LINE_BYTES_MAX * (news + 1) + 2 * PLAYLIST_HEAD_BYTES_MAX;
+        if self.room.len() - self.bytes < need {
             self.gather();
         }
         let mut w = Writer::new(self.room.get_mut(self.bytes..).unwrap_or_default());
@@ -124,10 +127,10 @@ impl Text {
         self.bytes += w.position();
         self.scroll.next = next;
         self.scroll.ended = playlist.is_ended();
-        let mut head = [0; PLAYLIST_HEAD_BYTES_MAX];
-        let mut w = Writer::new(&mut head);
+        let mut w = Writer::new(self.room.get_mut(self.bytes..).unwrap_or_default());
         playlist.emit_head(&mut w)?;
-        let is_same = self.set_head(w.written());
+        let bytes = w.position();
+        let is_same = self.set_head(bytes);
         added.and(ended).map(|()| is_same)
     }
 
@@ -154,13 +157,16 @@ impl Text {
         self.bytes -= gap;
     }
 
-    /// Writes the head in front of the lines. Says whether it stands there already.
-    fn set_head(&mut self, head: &[u8]) -> bool {
+    /// Puts the head, which was written in so many `bytes` behind all, in front of the lines. Says
+    /// whether it stands there already.
+    fn set_head(&mut self, bytes: usize) -> bool {
         let lines = self.scroll.lines;
-        let at = lines.saturating_sub(head.len());
-        let is_same = at == self.start && self.room.get(at..lines) == Some(head);
-        if !is_same && let Some(room) = self.room.get_mut(at..lines) {
-            room.copy_from_slice(head);
+        debug_assert!(bytes <= lines);
+        let at = lines.saturating_sub(bytes);
+        let head = self.bytes..self.bytes + bytes;
+        let is_same = at == self.start && self.room.get(at..lines) == self.room.get(head.clone());
+        if !is_same && self.room.get(head.clone()).is_some() {
+            self.room.copy_within(head, at);
             self.start = at;
         }
         is_same

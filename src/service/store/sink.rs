@@ -2,8 +2,9 @@
 //!
 //! Source: `media::sink`, which says what each call promises.
 
+use crate::media::container::Container;
 use crate::media::sink::{NoRoom, Segment, Sink};
-use crate::service::store::Store;
+use crate::service::store::{Store, seen};
 use crate::time::Instant;
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -40,9 +41,16 @@ impl Sink for StreamSink<'_> {
         }
     }
 
-    fn begin(&mut self) -> Result<(), NoRoom> {
+    fn begin_as(&mut self, container: Container) -> Result<(), NoRoom> {
         let slot = self.store.begin(self.stream, self.now).ok_or(NoRoom)?;
+        if let Some(row) = self.store.rows.get_mut(slot) {
+            row.container = container;
+        }
         self.set_writing(Some((slot, 0)));
+        let begun = seen(self.store.clock, self.now);
+        if let Some(Some(stream)) = self.store.streams.get_mut(self.stream) {
+            stream.begun = begun;
+        }
         Ok(())
     }
 
@@ -64,6 +72,15 @@ impl Sink for StreamSink<'_> {
     fn wrote(&mut self, packets: usize) {
         if let Some((slot, at)) = self.writing() {
             self.set_writing(Some((slot, at + packets * PACKET_BYTES)));
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let Some((slot, at)) = self.writing() else { return };
+        let Some(row) = self.store.rows.get_mut(slot) else { return };
+        if let Some(room) = row.slot.bytes_mut(at).get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.set_writing(Some((slot, at + bytes.len())));
         }
     }
 

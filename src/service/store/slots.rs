@@ -174,7 +174,8 @@ impl Store {
         if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
             (row.state, stream)
             && let Some(folder) = &stream.folder
-            && let Err(cause) = folder.remove(SegmentName::new(self.epoch, sequence).bytes())
+            && let Err(cause) =
+                folder.remove(SegmentName::new(self.epoch, sequence, row.container).bytes())
         {
             let stream = masked(&stream.path);
             log::debug!(

@@ -1,7 +1,7 @@
 //! One stream's place in the store, and what must outlive it.
 
 use crate::limits::STREAM_PATH_BYTES_MAX;
-use crate::media::playlist::Playlist;
+use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
 use crate::service::store::names::{PLAYLIST, TURNS, masked};
 use crate::service::store::text::Text;
@@ -24,6 +24,11 @@ pub(super) struct Stream {
     pub(super) text: Text,
     /// Slot being written and bytes in it.
     pub(super) writing: Option<(usize, usize)>,
+    /// When that segment began.
+    pub(super) begun: Option<Seen>,
+    pub(super) dates: Dates,
+    /// Cue points so far: no two date ranges have the same ID.
+    pub(super) cues: u64,
     pub(super) publisher: Option<Instant>,
     pub(super) away_since: Instant,
     pub(super) kbit_s: u32,

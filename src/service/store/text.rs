@@ -1,10 +1,11 @@
 //! One playlist as it is served and as it stands in the folder.
 //!
 //! A fixed buffer, written whole for each version; the file is replaced by rename, so that nobody
-//! ever reads half of one (rule R30). `scroll` writes long ones in parts instead. Knows no playlist
-//! rules. Source: RFC 8216 §6.2.1.
+//! ever reads half of one (rule R30). `scroll` writes long ones in parts instead. Beside it is room
+//! for its compressed form. Knows no playlist rules. Source: RFC 8216 §6.2.1.
 
 use crate::service::store::names::masked;
+use crate::service::store::packed::Packed;
 use crate::service::store::scroll::Scroll;
 use crate::sys::folder::Folder;
 use crate::wire::writer::{Full, Writer};
@@ -17,13 +18,20 @@ pub(super) struct Text {
     pub(super) bytes: usize,
     /// How a long one is written.
     pub(super) scroll: Scroll,
+    pub(super) packed: Packed,
 }
 
 impl Text {
     /// No version yet, and room for `bytes` of one.
     pub(super) fn new(bytes: usize) -> Self {
         let room = vec![0; bytes].into_boxed_slice();
-        Self { room, start: 0, bytes: 0, scroll: Scroll::new() }
+        let packed = Packed::new(bytes);
+        Self { room, start: 0, bytes: 0, scroll: Scroll::new(), packed }
+    }
+
+    /// Private memory of a text with room for `bytes`, in bytes.
+    pub(super) const fn footprint(bytes: usize) -> usize {
+        bytes + Packed::room(bytes)
     }
 
     /// There is no version again.
@@ -31,6 +39,7 @@ impl Text {
         self.start = 0;
         self.bytes = 0;
         self.scroll = Scroll::new();
+        self.packed.forget();
     }
 
     /// Takes a new version, as `emit` writes it, and puts it into `folder` under `name`. One that
@@ -59,5 +68,10 @@ impl Text {
     /// The version there is; empty if there is none.
     pub(super) fn body(&self) -> &[u8] {
         self.room.get(self.start..self.bytes).unwrap_or_default()
+    }
+
+    /// Its compressed form, made when it is first asked for.
+    pub(super) const fn packed(&self) -> &Packed {
+        &self.packed
     }
 }

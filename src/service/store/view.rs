@@ -3,6 +3,9 @@
 //! Plain values; they hold no lock and keep nothing alive but borrows.
 
 use crate::limits::STREAM_PROBLEM_BYTES_MAX;
+use crate::media::playlist::Planned;
+use crate::service::store::packed::Packed;
+use crate::status::Status;
 use crate::time::Instant;
 
 /// A playlist as it is now.
@@ -16,6 +19,19 @@ pub struct PlaylistView<'a> {
     pub edition: Option<(usize, u64)>,
     /// Target duration in milliseconds.
     pub target_ms: u32,
+    /// Whether it is the last version.
+    pub is_ended: bool,
+    pub(super) packed: &'a Packed,
+}
+
+impl PlaylistView<'_> {
+    /// Copies the whole text into `room` as a gzip member, and says how long it is. It is
+    /// compressed when a version is first asked for so. `None` if it has no room, here or there:
+    /// then it is sent as it is.
+    #[must_use]
+    pub fn gzip(&self, room: &mut [u8], status: &Status) -> Option<usize> {
+        self.packed.copy((self.version, self.body), room, status)
+    }
 }
 
 /// Where a segment is and what can be said about it.
@@ -31,8 +47,8 @@ pub struct SegmentView {
     pub version: u64,
     /// When it was made, in seconds since 1970, if a clock knew.
     pub created_unix: Option<u64>,
-    /// Seconds it may be kept.
-    pub max_age_s: u32,
+    /// When it goes; `None` if nothing leaves its playlist any more.
+    pub planned: Option<Planned>,
     /// Media type.
     pub content_type: &'static str,
 }

@@ -94,6 +94,13 @@ pub enum Cache {
     NoCache,
     /// Keep nothing.
     NoStore,
+    /// It may be kept so long, though the bytes behind this address may change.
+    For {
+        /// Seconds the answer may be kept.
+        max_age_s: u32,
+        /// `Date` plus `max_age_s`; `None` while the clock is not set.
+        expires: Option<DateText>,
+    },
     /// The bytes behind this address never change.
     Immutable {
         /// Seconds the answer may be kept.
@@ -150,6 +157,10 @@ pub struct ResponseHead<'a> {
     pub last_modified: Option<DateText>,
     /// How long to keep it.
     pub cache: Option<Cache>,
+    /// The body is a gzip member.
+    pub gzip: bool,
+    /// Who takes gzip gets another body.
+    pub varies: bool,
     /// `Accept-Ranges: bytes`.
     pub accept_ranges: bool,
     /// Any origin may read this.
@@ -182,6 +193,8 @@ impl ResponseHead<'static> {
             etag: None,
             last_modified: None,
             cache: None,
+            gzip: false,
+            varies: false,
             accept_ranges: false,
             cors: false,
             preflight: false,
@@ -261,17 +274,11 @@ impl ResponseHead<'_> {
         match &self.cache {
             Some(Cache::NoCache) => w.bytes(b"Cache-Control: no-cache\r\n")?,
             Some(Cache::NoStore) => w.bytes(b"Cache-Control: no-store\r\n")?,
+            Some(Cache::For { max_age_s, expires }) => {
+                return kept(w, *max_age_s, "\r\n", expires.as_ref());
+            }
             Some(Cache::Immutable { max_age_s, expires }) => {
-                number_with(
-                    w,
-                    "Cache-Control: public, max-age=",
-                    u64::from(*max_age_s),
-                    ", immutable\r\n",
-                )?;
-                if let Some(expires) = expires {
-                    field(w, "Expires: ", expires)?;
-                }
-                return Ok(());
+                return kept(w, *max_age_s, ", immutable\r\n", expires.as_ref());
             }
             None => return Ok(()),
         }
@@ -290,6 +297,8 @@ impl ResponseHead<'_> {
             _ => "",
         };
         let optional = [
+            (self.gzip, "Content-Encoding: gzip\r\n"),
+            (self.varies, "Vary: Accept-Encoding\r\n"),
             (self.accept_ranges, "Accept-Ranges: bytes\r\n"),
             (self.cors, CORS),
             (self.preflight, PREFLIGHT),
@@ -304,6 +313,16 @@ impl ResponseHead<'_> {
         }
         Ok(())
     }
+}
+
+fn kept(
+    w: &mut Writer<'_>,
+    max_age_s: u32,
+    end: &str,
+    expires: Option<&DateText>,
+) -> Result<(), Full> {
+    number_with(w, "Cache-Control: public, max-age=", u64::from(max_age_s), end)?;
+    expires.map_or(Ok(()), |date| field(w, "Expires: ", date))
 }
 
 fn field(w: &mut Writer<'_>, name: &str, value: &[u8]) -> Result<(), Full> {
@@ -414,6 +433,8 @@ mod tests {
             last_modified: date,
             cache: Some(Cache::Immutable { max_age_s: u32::MAX, expires: date }),
             location: Some(Location { authority: &authority, path: &path }),
+            gzip: true,
+            varies: true,
             accept_ranges: true,
             cors: true,
             preflight: true,

@@ -33,6 +33,7 @@ mod rtmps;
 mod serve;
 mod servers;
 mod table;
+mod updates;
 
 use servers::Bench;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ use table::Row;
 pub(crate) struct Tools {
     pub(crate) mux: PathBuf,
     pub(crate) dechunk: PathBuf,
+    pub(crate) update: PathBuf,
     pub(crate) memory_test: Option<PathBuf>,
 }
 
@@ -62,6 +64,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("memory", ingest::memory),
     ("get", serve::segments),
     ("playlist", serve::playlists),
+    ("update", updates::rows),
     ("latency", latency::listed),
     ("binary", ingest::binary),
     ("instructions", offline::instructions),
@@ -104,7 +107,8 @@ fn main() -> ExitCode {
         quick,
     };
     let memory_test = find("memory-test").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let tools = Tools { mux: path("mux"), dechunk: path("dechunk"), memory_test };
+    let (mux, dechunk, update) = (path("mux"), path("dechunk"), path("update"));
+    let tools = Tools { mux, dechunk, update, memory_test };
 
     let mut rows = Vec::new();
     for (name, measure) in GROUPS {
