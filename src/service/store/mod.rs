@@ -7,18 +7,27 @@
 //! folder, complete when their name appears. Writing to tmpfs does not block; nothing here waits,
 //! and nothing here knows what is in a segment.
 //!
+//! The slots of a live window are made at start. Those that a longer playlist needs are made when
+//! they are first used, and closed between uses; `governor` keeps all of a stream's within its
+//! share of tmpfs. A presentation that has ended goes in steps: see `ending`.
+//!
 //! | folder | holds |
 //! |---|---|
 //! | `.slots/N` | the slots, made at start |
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 //! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
+//! | `live/cam/.index.m3u8.0`, `.1` | the files of a playlist that only grows: see `scroll` |
 
+mod ending;
+mod governor;
 mod keys;
 mod names;
 mod packed;
 mod ranges;
+mod rooms;
 mod row;
+mod scroll;
 mod sink;
 mod slots;
 mod stream;
@@ -26,6 +35,7 @@ mod text;
 mod variant;
 mod view;
 
+pub use ending::Cause;
 pub use keys::{KeyRefusal, SegmentKey};
 pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
@@ -33,12 +43,13 @@ pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
-use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
+use crate::limits::STREAM_AWAY_TIME_MIN;
 use crate::media::container::Container;
 use crate::media::playlist::{
     Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
 };
 use crate::media::sink::Segment;
+use crate::service::store::governor::Share;
 use crate::service::store::keys::Keyring;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
@@ -49,10 +60,9 @@ use crate::status::Status;
 use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
-use crate::sys::slots::Slot;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks, UnixMillis};
-use core::fmt::Write as _;
+use core::time::Duration;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +77,7 @@ pub enum StoreError {
     /// A slot cannot be made.
     #[error(
         "hls.dir: slot {} of {slots}: {cause}; enlarge the tmpfs, or lower limits.slot_bytes, \
-         limits.streams or hls.window_segments",
+         limits.streams, hls.window_segments or hls.tmpfs_mib",
         number + 1
     )]
     Slot {
@@ -102,11 +112,21 @@ pub struct Store {
     epoch: u32,
     rows: Box<[Row]>,
     rows_per_stream: usize,
+    /// The first of a stream's rows, whose slots are made at start and stay open.
+    rows_live: usize,
     slots: Folder,
     streams: Box<[Option<Stream>]>,
+    /// What each place takes of the tmpfs.
+    shares: Box<[Share]>,
+    /// What each may take, in bytes.
+    share_bytes: u64,
     /// Of streams that have no place.
     texts: Vec<(Text, Variant)>,
+    /// Of streams that have no place.
+    playlists: Vec<Playlist>,
     config: PlaylistConfig,
+    /// How long a publisher may be away before its playlist ends, if it does.
+    away_max: Option<Duration>,
     advice: Advice,
     keyring: Keyring,
     /// What streams that were given up have used up.
@@ -121,19 +141,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize =
-        Text::footprint(PLAYLIST_BYTES_MAX) + size_of::<Option<Stream>>();
-
-    /// Private memory of one slot's row, in bytes; its pages are tmpfs.
-    pub const ROW_BYTES: usize = size_of::<Row>();
-
-    /// Private memory of the playlists beside it, in bytes.
-    #[must_use]
-    pub const fn variant_bytes(config: &Config) -> usize {
-        Variant::bytes(listed_max(narrow(config.slots_per_stream())))
-    }
-
     /// Makes the folder, removes what an earlier run left in it, and makes all slots.
     ///
     /// # Errors
@@ -151,43 +158,32 @@ impl Store {
                 root.display()
             );
         }
-        facts.require(&root, config.slots_bytes())?;
+        facts.require(&root, config.tmpfs_bytes())?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = narrow(config.slots_per_stream());
-        let slots = rows_per_stream * narrow(config.limits_streams);
-        let mut rows = Vec::with_capacity(slots);
-        for number in 0..slots {
-            let mut name = heapless::String::new();
-            let named = write!(name, "{number}");
-            debug_assert!(named.is_ok());
-            let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
-                .map_err(|cause| StoreError::Slot { number, slots, cause })?;
-            rows.push(Row::new(slot, name));
-        }
         let streams = narrow(config.limits_streams);
-        let target = config.hls_target_duration_s;
-        let segment = Ticks::from_millis(config.hls_segment_ms.into());
-        let listed_max = listed_max(rows_per_stream);
-        let texts = || (Text::new(PLAYLIST_BYTES_MAX), Variant::new(segment, listed_max));
-        Ok(Self {
+        let rows = rooms::rows(config, &root)?;
+        let playlist = rooms::playlist_config(config);
+        let away_max = Duration::from_secs(config.hls_away_end_s.into());
+        let texts = || {
+            let variant = Variant::new(playlist.segment, rooms::pictured(config));
+            (Text::new(rooms::text_bytes(config)), variant)
+        };
+        let mut store = Self {
             root,
             epoch,
-            rows: rows.into_boxed_slice(),
-            rows_per_stream,
+            rows,
+            rows_per_stream: narrow(config.rows_per_stream()),
+            rows_live: narrow(config.slots_per_stream()),
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
+            shares: (0..streams).map(|_| Share::new()).collect(),
+            share_bytes: config.share_bytes(),
             texts: (0..streams).map(|_| texts()).collect(),
-            config: PlaylistConfig {
-                segment,
-                window_segments: narrow(config.hls_window_segments),
-                listed_max,
-                target_duration_s: (target > 0).then_some(target),
-                media_sequence: 0,
-                discontinuity_sequence: 0,
-            },
+            playlists: (0..streams).map(|_| Playlist::new(playlist)).collect(),
+            config: playlist,
+            away_max: config.ends_away().then_some(away_max),
             advice: Advice {
                 start_offset_s: config.hls_start_offset_s,
                 independent: config.hls_independent_segments,
@@ -198,7 +194,9 @@ impl Store {
             wall: clock::synchronised,
             clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
-        })
+        };
+        (0..store.rows.len()).for_each(|row| store.account(row));
+        Ok(store)
     }
 
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
@@ -220,6 +218,9 @@ impl Store {
     /// `NoStreamPlace`.
     pub fn publish(&mut self, path: &str, now: Instant) -> Result<usize, NoStreamPlace> {
         let max = self.streams.len();
+        if let Some(ended) = self.stream(path).filter(|&stream| self.is_ended(stream)) {
+            self.take_down(ended, now);
+        }
         let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
         if self.stream(path).is_none() {
@@ -275,13 +276,8 @@ impl Store {
     /// be called by the shared tick.
     pub fn tick(&mut self, now: Instant) {
         self.list_due(now);
-        for row in 0..self.rows.len() {
-            if let Some(Use::Retired { keep_until, .. }) = self.rows.get(row).map(|r| r.state)
-                && keep_until <= now
-            {
-                self.forget(row);
-            }
-        }
+        self.end_due(now);
+        self.forget_due(now);
     }
 
     /// Lists every segment that had to wait: the program stops. What left a playlist stays, for
@@ -294,7 +290,8 @@ impl Store {
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
-        let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
+        let index = self.stream(stream)?;
+        let stream = self.streams.get(index)?.as_ref()?;
         let target_s = stream.playlist.target_duration_s().unwrap_or(0);
         if file != PLAYLIST || !stream.playlist.is_listed() {
             return stream.variant.view(file, target_s);
@@ -302,11 +299,19 @@ impl Store {
         Some(PlaylistView {
             body: stream.text.body(),
             version: self.in_epoch(stream.versions_before + stream.playlist.version()),
+            edition: stream.text.scroll.edition().map(|edition| (index, edition)),
             target_ms: target_s.saturating_mul(1000),
             max_age_s: 0,
             is_ended: stream.playlist.is_ended(),
             packed: stream.text.packed(),
         })
+    }
+
+    /// The file of a long playlist, by what `PlaylistView::edition` said; none if it was replaced
+    /// long ago.
+    #[must_use]
+    pub fn edition(&self, (stream, edition): (usize, u64)) -> Option<&fs::File> {
+        self.streams.get(stream)?.as_ref()?.text.scroll.file(edition)
     }
 
     /// The segment at `path`, such as `live/cam/5f3a0c11-12.ts`: listed, or still kept.
@@ -321,16 +326,10 @@ impl Store {
         }
         let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
-        let first = index * self.rows_per_stream;
-        let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => {
-                sequence == wanted && row.container == container
-            }
-            Use::Free | Use::Writing => false,
-        })?;
+        let slot = playlist.slot(wanted).or_else(|| self.find(index, wanted))?;
+        let row = self.rows.get(slot).filter(|row| row.container == container)?;
         Some(SegmentView {
-            slot: first + offset,
+            slot,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: self.in_epoch(wanted),
@@ -403,6 +402,7 @@ impl Store {
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
         let name = path.try_into().ok()?;
         let (mut text, mut variant) = self.texts.pop()?;
+        let mut playlist = self.playlists.pop()?;
         text.clear();
         variant.begin(self.used.sequences);
         let folder = self.root.join(path);
@@ -415,13 +415,14 @@ impl Store {
             discontinuity_sequence: self.used.discontinuities,
             ..self.config
         };
-        let mut playlist = Playlist::new(config);
+        playlist.renew(config);
         playlist.advise(self.advice);
         Some(Stream {
             path: name,
             folder: opened.ok(),
             versions_before: self.used.versions,
             playlist,
+            gone_at: None,
             cues: 0,
             key: None,
             text,
@@ -457,16 +458,12 @@ impl Store {
         );
         self.used.take(&stream);
         let folder = self.root.join(stream.path.as_str());
-        for name in [PLAYLIST].iter().chain(&Variant::FILES) {
-            if let Err(cause) = fs::remove_file(folder.join(name)) {
-                let stream = masked(&stream.path);
-                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
-            }
-        }
+        stream.remove_names();
         // The folders of the application go too, up to the first that holds something else.
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
         let _gone = folder.ancestors().take_while(empty).count();
         self.texts.push((stream.text, stream.variant));
+        self.playlists.push(stream.playlist);
         Some(index)
     }
 
@@ -484,11 +481,13 @@ impl Store {
             row.key = place.key;
             place.playlist.set_key(place.key.map(|key| key.tag));
             let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
-                row.state = Use::Free;
-                return;
+                return self.discard(slot);
             };
             if let Err(cause) = row.slot.end(bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
+            }
+            if row.closes && row.holds == 0 {
+                row.slot.close();
             }
             row.bytes = bytes;
             row.created_unix = (self.wall)();
@@ -510,6 +509,8 @@ impl Store {
             independent: segment.independent,
             slot,
         };
+        self.listed(stream, slot);
+        self.govern(stream, segment.duration);
         let marks = Marks { date, container };
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             self.apply(stream, &change);
@@ -519,20 +520,21 @@ impl Store {
     /// Does what a change of the playlist asks for.
     fn apply(&mut self, stream: usize, change: &Change) {
         for retired in &change.retired {
-            if let Some(row) = self.rows.get_mut(retired.slot) {
-                let (sequence, keep_until) = (retired.sequence, retired.keep_until);
-                row.state = Use::Retired { sequence, keep_until };
-            }
+            self.retire(stream, retired);
         }
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         place.playlist.report(&self.status);
         if !change.updated {
             return;
         }
+        let edition = place.versions_before + place.playlist.version();
         let Stream { path, folder, playlist, text, variant, .. } = place;
-        text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
-            playlist.emit(w, self.epoch)
-        });
+        let names = (folder.as_ref(), PLAYLIST, TEMPORARY);
+        if playlist.is_long() {
+            text.scroll((playlist, self.epoch, edition), names, path);
+        } else {
+            text.replace(names, path, |w| playlist.emit(w, self.epoch));
+        }
         variant.update((folder.as_ref(), path, self.epoch), playlist, change, &self.rows);
     }
 }
@@ -540,10 +542,4 @@ impl Store {
 /// What the wall clock says now, if it can be believed.
 fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
     Some(Seen { wall: clock?()?, now })
-}
-
-/// Segments that a playlist may hold where a stream has so many slots: one is being written, and
-/// one may be held up.
-const fn listed_max(rows_per_stream: usize) -> usize {
-    rows_per_stream.saturating_sub(2)
 }

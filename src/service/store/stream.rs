@@ -4,6 +4,7 @@ use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
 use crate::service::store::keys::SegmentKey;
+use crate::service::store::names::{PLAYLIST, TURNS, masked};
 use crate::service::store::text::Text;
 use crate::service::store::variant::Variant;
 use crate::service::store::view::StreamFacts;
@@ -22,6 +23,8 @@ pub(super) struct Stream {
     pub(super) playlist: Playlist,
     /// Of its newest segment.
     pub(super) key: Option<SegmentKey>,
+    /// When the playlist, which has ended, is to go.
+    pub(super) gone_at: Option<Instant>,
     pub(super) text: Text,
     pub(super) variant: Variant,
     /// Slot being written and bytes in it.
@@ -35,6 +38,19 @@ pub(super) struct Stream {
     pub(super) away_since: Instant,
     pub(super) kbit_s: u32,
     pub(super) facts: StreamFacts,
+}
+
+impl Stream {
+    /// Takes the names of its playlist.
+    pub(super) fn remove_names(&self) {
+        let Some(folder) = &self.folder else { return };
+        for name in [PLAYLIST].iter().chain(&TURNS).chain(&Variant::FILES) {
+            if let Err(cause) = folder.remove(name.as_bytes()) {
+                let stream = masked(&self.path);
+                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
+            }
+        }
+    }
 }
 
 /// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
