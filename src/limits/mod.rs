@@ -4,10 +4,12 @@
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
 mod check;
+mod ledger;
 mod playlist;
 mod rtmp;
 
 pub use check::*;
+pub use ledger::*;
 pub use playlist::*;
 pub use rtmp::*;
 

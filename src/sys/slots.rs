@@ -67,7 +67,7 @@ impl Slot {
     /// The kernel's: descriptors or addresses are used up.
     pub fn open(&mut self, folder: &Folder, name: &[u8], writes: bool) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(folder.file(name)?);
+            self.file = Some(folder.create(name)?);
         }
         if let Some(file) = self.file.as_ref().filter(|_| writes && self.map.is_none()) {
             self.map = Some(map(file, self.capacity)?);
@@ -88,6 +88,17 @@ impl Slot {
     pub fn unmake(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
         self.close();
         if core::mem::take(&mut self.allocated) > 0 { folder.remove(name) } else { Ok(()) }
+    }
+
+    /// Takes over a file that was a slot before, with the segment of `bytes` in it, and maps it.
+    ///
+    /// # Errors
+    /// There are no addresses for `capacity` bytes, or no pages where the file has holes.
+    pub fn adopt(file: File, capacity: usize, bytes: usize) -> io::Result<Self> {
+        let map = Some(map(&file, capacity)?);
+        let mut slot = Self { file: Some(file), map, capacity, allocated: 0 };
+        slot.grow(bytes.min(capacity))?;
+        Ok(slot)
     }
 
     /// Makes sure that the first `bytes` of the slot can be written.
@@ -171,10 +182,10 @@ impl Slot {
 
 #[expect(unsafe_code, reason = "a mapped file is the one place where memory is shared")]
 fn map(file: &File, bytes: usize) -> io::Result<MmapMut> {
-    // SAFETY: the file was made by us, in a folder that only our user may write.
-    // `Slot` hands out no byte behind `allocated`, whose pages `fallocate` has taken, so no access
-    // can fault; and it hands out bytes only through `&mut self`. Other processes map the file for
-    // reading at most.
+    // SAFETY: the file was made by us, in this run or one before, in a folder that only our user
+    // may write. `Slot` hands out no byte behind `allocated`, whose pages `fallocate` has taken, so
+    // no access can fault; and it hands out bytes only through `&mut self`. Other processes map
+    // the file for reading at most.
     unsafe { MmapOptions::new().len(bytes).map_mut(file) }
 }
 
@@ -239,6 +250,23 @@ mod tests {
         slot.unmake(&folder, b"7").unwrap();
         assert!(!root.path().join("7").exists());
         assert_eq!(slot.allocated(), 0);
+    }
+
+    #[test]
+    fn slot_adopted_keeps_its_segment_until_it_is_written_again() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = folder.path().join("0");
+        for (before, capacity) in [(5, 1 << 16), (1 << 16, 5000)] {
+            std::fs::write(&path, vec![7; before]).unwrap();
+            let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+            let mut slot = Slot::adopt(file, capacity, before).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), vec![7; before]);
+            assert_eq!(slot.allocated(), before.min(capacity), "no byte without a page");
+            slot.reserve(4000).unwrap();
+            slot.bytes_mut(0)[..3].copy_from_slice(b"new");
+            slot.end(3).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        }
     }
 
     #[test]

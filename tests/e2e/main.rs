@@ -25,6 +25,7 @@
 mod support;
 
 mod access;
+mod continuity;
 mod dates;
 mod encrypted;
 mod enhanced;

@@ -34,6 +34,7 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod adopt;
 mod dates;
 mod i_frames;
 mod key;
@@ -47,10 +48,11 @@ mod removal;
 mod text;
 mod vod;
 
+pub use adopt::{AdoptError, Adopted};
 pub use dates::{Dates, Seen, Span};
 pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use key::{KeyTag, Method};
-pub use lines::segment_name;
+pub use lines::{SegmentId, segment_name};
 pub use offer::{Measured, Offer};
 pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
@@ -210,6 +212,8 @@ pub struct Playlist {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// First part of its name, if that is not the present run's.
+    epoch: Option<u32>,
     micros: u64,
     discontinuity: bool,
     marks: Marks,
@@ -318,6 +322,7 @@ impl Playlist {
         }
         self.independent &= closed.independent;
         let entry = Entry {
+            epoch: None,
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
             marks,

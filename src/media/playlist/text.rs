@@ -60,7 +60,8 @@ impl Playlist {
 
     /// Renders the lines of the listed segments from the one with the number `sequence`, each at
     /// most `PLAYLIST_LINE_BYTES_MAX` beside its date ranges and, in front of all, its key where
-    /// that is another than the last. Segments are named by `segment_name`.
+    /// that is another than the last. Segments are named by `segment_name`, those that were adopted
+    /// by the epoch they had.
     ///
     /// # Errors
     /// `Full` if they do not fit; a part of them may have been written.
@@ -76,6 +77,7 @@ impl Playlist {
                 KeyTag::emit(key, w)?;
             }
             let Entry { discontinuity, micros, marks, .. } = *entry;
+            let epoch = entry.epoch.unwrap_or(epoch);
             let Marks { date, container } = marks;
             self.ranges.emit(w, sequence)?;
             SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;

@@ -96,6 +96,7 @@ impl Store {
         }
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         place.gone_at = None;
+        place.resumes = true;
         place.versions_before += place.playlist.version();
         place.playlist.renew(PlaylistConfig {
             media_sequence: place.playlist.media_sequence(),

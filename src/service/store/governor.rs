@@ -19,7 +19,6 @@ use crate::service::store::ending::Cause;
 use crate::service::store::names::masked;
 use crate::service::store::row::Use;
 use crate::service::store::slots::SEGMENT_BYTES_MIN;
-use crate::status::Counter;
 use crate::storage::widen;
 use crate::time::{Instant, Ticks};
 use core::ops::Range;
@@ -114,6 +113,31 @@ impl Store {
         let now = widen(row.slot.allocated()).next_multiple_of(PAGE_BYTES);
         share.used = (share.used + now).saturating_sub(row.counted);
         row.counted = now;
+    }
+
+    /// Counts all that is there at start.
+    pub(super) fn account_all(&mut self) {
+        let others = self.rows_per_stream - self.rows_live;
+        for index in 0..self.rows.len() {
+            let (stream, at) = (index / self.rows_per_stream, index % self.rows_per_stream);
+            let state = self.rows.get(index).map_or(Use::Free, |row| row.state);
+            match state {
+                Use::Listed { .. } => self.listed(stream, index),
+                Use::Free | Use::Writing | Use::Retired { .. } => self.account(index),
+            }
+            let (Some(row), Some(share)) = (self.rows.get(index), self.shares.get_mut(stream))
+            else {
+                return;
+            };
+            if let Use::Retired { keep_until, .. } = state {
+                share.kept += row.counted;
+                share.forget_at = Some(share.forget_at.unwrap_or(keep_until).min(keep_until));
+            }
+            if state != Use::Free && at >= self.rows_live {
+                // Those behind are free.
+                share.turn = (at - self.rows_live + 1) % others.max(1);
+            }
+        }
     }
 
     /// A segment has been finished, and counts as listed.
@@ -224,7 +248,7 @@ impl Store {
             }
         }
         while let Some(index) = self.oldest_kept(rows.clone(), but) {
-            self.status.add(Counter::RetentionCut, 1);
+            self.cut_retention(index);
             self.forget(index);
             self.strip(index);
             if fits(self) {

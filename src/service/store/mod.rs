@@ -4,8 +4,8 @@
 //! again when its segment has left the playlist for as long as RFC 8216 §6.2.2 asks and no
 //! response holds it; if one still may, the slot gets new pages instead, so that no player ever
 //! receives bytes of another segment. Segments and playlists are also ordinary files in the
-//! folder, complete when their name appears. Writing to tmpfs does not block; nothing here waits,
-//! and nothing here knows what is in a segment.
+//! folder, complete when their name appears; so the next run goes on with them. Writing to tmpfs
+//! does not block; nothing here waits, and nothing here knows what is in a segment.
 //!
 //! The slots of a live window are made at start. Those that a longer playlist needs are made when
 //! they are first used, and closed between uses; `governor` keeps all of a stream's within its
@@ -19,6 +19,7 @@
 //! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
 //! | `live/cam/.index.m3u8.0`, `.1` | the files of a playlist that only grows: see `scroll` |
 
+mod adopt;
 mod ending;
 mod governor;
 mod keys;
@@ -46,14 +47,16 @@ use crate::config::settings::Config;
 use crate::limits::STREAM_AWAY_TIME_MIN;
 use crate::media::container::Container;
 use crate::media::playlist::{
-    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, SegmentId, Span,
 };
 use crate::media::sink::Segment;
+use crate::service::ledger::{Ledger, Numbers};
+use crate::service::store::adopt::Left;
 use crate::service::store::governor::Share;
 use crate::service::store::keys::Keyring;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
-use crate::service::store::stream::{Stream, Used, kbit_s};
+use crate::service::store::stream::{Stream, kbit_s};
 use crate::service::store::text::Text;
 use crate::service::store::variant::Variant;
 use crate::status::Status;
@@ -62,6 +65,7 @@ use crate::sys::clock;
 use crate::sys::folder::Folder;
 use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
 use crate::time::{Instant, Ticks, UnixMillis};
+use core::mem::take;
 use core::time::Duration;
 use std::fs;
 use std::io;
@@ -129,8 +133,8 @@ pub struct Store {
     away_max: Option<Duration>,
     advice: Advice,
     keyring: Keyring,
-    /// What streams that were given up have used up.
-    used: Used,
+    /// What must not come again, whatever becomes of a stream.
+    ledger: Ledger,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
@@ -141,7 +145,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the folder, removes what an earlier run left in it, and makes all slots.
+    /// Makes the folder, goes on with what an earlier run left in it, removes the rest, and makes
+    /// all slots. The clock of the run is taken to be at its start.
     ///
     /// # Errors
     /// The folder cannot be used or has no room for the slots.
@@ -149,7 +154,14 @@ impl Store {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
         let claim = Claim::take(&root)?;
-        tmpfs::clear_leftovers(&root, is_ours)?;
+        let streams = narrow(config.limits_streams);
+        let space = rooms::space(config, Facts::read(&root)?.in_memory);
+        let mut ledger = Ledger::new();
+        let left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
+        let goes_on = |path: &Path| left.iter().any(|stream| stream.holds(&root, path));
+        tmpfs::clear_leftovers(&root, |path| {
+            path.file_name().is_some_and(is_ours) && !goes_on(path)
+        })?;
         let facts = Facts::read(&root)?;
         if !facts.in_memory {
             log::warn!(
@@ -158,44 +170,42 @@ impl Store {
                 root.display()
             );
         }
-        facts.require(&root, config.tmpfs_bytes())?;
+        let taken: u64 = left.iter().map(Left::bytes).sum();
+        facts.require(&root, config.tmpfs_bytes().saturating_sub(taken))?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let streams = narrow(config.limits_streams);
-        let rows = rooms::rows(config, &root)?;
-        let playlist = rooms::playlist_config(config);
+        let rows = rooms::rows(config, (&root, &folder), &left)?;
         let away_max = Duration::from_secs(config.hls_away_end_s.into());
         let texts = || {
-            let variant = Variant::new(playlist.segment, rooms::pictured(config));
-            (Text::new(rooms::text_bytes(config)), variant)
+            let variant = Variant::new(space.config.segment, rooms::pictured(config));
+            (Text::new(space.text_bytes), variant)
         };
         let mut store = Self {
             root,
             epoch,
             rows,
-            rows_per_stream: narrow(config.rows_per_stream()),
+            rows_per_stream: space.slots,
             rows_live: narrow(config.slots_per_stream()),
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
             shares: (0..streams).map(|_| Share::new()).collect(),
             share_bytes: config.share_bytes(),
             texts: (0..streams).map(|_| texts()).collect(),
-            playlists: (0..streams).map(|_| Playlist::new(playlist)).collect(),
-            config: playlist,
+            // Those that go on bring their own.
+            playlists: (left.len()..streams).map(|_| Playlist::new(space.config)).collect(),
+            config: space.config,
             away_max: config.ends_away().then_some(away_max),
-            advice: Advice {
-                start_offset_s: config.hls_start_offset_s,
-                independent: config.hls_independent_segments,
-            },
+            advice: space.advice,
             keyring: Keyring::new(config),
-            used: Used { sequences: 0, discontinuities: 0, versions: 0 },
+            ledger,
             status,
             wall: clock::synchronised,
             clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
         };
-        (0..store.rows.len()).for_each(|row| store.account(row));
+        store.go_on(left);
+        store.account_all();
         Ok(store)
     }
 
@@ -298,7 +308,7 @@ impl Store {
         }
         Some(PlaylistView {
             body: stream.text.body(),
-            version: self.in_epoch(stream.versions_before + stream.playlist.version()),
+            version: in_epoch(self.epoch, stream.versions_before + stream.playlist.version()),
             edition: stream.text.scroll.edition().map(|edition| (index, edition)),
             target_ms: target_s.saturating_mul(1000),
             max_age_s: 0,
@@ -318,27 +328,26 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (container, _, sequence) = Container::of_name(file)?;
-        let wanted: u64 = sequence.parse().ok()?;
+        let id = SegmentId::read(file)?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted, container).bytes() != file.as_bytes() {
+        if SegmentName::new(id).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
-        let slot = playlist.slot(wanted).or_else(|| self.find(index, wanted))?;
-        let row = self.rows.get(slot).filter(|row| row.container == container)?;
+        let slot = playlist.slot(id.sequence).or_else(|| self.find(index, id.sequence))?;
+        let row = self.rows.get(slot).filter(|row| row.id(id.sequence) == id)?;
         Some(SegmentView {
             slot,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
-            version: self.in_epoch(wanted),
+            version: in_epoch(id.epoch, id.sequence),
             created_unix: row.created_unix,
             planned: match row.state {
                 Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
-                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(wanted),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(id.sequence),
             },
-            content_type: container.media_type(),
+            content_type: id.container.media_type(),
         })
     }
 
@@ -365,6 +374,20 @@ impl Store {
         &self.root
     }
 
+    /// Numbers go on with what `ledger` remembers, and are remembered there.
+    pub fn set_ledger(&mut self, mut ledger: Ledger) {
+        ledger.merge(&self.ledger);
+        for stream in self.streams.iter_mut().flatten() {
+            stream.versions_before = ledger.begin(&stream.path).version;
+        }
+        self.ledger = ledger;
+    }
+
+    /// What numbers are in use.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Asserts what must always hold.
     ///
     /// # Panics
@@ -378,11 +401,6 @@ impl Store {
                 assert_eq!(listed.slot / self.rows_per_stream, index);
             }
         }
-    }
-
-    /// A number that is not used in another run.
-    fn in_epoch(&self, number: u64) -> u64 {
-        u64::from(self.epoch) << 32 | number & 0xffff_ffff
     }
 
     /// Makes the playlist versions that are due.
@@ -400,29 +418,45 @@ impl Store {
     }
 
     fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
-        let name = path.try_into().ok()?;
-        let (mut text, mut variant) = self.texts.pop()?;
-        let mut playlist = self.playlists.pop()?;
-        text.clear();
-        variant.begin(self.used.sequences);
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
             log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
+        let mut playlist = self.playlists.pop()?;
+        let numbers = self.ledger.begin(path);
         let config = PlaylistConfig {
-            media_sequence: self.used.sequences,
-            discontinuity_sequence: self.used.discontinuities,
+            media_sequence: numbers.sequence,
+            discontinuity_sequence: numbers.discontinuity,
             ..self.config
         };
         playlist.renew(config);
         playlist.advise(self.advice);
+        self.seat(path, opened.ok(), playlist, numbers, now)
+    }
+
+    /// A stream with its playlist, whose numbers go on from `numbers`.
+    fn seat(
+        &mut self,
+        path: &str,
+        folder: Option<Folder>,
+        playlist: Playlist,
+        numbers: Numbers,
+        now: Instant,
+    ) -> Option<Stream> {
+        let name = path.try_into().ok()?;
+        let (mut text, mut variant) = self.texts.pop()?;
+        text.clear();
+        variant.begin(playlist.next_sequence());
+        let lasts = Duration::from_micros(playlist.micros());
+        let gone_at = playlist.is_ended().then(|| now.after(lasts));
         Some(Stream {
             path: name,
-            folder: opened.ok(),
-            versions_before: self.used.versions,
+            folder,
+            versions_before: numbers.version,
             playlist,
-            gone_at: None,
+            resumes: numbers != Numbers::ZERO,
+            gone_at,
             cues: 0,
             key: None,
             text,
@@ -456,7 +490,7 @@ impl Store {
             masked(&stream.path),
             now.since(since).as_secs()
         );
-        self.used.take(&stream);
+        self.ledger.note(&stream.path, stream.numbers());
         let folder = self.root.join(stream.path.as_str());
         stream.remove_names();
         // The folders of the application go too, up to the first that holds something else.
@@ -471,6 +505,8 @@ impl Store {
     fn finish(&mut self, stream: usize, slot: usize, segment: &Segment, now: Instant) {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
+        let discontinuity = segment.discontinuity | take(&mut place.resumes);
+        let segment = &Segment { discontinuity, ..*segment };
         place.kbit_s = kbit_s(segment);
         let span = Span::of(segment, sequence);
         let (begun, ended) = (place.begun.take(), seen(self.clock, now));
@@ -492,9 +528,10 @@ impl Store {
             row.bytes = bytes;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
+            row.epoch = self.epoch;
             place.variant.closed(sequence, segment, &mut row.frames);
         }
-        let name = SegmentName::new(self.epoch, sequence, container);
+        let name = SegmentName::new(SegmentId { epoch: self.epoch, sequence, container });
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -505,7 +542,7 @@ impl Store {
         }
         let closed = Closed {
             duration: segment.duration,
-            discontinuity: segment.discontinuity,
+            discontinuity,
             independent: segment.independent,
             slot,
         };
@@ -527,6 +564,7 @@ impl Store {
         if !change.updated {
             return;
         }
+        self.ledger.note(&place.path, place.numbers());
         let edition = place.versions_before + place.playlist.version();
         let Stream { path, folder, playlist, text, variant, .. } = place;
         let names = (folder.as_ref(), PLAYLIST, TEMPORARY);
@@ -542,4 +580,9 @@ impl Store {
 /// What the wall clock says now, if it can be believed.
 fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
     Some(Seen { wall: clock?()?, now })
+}
+
+/// A number that is not used in another run.
+fn in_epoch(epoch: u32, number: u64) -> u64 {
+    u64::from(epoch) << 32 | number & 0xffff_ffff
 }

@@ -125,7 +125,7 @@ impl Store {
     fn prepare(&mut self, index: usize, now: Instant) -> Option<usize> {
         let state = self.rows.get(index)?.state;
         if matches!(state, Use::Retired { keep_until, .. } if keep_until > now) {
-            self.status.add(Counter::RetentionCut, 1);
+            self.cut_retention(index);
         }
         self.forget(index);
         let row = self.rows.get_mut(index)?;
@@ -166,6 +166,14 @@ impl Store {
         }
     }
 
+    /// A segment goes that was to be kept. Of what an earlier run has left, the time was an upper
+    /// bound.
+    pub(super) fn cut_retention(&self, index: usize) {
+        if self.rows.get(index).is_some_and(|row| row.epoch == self.epoch) {
+            self.status.add(Counter::RetentionCut, 1);
+        }
+    }
+
     /// Takes the name of a segment that need not be kept; its slot is free.
     pub(super) fn forget(&mut self, row: usize) {
         self.uncount(row);
@@ -175,8 +183,7 @@ impl Store {
         if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
             (row.state, stream)
             && let Some(folder) = &stream.folder
-            && let Err(cause) =
-                folder.remove(SegmentName::new(self.epoch, sequence, row.container).bytes())
+            && let Err(cause) = folder.remove(SegmentName::new(row.id(sequence)).bytes())
         {
             let stream = masked(&stream.path);
             log::debug!(
