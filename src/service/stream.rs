@@ -265,6 +265,16 @@ impl Streams {
         self.store.borrow_mut().end(stream, now, Cause::Command)
     }
 
+    /// Ends the presentations of all streams for good.
+    pub fn end_all(&self, now: Instant) {
+        for index in 0..self.places.len() {
+            let path = self.store.borrow().path(index).map(str::to_owned);
+            if let Some(path) = path {
+                self.end(&path, now);
+            }
+        }
+    }
+
     /// Ends every stream's last segment: the program stops.
     pub fn leave_all(&self, now: Instant) {
         for (index, place) in self.places.iter().enumerate() {
