@@ -2,7 +2,9 @@
 //! they stand in the folder.
 //!
 //! Both follow the media playlist: they appear with its first version that they can say something
-//! of, and are written after it. The master is written again only when its text changes. What they
+//! of, and are written after it. The master is written again only when its text changes. Beside a
+//! long playlist, one of I-frames would cost as much as the whole of it with each version: there
+//! is none, and the master names none. What the master says holds for a long one too. What they
 //! say, `media::playlist` decides. Source: RFC 8216 §4.3.4, §6.2.1.
 
 use super::names::{I_FRAMES, I_FRAMES_TEMPORARY, MASTER, MASTER_TEMPORARY, PLAYLIST, masked};
@@ -132,7 +134,6 @@ impl Variant {
         self.is_ended = playlist.is_ended();
         let first = playlist.media_sequence();
         self.offer.listed(first, playlist.next_sequence());
-        // A long playlist has none beside it.
         let is_short = !playlist.is_long();
         if is_short && playlist.listed().any(|listed| !frames(listed.slot).is_empty()) {
             let place = (folder, I_FRAMES, I_FRAMES_TEMPORARY);
