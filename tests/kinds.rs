@@ -2,7 +2,8 @@
 //! of them within their share of it.
 //!
 //! Every version that the store serves is read by a parser of this file's own and held against the
-//! one before. `R` numbers are those of the reference sheet of the HLS side.
+//! one before; where real media goes through, `media::history` follows as a player would. `R`
+//! numbers are those of the reference sheet of the HLS side.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +20,11 @@
     reason = "tests: threads and clocks are theirs, and a panic is how they speak"
 )]
 
+use aes::Aes128;
+use cbc::Decryptor;
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use rillcast::config::settings::{Config, Draft};
+use rillcast::media::history::{Allowance, Answer, Class, History, Next};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{Segment, Sink as _};
 use rillcast::service::door::{Access, Door};
@@ -29,18 +34,40 @@ use rillcast::service::stream::{Right, Streams};
 use rillcast::status::{Counter, Status};
 use rillcast::storage::FrameRing;
 use rillcast::sys::net::Listener;
-use rillcast::time::{Instant, Millis, Ticks};
-use std::cell::RefCell;
+use rillcast::time::{Instant, Millis, Ticks, UnixMillis};
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 const LIST: &str = "live/cam/index.m3u8";
+const HOST: &str = "http://box/hls/";
 const SECOND: u64 = 1_000_000;
+/// Milliseconds since 1970.
+const TODAY: u64 = 1_790_000_000_000;
+
+thread_local! {
+    static WALL: Cell<u64> = const { Cell::new(TODAY) };
+}
+
+/// Takes AES-128 in CBC and PKCS #7 padding off.
+fn decipher(key: &[u8; 16], iv: &[u8; 16], bytes: &mut Vec<u8>) -> bool {
+    let mut cipher = Decryptor::<Aes128>::new(key.into(), iv.into());
+    let (blocks, rest) = bytes.as_chunks_mut::<16>();
+    let whole = rest.is_empty() && !blocks.is_empty();
+    for block in blocks {
+        cipher.decrypt_block(block.into());
+    }
+    let pad = bytes.last().copied().unwrap_or(0);
+    let len = bytes.len().saturating_sub(pad.into());
+    let padded = (1..=16).contains(&pad) && bytes[len..].iter().all(|byte| *byte == pad);
+    bytes.truncate(len);
+    whole && padded
+}
 
 fn config(folder: &Path, pairs: &[&str]) -> Config {
     let mut draft = Draft::new();
@@ -130,6 +157,8 @@ struct House {
     /// Of each name: until when it must be there (R35), and its bytes.
     kept: Vec<(String, u64, u64)>,
     longest: Vec<(String, u64)>,
+    /// Who follows as a player would, if somebody does.
+    history: Option<History>,
 }
 
 impl House {
@@ -150,7 +179,61 @@ impl House {
             seen: None,
             kept: Vec::new(),
             longest: Vec::new(),
+            history: None,
         }
+    }
+
+    /// From now on a player follows `file` of the stream, by a clock that is right.
+    fn follow(&mut self, file: &str) {
+        let url = format!("{HOST}live/cam/{file}");
+        // A camera may be away.
+        let allowance = Allowance { stale: true, ..Allowance::default() };
+        self.history = Some(History::new(&url, allowance, Some(decipher)));
+        self.store.set_clock(|| Some(UnixMillis(WALL.get())));
+    }
+
+    /// Gives the player whatever it asks for now.
+    fn serve(&mut self) {
+        let Some(history) = &mut self.history else { return };
+        let (store, now) = (&self.store, Instant(self.now));
+        while let Next::Fetch(want) = history.next(now) {
+            let path = want.url.strip_prefix(HOST).unwrap();
+            let (content_type, body, expires_s) = if path.ends_with(".key") {
+                let key = store.key(path, IpAddr::V4(Ipv4Addr::LOCALHOST));
+                ("application/octet-stream", key.ok().map(|key| key.bytes().to_vec()), None)
+            } else if let Some(view) = store.playlist(path) {
+                ("application/vnd.apple.mpegurl", Some(view.body.to_vec()), None)
+            } else {
+                let view = store.segment(path);
+                let planned = view.and_then(|view| view.planned);
+                let body = view.and_then(|_| fs::read(store.root().join(path)).ok());
+                ("video/mp2t", body, planned.map(|planned| planned.left(now).as_secs()))
+            };
+            history.answered(
+                &want,
+                &Answer {
+                    asked: now,
+                    now,
+                    status: if body.is_some() { 200 } else { 404 },
+                    content_type,
+                    length: body.as_ref().map(|body| body.len() as u64),
+                    expires_s,
+                    is_coded: false,
+                    body: body.as_deref().unwrap_or_default(),
+                },
+            );
+        }
+    }
+
+    /// What the player has against it all; so many segments were seen.
+    fn assert_clean(&mut self, what: &str, segments: u64) {
+        let mut history = self.history.take().unwrap();
+        history.finish();
+        let breaches = history.findings().iter().filter(|one| one.class == Class::Breach);
+        let breaches: Vec<String> = breaches.map(ToString::to_string).collect();
+        assert!(breaches.is_empty(), "{what}: {breaches:?}");
+        let seen = history.numbers().segments;
+        assert!(seen >= segments, "{what}: {seen} segments were followed, not {segments}");
     }
 
     fn count(&self, counter: Counter) -> u64 {
@@ -162,7 +245,9 @@ impl House {
         let until = self.now + ms * 1000;
         while self.now < until {
             self.now = until.min(self.now + 100_000);
+            WALL.set(TODAY + self.now / 1000);
             self.store.tick(Instant(self.now));
+            self.serve();
         }
         self.look();
     }
@@ -373,7 +458,9 @@ fn streams_end_takes_the_publisher_and_ends_the_playlist() {
             forced: false,
         });
     }
-    assert!(streams.end("live/cam", Instant(SECOND)));
+    streams.end_all(Instant(SECOND));
+    assert!(streams.end("live/cam", Instant(SECOND)), "it has ended");
+    assert!(streams.holder("live/cam").is_none());
     let text = store.borrow().playlist(LIST).unwrap().body.to_vec();
     assert!(text.ends_with(b"#EXT-X-ENDLIST\n"), "R38");
     publish(Instant(2 * SECOND)).unwrap();
@@ -589,6 +676,119 @@ fn segment_that_outgrows_its_slot_is_cut_early_and_nothing_is_dropped() {
     for counter in [Counter::MediaWithoutSlot, Counter::MediaTooLarge, Counter::WindowCut] {
         assert_eq!(house.count(counter), 0, "{counter:?}");
     }
+}
+
+const PLAIN: &Camera = &CAMERAS[0];
+
+#[test]
+fn history_of_an_event_keeps_every_rule_until_it_is_gone_and_into_the_next() {
+    for keys in [&[][..], &["hls.encryption=aes-128", "hls.key_segments=4"]] {
+        let kind = ["hls.kind=event", "hls.event_minutes=5", "hls.start_offset_s=9"];
+        let mut studio = studio(&[&kind, keys].concat());
+        studio.house.follow("index.m3u8");
+        studio.run(PLAIN, 120_000);
+        let house = &mut studio.house;
+        let listed = house.version().segments.len() as u64;
+        assert!(house.version().event && listed >= 55, "{listed}");
+        let text = house.store.playlist(LIST).unwrap().body.to_vec();
+        let text = String::from_utf8(text).unwrap();
+        for tag in ["START:", "INDEPENDENT-SEGMENTS", "PROGRAM-DATE-TIME:", "PLAYLIST-TYPE:EVENT"] {
+            assert!(text.contains(&format!("#EXT-X-{tag}")), "{tag}: {text}");
+        }
+        assert_eq!(text.contains("#EXT-X-KEY:METHOD=AES-128"), !keys.is_empty());
+        house.store.end(house.stream, Instant(house.now), Cause::Command);
+        house.look();
+        house.judge();
+        let lasts = house.version().ms();
+        assert!(house.version().ended, "R38");
+        // R41: the playlist for as long as it lasts, and its segments for as long again.
+        house.pass(2 * lasts + 10_000);
+        assert!(house.store.playlist(LIST).is_none(), "R41");
+        house.assert_clean(&format!("event {keys:?}"), listed);
+    }
+}
+
+#[test]
+fn history_of_a_dvr_window_keeps_every_rule_while_it_slides() {
+    for keys in [&[][..], &["hls.encryption=aes-128", "hls.key_segments=4"]] {
+        for camera in [PLAIN, &CAMERAS[1], &CAMERAS[3]] {
+            let mut studio = studio(&[&["hls.dvr_minutes=1", "hls.tmpfs_mib=64"], keys].concat());
+            studio.house.follow("index.m3u8");
+            studio.run(camera, 180_000);
+            let house = &mut studio.house;
+            house.judge();
+            assert!(house.version().sequence > 5, "R33: it slides");
+            let seen = house.version().sequence + house.version().segments.len() as u64;
+            house.pass(1_000);
+            house.assert_clean(&format!("{} {keys:?}", camera.name), seen - 3);
+        }
+    }
+}
+
+/// A store on the folder of another that is gone, with one stream on the air.
+fn again(house: House) -> House {
+    let House { folder, config, store, segments, seen, status, .. } = house;
+    drop((store, status));
+    let status = Rc::new(Status::new());
+    let mut store = Store::open(&config, 0xac, Rc::clone(&status)).unwrap();
+    store.check_invariants();
+    let text = store.playlist(LIST).map(|view| view.body.to_vec()).unwrap();
+    let version = Version::read(std::str::from_utf8(&text).unwrap());
+    assert_eq!(version, seen.unwrap().1, "R31: nothing changed meanwhile");
+    let stream = store.publish("live/cam", Instant(0)).unwrap();
+    let kept = Vec::new();
+    let longest = Vec::new();
+    let (now, seen, history) = (0, None, None);
+    House { folder, config, store, status, stream, now, segments, seen, kept, longest, history }
+}
+
+#[test]
+fn event_and_dvr_window_go_on_over_a_restart_without_one_descriptor_more() {
+    for kind in ["hls.kind=event", "hls.dvr_minutes=10"] {
+        let kind = &[kind, "hls.tmpfs_mib=64"];
+        let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut house = House::open(kind);
+        for _ in 0..400 {
+            assert!(house.segment(2_000, 20_000));
+        }
+        house.judge();
+        let (before, taken) = (house.version().clone(), house.taken());
+        let open = descriptors();
+        let mut house = again(house);
+        assert!(descriptors() <= open + 2, "slots are closed between uses");
+        assert!(house.taken() <= house.config.tmpfs_bytes());
+        assert!(house.segment(2_000, 20_000), "{kind:?}");
+        house.version().follows(&before);
+        assert!(house.version().segments.last().unwrap().1, "R14: it does not continue the last");
+        for _ in 0..400 {
+            assert!(house.segment(2_000, 20_000));
+        }
+        house.judge();
+        assert!(house.taken() <= house.config.tmpfs_bytes(), "of {taken} before");
+        assert_eq!(house.count(Counter::RetentionCut), 0, "{kind:?}");
+        assert_eq!(house.count(Counter::WindowCut), 0, "{kind:?}");
+        let listed = if before.event { 801 } else { 300 };
+        assert_eq!(house.version().segments.len(), listed, "{kind:?}");
+    }
+}
+
+#[test]
+fn event_that_had_ended_before_a_restart_is_gone_in_its_time() {
+    let mut house = House::open(&["hls.kind=event"]);
+    for _ in 0..5 {
+        assert!(house.segment(2_000, 20_000));
+    }
+    assert!(house.store.end(house.stream, Instant(house.now), Cause::Command));
+    house.look();
+    let House { folder, config, store, .. } = house;
+    drop(store);
+    let mut store = Store::open(&config, 0xac, Rc::new(Status::new())).unwrap();
+    assert!(store.playlist(LIST).unwrap().is_ended, "R31: the end is final");
+    store.tick(Instant(9_900_000));
+    assert!(store.playlist(LIST).is_some());
+    store.tick(Instant(10_100_000));
+    assert!(store.playlist(LIST).is_none(), "R41");
+    assert!(!folder.path().join(LIST).exists());
 }
 
 /// What a server that is turned by hand answers to `request`.

@@ -31,8 +31,9 @@ mod rtmp;
 
 use rillcast::config::settings::{Config, Draft};
 use rillcast::limits::{RTMPE_BLOCK_BYTES, RX_BYTES, SCRATCH_BYTES};
+use rillcast::media::codecs::{Encoding, VideoEncoding};
 use rillcast::media::pipeline::{Message, Pipeline};
-use rillcast::media::sink::{Segment, Sink as _};
+use rillcast::media::sink::{Note, Segment, Sink as _};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
 use rillcast::proto::rtmp::enchunk::Outbox;
 use rillcast::proto::rtmp::encryption::Ciphers;
@@ -490,8 +491,13 @@ fn close_segments(store: &mut Store, stream: usize, now: &mut Instant, count: u3
         store.tick(*now);
         let mut sink = store.sink(stream, *now);
         sink.begin().unwrap();
+        let name = "avc1.64001f".try_into().unwrap();
+        let video = VideoEncoding { name, size: None, frame_millihertz: None };
+        sink.note(Note::Encoding(&Encoding { video: Some(video), audio: None }));
         assert!(sink.reserve(188));
         sink.wrote(1);
+        sink.note(Note::KeyPicture { dts: Ticks(0), at: 0, bytes: 188 });
+        sink.note(Note::Holds { pictures: 50, audio: false });
         sink.finish(&Segment {
             start: Ticks(0),
             duration: Ticks::from_millis(2_000),
@@ -511,6 +517,8 @@ fn playlist_update_takes_no_memory_whatever_its_kind() {
         &["hls.kind=event", "hls.event_minutes=60", "hls.tmpfs_mib=64"],
         // The window is full after 150, and slots are used again after 300.
         &["hls.dvr_minutes=5", "hls.tmpfs_mib=64"],
+        &["hls.window_segments=8", "hls.encryption=aes-128", "hls.key_segments=3"],
+        &["hls.dvr_minutes=4", "hls.tmpfs_mib=64", "hls.encryption=aes-128", "hls.key_segments=3"],
     ] {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
         let pairs = [&["limits.streams=1", "limits.slot_bytes=1MiB"], kind].concat();

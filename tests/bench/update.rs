@@ -3,7 +3,8 @@
 //! `update` prints one line: microseconds of an update of a live window of ten, and of an event of
 //! one hour near its beginning and near its end, all medians. `update count SEGMENTS UPDATES` makes
 //! an event of so many segments and then so many more, for a tool that counts instructions. The
-//! segments hold one packet each: what is measured is the list, not the media.
+//! segments hold one packet each: what is measured are the lists, not the media. All files are
+//! there: the playlist, the master playlist, and that of I-frames.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,8 @@
 
 use nix::time::{ClockId, clock_gettime};
 use rillcast::config::settings::Draft;
-use rillcast::media::sink::{Segment, Sink as _};
+use rillcast::media::codecs::{Encoding, VideoEncoding};
+use rillcast::media::sink::{Note, Segment, Sink as _};
 use rillcast::service::store::Store;
 use rillcast::status::Status;
 use rillcast::time::{Instant, Ticks};
@@ -63,8 +65,11 @@ impl Stream {
         self.store.tick(self.now);
         let mut sink = self.store.sink(self.number, self.now);
         sink.begin().unwrap();
+        sink.note(Note::Encoding(&encoding()));
         assert!(sink.reserve(188));
         sink.wrote(1);
+        sink.note(Note::KeyPicture { dts: Ticks(0), at: 0, bytes: 188 });
+        sink.note(Note::Holds { pictures: 50, audio: true });
         let start = cpu();
         sink.finish(&Segment {
             start: Ticks(0),
@@ -77,9 +82,23 @@ impl Stream {
         cpu().saturating_sub(start)
     }
 
+    /// All playlists are there.
+    fn assert_files(&self) {
+        for file in ["index.m3u8", "master.m3u8", "iframes.m3u8"] {
+            assert!(self.store.playlist(&format!("live/cam/{file}")).is_some(), "{file}");
+        }
+    }
+
     fn updates(&mut self, count: usize) -> Vec<f64> {
         (0..count).map(|_| self.update().as_secs_f64() * 1e6).collect()
     }
+}
+
+/// What a master playlist can name.
+fn encoding() -> Encoding {
+    let name = "avc1.64001f".try_into().unwrap();
+    let video = VideoEncoding { name, size: Some((1280, 720)), frame_millihertz: Some(25_000) };
+    Encoding { video: Some(video), audio: Some("mp4a.40.2") }
 }
 
 fn cpu() -> Duration {
@@ -106,6 +125,7 @@ fn main() {
         let mut live = Stream::open(&["hls.window_segments=10"]);
         live.updates(50);
         window.push(median(live.updates(UPDATES)));
+        live.assert_files();
         let mut event = Stream::event();
         event.updates(50);
         early.push(median(event.updates(UPDATES)));
