@@ -28,7 +28,7 @@ mod ts;
 
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN};
+use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN, STREAM_EXPECTED_TIME};
 use rillcast::media::container::Container;
 use rillcast::media::cue::Cue;
 use rillcast::media::pipeline::{Message, Pipeline};
@@ -141,6 +141,25 @@ fn read_playlist(text: &str) -> (Vec<String>, u64) {
     let lasts = text.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
     let lasts = lasts.map(|text| text.trim_end_matches(',').parse::<f64>().unwrap());
     (names, (lasts.sum::<f64>() * 1e6).round() as u64)
+}
+
+#[test]
+fn stream_is_expected_for_a_minute_after_its_camera_or_the_program_has_begun() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 1, &[]);
+    let index = "live/cam/index.m3u8";
+    let after = |time: core::time::Duration| Instant(0).after(time);
+    let last = after(STREAM_EXPECTED_TIME - core::time::Duration::from_micros(1));
+    assert!(house.store.expects(index, last));
+    assert!(house.store.expects("live/cam/master.m3u8", last));
+    assert!(!house.store.expects(index, after(STREAM_EXPECTED_TIME)));
+    for other in ["live/cam/iframes.m3u8", "live/cam/", "live/other/index.m3u8", "index.m3u8", ""] {
+        assert!(!house.store.expects(other, last), "{other}");
+    }
+    house.store.leave(house.stream, after(STREAM_EXPECTED_TIME));
+    assert!(!house.store.expects(index, after(STREAM_EXPECTED_TIME)));
+    house.store.publish("live/cam", after(STREAM_EXPECTED_TIME)).unwrap();
+    assert!(house.store.expects(index, after(STREAM_EXPECTED_TIME)));
 }
 
 #[test]

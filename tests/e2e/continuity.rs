@@ -3,12 +3,14 @@
 //! The camera is ffmpeg, which is started again as a camera would come back. The follower holds
 //! every version to the one before, over the restart as well.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::support::follow::Follower;
 use super::support::process::{Running, Scratch};
 use super::support::rillcast::Rillcast;
+use super::support::rtmp::Raw;
 use super::support::{http, media, peers};
+use rillcast::limits::PLAYLIST_WAIT_TIME;
 
 const SETTINGS: &[(&str, &str)] = &[("hls.window_segments", "5")];
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -115,4 +117,51 @@ fn numbers_go_on_after_a_reboot() {
     }
     let kept = std::fs::read_to_string(rillcast.scratch.join("state/numbers")).expect("numbers");
     assert!(kept.lines().any(|line| line.ends_with(" live/cam")), "{kept}");
+}
+
+#[test]
+fn player_that_asks_before_the_camera_is_back_waits_for_it() {
+    let mut rillcast = Rillcast::start(SETTINGS);
+    let path = Rillcast::playlist_path("cam");
+    let mut first = camera(&rillcast, 1);
+    let sequence = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+        line.expect("R11").parse::<u64>().expect("a number")
+    };
+    rillcast.wait_line(&["stream published"]);
+    // The player that is first has to wait, too.
+    let before = http::get(rillcast.http, &path).expect("an answer");
+    assert_eq!(before.status, 200);
+    let empty = |scratch: &Scratch| {
+        std::fs::remove_dir_all(scratch.join("hls")).expect("the folder");
+    };
+    rillcast.again("KILL", empty, SETTINGS, 1);
+    first.signal("KILL");
+    let asked = Instant::now();
+    let other = http::get(rillcast.http, "/hls/live/other/index.m3u8").expect("an answer");
+    assert_eq!(other.status, 404, "nobody expects it");
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    std::thread::scope(|scope| {
+        let player = scope.spawn(|| http::get(rillcast.http, &path).expect("an answer"));
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(!player.is_finished(), "no camera is there");
+        let mut second = camera(&rillcast, 2);
+        let answer = player.join().expect("the player");
+        assert_eq!(answer.status, 200);
+        assert!(sequence(&answer.text()) > sequence(&before.text()), "R11");
+        second.signal("KILL");
+    });
+    assert_eq!(rillcast.counter("http_expected"), 0.0);
+}
+
+#[test]
+fn player_of_a_camera_that_sends_nothing_is_told_to_come_again() {
+    let rillcast = Rillcast::start(SETTINGS);
+    let _camera = Raw::start(rillcast.rtmp, "cam", 4096);
+    let asked = Instant::now();
+    let answer = http::get(rillcast.http, &Rillcast::playlist_path("cam")).expect("an answer");
+    let took = asked.elapsed();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert!(took >= PLAYLIST_WAIT_TIME && took < PLAYLIST_WAIT_TIME * 2, "{took:?}");
+    assert_eq!(rillcast.counter("http_expected"), 1.0);
 }

@@ -147,6 +147,12 @@ impl Ledger {
         }
     }
 
+    /// Whether the stream at `path` has been here, in this run or before.
+    #[must_use]
+    pub fn knows(&self, path: &str) -> bool {
+        self.records.iter().any(|record| *record.path == *path)
+    }
+
     /// Where the stream at `path` begins.
     pub fn begin(&mut self, path: &str) -> Numbers {
         self.used(path, Numbers::ZERO)
