@@ -1,10 +1,11 @@
 //! Settings: one table, the kinds of value in it, its text form. Pure: reads no file.
 
 pub mod document;
+mod markdown;
 pub mod networks;
 pub mod relay;
 pub mod rights;
 pub mod secret;
 pub mod settings;
-mod sizes;
+pub mod sizes;
 pub mod value;

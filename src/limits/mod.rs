@@ -5,10 +5,12 @@
 
 mod check;
 mod ledger;
+mod playlist;
 mod rtmp;
 
 pub use check::*;
 pub use ledger::*;
+pub use playlist::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
@@ -204,10 +206,6 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
 
-/// What has ended may be kept so long by players and caches: it does not change, but somebody may
-/// publish under its name again. Seconds.
-pub const ENDED_AGE_S: u32 = 3_600;
-
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
 const _: () = assert!(WINDOW_MAX + PENDING_SEGMENTS_MAX < PLAYLIST_SEGMENTS_MAX);
@@ -361,6 +359,11 @@ const _: () = assert!(
 /// the page with every stream on it.
 pub const HTTP_BODY_BYTES: usize = 128 << 10;
 
+/// Bytes of a long playlist that are rewritten at once for a viewer with a key. An address of 38
+/// bytes may grow by a key of 256: the result fits the rest of the output buffer.
+pub const HTTP_PIECE_BYTES: usize = 8 << 10;
+const _: () = assert!(HTTP_PIECE_BYTES * (1 + 262 / 38) <= HTTP_BODY_BYTES);
+
 /// Answers whose rest waits in memory because the socket took only part of it. A playlist fits
 /// any socket buffer; who needs this is slow, and beyond this many is closed.
 pub const HTTP_SPILLS: usize = 4;
@@ -492,10 +495,10 @@ pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
 
 /// Files and folders that one clearing of left-over files looks at; more means that the folder
 /// is not ours.
-pub const LEFTOVERS_MAX: u32 = 16_384;
+pub const LEFTOVERS_MAX: u32 = 2 * ROWS_MAX + 16_384;
 const _: () = assert!(
-    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
-    "all slots of the largest configuration are ours"
+    LEFTOVERS_MAX > 2 * ROWS_MAX + 8 * STREAMS_MAX,
+    "all slots and playlists of the largest configuration are ours"
 );
 
 /// Depth of folders below `hls.dir`: application, then stream.
