@@ -12,6 +12,7 @@ use crate::limits::RTMPE_BLOCK_BYTES;
 use crate::service::http::HttpContext;
 use crate::service::ingest::Ingest;
 use crate::service::intake::Place;
+use crate::service::slate;
 use crate::service::store::{Store, scratch_bytes};
 use crate::service::stream::Streams;
 use crate::service::tls;
@@ -52,7 +53,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 16;
+const LINES: usize = 17;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -85,6 +86,7 @@ impl Budget {
             _ => (streams, config.share_bytes()),
         };
         let ring = u64::from(config.limits_ring_bytes);
+        let slate = widen(slate::BYTES);
         let line =
             |owner, count, bytes_each| Line { owner, count, bytes_each, kind: Kind::Private };
         Self {
@@ -95,6 +97,7 @@ impl Budget {
                 line("segments: samples being encrypted", 1, widen(scratch_bytes(config))),
                 line("stream: master, I-frames", streams, widen(Store::variant_bytes(config))),
                 line("slot: its row in the store", rows, widen(Store::ROW_BYTES)),
+                line("stream: slate", if config.shows_slates() { streams } else { 0 }, slate),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
                 line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
@@ -184,6 +187,7 @@ mod tests {
         assert_eq!(grown("limits.publishers=9"), widen(Ingest::PLACE_BYTES));
         assert_eq!(grown("limits.tunnels=5"), widen(Tunnels::PLACE_BYTES));
         assert_eq!(grown("rtmp.encryption=true"), (8 + 2 + 64) * widen(RTMPE_BLOCK_BYTES));
+        assert_eq!(grown("hls.away=slate"), 4 * widen(slate::BYTES));
         assert_eq!(grown("limits.viewers=257"), widen(HttpContext::PLACE_BYTES));
     }
 

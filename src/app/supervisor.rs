@@ -26,6 +26,7 @@ use crate::service::pull::Pull;
 use crate::service::push::Push;
 use crate::service::reactor::{Reactor, Source};
 use crate::service::relay::Relay;
+use crate::service::slate;
 use crate::service::store::{Store, StoreError};
 use crate::service::stream::Streams;
 use crate::service::tls::{TlsError, TlsServer};
@@ -126,6 +127,7 @@ struct Server {
     tunnels: Rc<Tunnels>,
     status: Rc<Status>,
     relays: Vec<(RelayConfig, Target, Box<Place>)>,
+    shows_slates: bool,
 }
 
 impl Server {
@@ -177,7 +179,20 @@ impl Server {
                 .with_connections_per_address(narrow(config.limits_connections_per_address));
         let ingest = if config.rtmp_encryption { ingest.with_encryption() } else { ingest };
         let ingest = Rc::new(ingest);
-        Ok(Self { rtmp, rtmps, web, store, streams, ingest, http, tunnels, status, relays })
+        let shows_slates = config.shows_slates();
+        Ok(Self {
+            rtmp,
+            rtmps,
+            web,
+            store,
+            streams,
+            ingest,
+            http,
+            tunnels,
+            status,
+            relays,
+            shows_slates,
+        })
     }
 
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
@@ -212,6 +227,9 @@ impl Server {
                     log::error!("test card ended cause=\"{refusal}\"");
                 }
             });
+        }
+        if self.shows_slates {
+            reactor.spawn(slate::run(Rc::clone(&self.streams), Rc::clone(&reactor)));
         }
         let tunnels = Rc::clone(&self.tunnels);
         let ingest = Rc::clone(&self.ingest);

@@ -134,8 +134,8 @@ settings! {
     hls_tmpfs_mib: u32 = "hls.tmpfs_mib",
         Number { min: 0, max: limits::TMPFS_MIB_MAX, unit: "MiB" },
         0, Restart;
-    /// What becomes of a playlist whose camera is away: it waits, or ends.
-    hls_away: &'static str = "hls.away", Word { of: &["wait", "end"] },
+    /// What becomes of a playlist whose camera is away: it waits, shows a slate, or ends.
+    hls_away: &'static str = "hls.away", Word { of: &["wait", "slate", "end"] },
         "wait", Restart;
     /// How long a camera may be away before its playlist ends, with `hls.away` end.
     hls_away_end_s: u32 = "hls.away_end_s",

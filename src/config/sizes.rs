@@ -117,6 +117,12 @@ impl Config {
         self.reach().1 > 0
     }
 
+    /// Whether a slate is shown while a camera is away.
+    #[must_use]
+    pub fn shows_slates(&self) -> bool {
+        self.hls_away == "slate"
+    }
+
     /// Whether a playlist ends when its camera stays away.
     #[must_use]
     pub fn ends_away(&self) -> bool {

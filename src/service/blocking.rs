@@ -2,7 +2,8 @@
 //!
 //! It runs in smol's pool, whose thread ends when it is idle; its end comes through a pipe, since
 //! our loop waits for descriptors alone and no other thread's waker reaches it. Work that is given
-//! up ends by itself. For name look-ups and writes to flash; nothing else may take so long.
+//! up ends by itself. For name look-ups, writes to flash and the drawing of a slate; nothing else
+//! may take so long.
 
 use crate::service::reactor::{Reactor, Source};
 use std::io::{self, Write as _};

@@ -58,16 +58,17 @@ pub async fn run(
     }
 }
 
-struct Sender<'a> {
-    streams: &'a Streams,
-    stream: usize,
-    id: crate::service::stream::PublisherId,
+/// Puts messages of a publisher inside the program into its stream.
+pub(super) struct Sender<'a> {
+    pub(super) streams: &'a Streams,
+    pub(super) stream: usize,
+    pub(super) id: crate::service::stream::PublisherId,
 }
 
 impl Sender<'_> {
     /// Publishes a message; a refusal when another publisher has the stream, as it may have after
     /// this one was held up for long.
-    fn send(
+    pub(super) fn send(
         &self,
         kind: TagKind,
         at: Millis,
@@ -78,7 +79,7 @@ impl Sender<'_> {
             let Some(stream) = self.streams.get(self.stream) else { return Ok(()) };
             let mut stream = stream.borrow_mut();
             let Ok(place) = stream.ring.reserve(body.len()) else {
-                log::error!("test card does not fit its ring bytes={}", body.len());
+                log::error!("message does not fit its ring bytes={}", body.len());
                 return Ok(());
             };
             stream.ring.window(place).copy_from_slice(body);

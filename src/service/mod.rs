@@ -9,7 +9,8 @@
 //! | other RTMP servers | [`push`] and [`pull`] over [`upstream`]; what is known, [`relay`] |
 //! | one of them alone, as a command | [`transfer`] |
 //! | the bytes of a connection | [`link`], [`tls`] within; read by [`intake`], sent by [`feed`] |
-//! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
+//! | a stream on the air, and its segments | [`stream`], [`store`] |
+//! | publishers inside the program | [`card`]; [`slate`] for cameras that are away |
 //! | numbers that go on after a reboot | [`ledger`] |
 //! | a file cut offline | [`files`], its keys `file_keys` |
 
@@ -30,6 +31,7 @@ pub mod pull;
 pub mod push;
 pub mod reactor;
 pub mod relay;
+pub mod slate;
 pub mod store;
 pub mod stream;
 pub mod tls;

@@ -39,6 +39,8 @@ pub enum Right {
     User(usize),
     /// It is this program.
     Own,
+    /// It is this program, in place of a camera that is away: it gives way to anybody.
+    StandIn,
 }
 
 /// One stream's memory and state.
@@ -212,6 +214,8 @@ impl Streams {
         silence: Duration,
     ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
         let present = self.store.borrow().stream(path);
+        let used = present.or_else(|| self.store.borrow().evictable(now));
+        self.step_aside(used, now);
         let holder = self.holder(path);
         let mut replaced = None;
         if let (Some(index), Some(holder)) = (present, holder) {
@@ -237,19 +241,43 @@ impl Streams {
         Ok((index, replaced))
     }
 
+    /// Lets `id` stand in for the camera of `stream`, which is at `path`, until somebody else
+    /// publishes it. Says whether that can be: the stream is still there, and nobody publishes it.
+    pub fn stand_in(&self, stream: usize, path: &str, id: PublisherId, now: Instant) -> bool {
+        let Some(place) = self.places.get(stream) else { return false };
+        let mut place = place.borrow_mut();
+        if place.publisher.is_some() || self.store.borrow().path(stream) != Some(path) {
+            return false;
+        }
+        place.publisher = Some(Publisher { id, right: Right::StandIn, heard: now });
+        place.ring.restart();
+        place.ring_bells();
+        true
+    }
+
+    /// Who stands in for a camera ends, since a place is needed or a camera is back.
+    fn step_aside(&self, stream: Option<usize>, now: Instant) {
+        let Some(index) = stream else { return };
+        let publisher = self.places.get(index).and_then(|place| place.borrow().publisher);
+        if let Some(Publisher { id, right: Right::StandIn, .. }) = publisher {
+            self.leave(index, id, now);
+        }
+    }
+
     /// Ends the publishing of `stream` if `id` is its publisher: the last segment is written. Says
     /// whether it was.
     pub fn leave(&self, stream: usize, id: PublisherId, now: Instant) -> bool {
         let Some(place) = self.places.get(stream) else { return false };
         let mut place = place.borrow_mut();
-        if place.publisher.is_none_or(|publisher| publisher.id != id) {
+        let Some(publisher) = place.publisher.take_if(|publisher| publisher.id == id) else {
             return false;
-        }
-        place.publisher = None;
+        };
         let Stream { ring, pipeline, .. } = &mut *place;
         let mut store = self.store.borrow_mut();
         pipeline.leave(ring, &mut store.sink(stream, now), &self.status);
-        store.leave(stream, now);
+        if publisher.right != Right::StandIn {
+            store.leave(stream, now);
+        }
         place.ring_bells();
         true
     }
@@ -259,6 +287,7 @@ impl Streams {
     /// Says whether there was one.
     pub fn end(&self, path: &str, now: Instant) -> bool {
         let Some(stream) = self.find(path) else { return false };
+        self.step_aside(Some(stream), now);
         if let Some(holder) = self.holder(path) {
             self.leave(stream, holder.id, now);
         }
@@ -285,11 +314,18 @@ impl Streams {
         }
     }
 
-    /// Who publishes the stream at `path`, if somebody does.
+    /// Who publishes the stream at `path`, if somebody does; nobody who only stands in.
     #[must_use]
     pub fn holder(&self, path: &str) -> Option<Publisher> {
         let stream = self.store.borrow().stream(path)?;
-        self.places.get(stream)?.borrow().publisher
+        let publisher = self.places.get(stream)?.borrow().publisher;
+        publisher.filter(|publisher| publisher.right != Right::StandIn)
+    }
+
+    /// How many streams there can be.
+    #[must_use]
+    pub const fn places(&self) -> usize {
+        self.places.len()
     }
 
     /// The number of the stream at `path`, if it has a place.

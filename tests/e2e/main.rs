@@ -43,6 +43,7 @@ mod rtmps;
 mod rtmps_client;
 mod rtmpts;
 mod silence;
+mod slate;
 mod soak;
 mod streams;
 mod tunnel;

@@ -74,6 +74,21 @@ fn harmless(line: &str) -> bool {
     line.trim().is_empty() || line.contains("deprecated")
 }
 
+/// Width and height of a segment's pictures, as ffprobe says.
+pub fn size_of(segment: &[u8]) -> (u32, u32) {
+    process::need("ffprobe");
+    let scratch = Scratch::new("size");
+    let path = scratch.join("one.ts");
+    std::fs::write(&path, segment).expect("a file");
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0"]);
+    command.args(["-show_entries", "stream=width,height", &path]);
+    let done = process::run("ffprobe", &mut command, Duration::from_secs(20));
+    let line = done.text.lines().next().unwrap_or_default();
+    let (width, height) = line.trim_end_matches(',').split_once(',').expect("a size");
+    (width.parse().expect("a width"), height.parse().expect("a height"))
+}
+
 /// Decodes a series of segments that were received, joined in order.
 pub fn ffmpeg_decodes_segments(segments: &[super::follow::Got]) -> Result<(u64, bool), String> {
     let scratch = Scratch::new("segments");

@@ -122,6 +122,10 @@ impl Rillcast {
         self.running.text()
     }
 
+    pub fn signal(&mut self, name: &str) {
+        self.running.signal(name);
+    }
+
     pub fn id(&self) -> u32 {
         self.running.id()
     }

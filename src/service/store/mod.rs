@@ -41,10 +41,9 @@ pub use keys::{KeyRefusal, SegmentKey};
 pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
 pub use sink::StreamSink;
-pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
+pub use view::{Away, PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
-use crate::limits::STREAM_AWAY_TIME_MIN;
 use crate::media::container::Container;
 use crate::media::playlist::{
     Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, SegmentId, Span,
@@ -474,12 +473,7 @@ impl Store {
     /// Gives up the stream that has been away longest, if one has been away for a while. Its files
     /// go with it.
     fn evict(&mut self, now: Instant) -> Option<usize> {
-        let gone = |since: &Instant| now.since(*since) >= STREAM_AWAY_TIME_MIN;
-        let away =
-            |stream: &Stream| stream.publisher.is_none().then_some(stream.away_since).filter(gone);
-        let streams = self.streams.iter().enumerate();
-        let candidates = streams.filter_map(|(i, s)| Some((i, s.as_ref().and_then(away)?)));
-        let (index, since) = candidates.min_by_key(|(_, since)| *since)?;
+        let index = self.evictable(now)?;
         let first = index * self.rows_per_stream;
         for row in first..first + self.rows_per_stream {
             self.forget(row);
@@ -488,7 +482,7 @@ impl Store {
         log::info!(
             "stream given up stream={} away_s={} cause=\"its place was needed\"",
             masked(&stream.path),
-            now.since(since).as_secs()
+            now.since(stream.away_since).as_secs()
         );
         self.ledger.note(&stream.path, stream.numbers());
         let folder = self.root.join(stream.path.as_str());

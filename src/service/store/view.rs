@@ -2,13 +2,15 @@
 //!
 //! Plain values; they hold no lock and keep nothing alive but borrows.
 
-use crate::limits::{STREAM_EXPECTED_TIME, STREAM_PROBLEM_BYTES_MAX};
+use crate::limits::{STREAM_AWAY_TIME_MIN, STREAM_EXPECTED_TIME, STREAM_PROBLEM_BYTES_MAX};
 use crate::media::playlist::Planned;
 use crate::service::store::Store;
 use crate::service::store::names::{MASTER, PLAYLIST};
 use crate::service::store::packed::Packed;
+use crate::service::store::stream::Stream;
 use crate::status::Status;
 use crate::time::Instant;
+use core::time::Duration;
 
 /// A playlist as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +91,49 @@ pub struct StreamFacts {
     pub problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
 }
 
+/// A stream whose camera is away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// Its path, `live/cam`.
+    pub path: String,
+    /// Width and height of the camera's pictures, if they are known.
+    pub size: Option<(u16, u16)>,
+}
+
 impl Store {
+    /// The stream with this number, if it is listed and its camera has been away for a quarter of a
+    /// target duration.
+    #[must_use]
+    pub fn away(&self, stream: usize, now: Instant) -> Option<Away> {
+        let stream = self.streams.get(stream)?.as_ref()?;
+        let playlist = &stream.playlist;
+        let target_ms = u64::from(playlist.target_duration_s()?) * 1000;
+        let since = stream.away_since.after(Duration::from_millis(target_ms / 4));
+        let is_away = stream.publisher.is_none() && playlist.is_listed() && !playlist.is_ended();
+        let size = (stream.facts.width.try_into().ok(), stream.facts.height.try_into().ok());
+        let size = match size {
+            (Some(width), Some(height)) => Some((width, height)),
+            _ => None,
+        };
+        let path = stream.path.as_str().to_owned();
+        (is_away && now >= since).then_some(Away { path, size })
+    }
+
+    /// The stream whose place is given to the next one that has none: nobody has published it for
+    /// `STREAM_AWAY_TIME_MIN`, and it has been away longest. None if there is a free place.
+    #[must_use]
+    pub fn evictable(&self, now: Instant) -> Option<usize> {
+        if self.streams.iter().any(Option::is_none) {
+            return None;
+        }
+        let gone = |since: &Instant| now.since(*since) >= STREAM_AWAY_TIME_MIN;
+        let away =
+            |stream: &Stream| stream.publisher.is_none().then_some(stream.away_since).filter(gone);
+        let streams = self.streams.iter().enumerate();
+        let candidates = streams.filter_map(|(i, s)| Some((i, s.as_ref().and_then(away)?)));
+        Some(candidates.min_by_key(|(_, since)| *since)?.0)
+    }
+
     /// Whether the playlist at `path`, which is not there, is expected: a camera has just begun, or
     /// the program has, and the camera was here before.
     #[must_use]
