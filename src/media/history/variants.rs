@@ -138,10 +138,11 @@ fn sound(record: &Record) -> Option<((u64, u64, u32), u64)> {
     Some(((times.first.wire(), times.last.wire(), times.steps), track.digest))
 }
 
-/// The media time at which a segment begins.
+/// The media time at which a segment begins: when its first picture or sound is presented, which is
+/// what variants have alike, in whatever order they are sent.
 fn time(record: &Record) -> Option<Ticks> {
     match &record.state {
-        State::Got(Content::Transport(transport)) => Some(transport.leader()?.times?.first),
+        State::Got(Content::Transport(transport)) => Some(transport.leader()?.times?.shows),
         State::Got(Content::Packed(time)) => Some(*time),
         State::Got(Content::Other) | State::Wanted(..) | State::Passed => None,
     }
