@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::group::{self, GroupConfig, GroupError};
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::rights::{self, Rights, RightsError};
@@ -34,11 +35,14 @@ macro_rules! settings {
             pub relays: Vec<RelayConfig>,
             /// Sections of streams and users.
             pub rights: Rights,
+            /// Sections of streams that are offered side by side.
+            pub groups: Vec<GroupConfig>,
         }
 
         impl Config {
             fn defaults() -> Self {
-                Self { $($field: $default,)* relays: Vec::new(), rights: Rights::default() }
+                let (relays, rights, groups) = (Vec::new(), Rights::default(), Vec::new());
+                Self { $($field: $default,)* relays, rights, groups }
             }
         }
 
@@ -277,6 +281,9 @@ impl Draft {
         if rights::is_right(key) {
             return Ok(self.0.rights.set(key, text)?);
         }
+        if group::is_group(key) {
+            return Ok(group::set(&mut self.0.groups, key, text)?);
+        }
         let setting = Setting::find(key).ok_or_else(|| SettingError::unknown(key))?;
         let value = setting.parse(text)?;
         (setting.put)(&mut self.0, value);
@@ -306,6 +313,7 @@ impl Draft {
         check_memory(&config)?;
         relay::check(&config.relays)?;
         config.rights.check()?;
+        group::check(&config.groups)?;
         Ok(config)
     }
 }
@@ -353,6 +361,9 @@ pub enum SettingError {
     /// A section of a stream or user.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// A section of streams side by side.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// Misbehaved: two services on one port.
     #[error(
         "rtmp.listen is {rtmp} and http.listen is {http}: two services cannot share a port; \
@@ -447,6 +458,11 @@ pub fn markdown_table() -> String {
     MarkdownTable.to_string()
 }
 
+/// Rows of the settings that stand in sections: key, allowed, default, what it is.
+pub fn sections() -> impl Iterator<Item = &'static [&'static str; 4]> {
+    relay::TABLE.iter().chain(rights::TABLE).chain(group::TABLE)
+}
+
 struct MarkdownTable;
 
 impl fmt::Display for MarkdownTable {
@@ -458,7 +474,7 @@ impl fmt::Display for MarkdownTable {
             let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
             writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
         }
-        for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
+        for [key, allowed, default, help] in sections() {
             writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
         }
         Ok(())
@@ -801,10 +817,7 @@ mod tests {
     #[test]
     fn markdown_table_has_a_row_for_each_setting() {
         let table = markdown_table();
-        assert_eq!(
-            table.lines().count(),
-            2 + TABLE.len() + relay::TABLE.len() + rights::TABLE.len()
-        );
+        assert_eq!(table.lines().count(), 2 + TABLE.len() + sections().count());
         let row = "| `limits.slot_bytes` | `3MiB` | 256KiB to 64MiB | at restart | \
                    Room of one segment; a segment that fills it is cut early. |";
         assert!(table.lines().any(|line| line == row), "{table}");

@@ -4,9 +4,11 @@
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
 mod check;
+mod groups;
 mod rtmp;
 
 pub use check::*;
+pub use groups::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
@@ -221,7 +223,7 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// a duration (at most 19 in front of the comma), a name of at most 33 and a key; then its date
 /// ranges.
 pub const PLAYLIST_BYTES_MAX: usize = 320
-    + (130 + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
+    + (130 + GROUP_TAGS_BYTES_MAX + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
     + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
 
 /// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
@@ -288,7 +290,8 @@ pub const I_FRAMES_PER_SEGMENT_MAX: usize = 12;
 
 /// Bytes that one segment takes in an I-frame playlist: a discontinuity (21), its key and where its
 /// tables are (71), and for each picture a duration (31), a range (39) and a name (33).
-pub const I_FRAME_LINES_BYTES_MAX: usize = 96 + KEY_LINE_BYTES_MAX + 104 * I_FRAMES_PER_SEGMENT_MAX;
+pub const I_FRAME_LINES_BYTES_MAX: usize =
+    96 + GROUP_TAGS_BYTES_MAX + KEY_LINE_BYTES_MAX + 104 * I_FRAMES_PER_SEGMENT_MAX;
 
 /// Encodings of one track that a master playlist names: the present one, and those before it that
 /// are still listed. A camera that changes more often than a window lasts is out of order.
