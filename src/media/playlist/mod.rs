@@ -33,6 +33,7 @@
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
 mod dates;
+mod group;
 mod i_frames;
 mod key;
 mod lines;
@@ -43,6 +44,7 @@ mod rate;
 mod vod;
 
 pub use dates::{Dates, Seen, Span};
+pub use group::{GroupAudio, GroupOffer, GroupVariant};
 pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use key::{KeyTag, Method};
 pub use lines::segment_name;
@@ -115,6 +117,9 @@ pub struct Marks {
     pub date: Option<UnixMillis>,
     /// What kind of file it is.
     pub container: Container,
+    /// Discontinuities of streams beside this one that it has not had before, beyond its own: each
+    /// has a tag, so that equal times have equal numbers (R60). At most `GROUP_TAGS_MAX` with it.
+    pub passed: u8,
 }
 
 /// What a call did to the playlist.
@@ -149,6 +154,8 @@ pub struct Listed {
     pub micros: u64,
     /// Whether it does not continue the one before.
     pub discontinuity: bool,
+    /// Discontinuity tags beyond that one.
+    pub passed: u8,
     /// Its key, if it is encrypted.
     pub key: Option<KeyTag>,
 }
@@ -187,6 +194,13 @@ struct Entry {
     key: Option<KeyTag>,
     /// Duration of the longest version that listed it, microseconds.
     longest: u64,
+}
+
+impl Entry {
+    /// Discontinuity tags in front of it.
+    fn tags(&self) -> u64 {
+        u64::from(self.discontinuity) + u64::from(self.marks.passed)
+    }
 }
 
 /// Not yet reported to the process's counters.
@@ -276,6 +290,12 @@ impl Playlist {
         self.key = key;
     }
 
+    /// Settles the target duration, seconds, if no segment has done it: that of other streams which
+    /// this one is offered beside.
+    pub fn settle(&mut self, target_s: Option<u32>) {
+        self.target_s = self.target_s.or(target_s);
+    }
+
     /// Makes a new version if one is due.
     pub fn poll(&mut self, now: Instant) -> Change {
         if self.waiting() == 0 || self.ended {
@@ -353,8 +373,8 @@ impl Playlist {
     /// Discontinuity sequence number behind the newest segment.
     #[must_use]
     pub fn discontinuities(&self) -> u64 {
-        let tags = self.entries.iter().filter(|entry| entry.discontinuity).count();
-        self.discontinuity_sequence.saturating_add(u64::try_from(tags).unwrap_or(u64::MAX))
+        let tags: u64 = self.entries.iter().map(Entry::tags).sum();
+        self.discontinuity_sequence.saturating_add(tags)
     }
 
     /// Settled target duration, seconds.
@@ -373,8 +393,8 @@ impl Playlist {
     pub fn listed(&self) -> impl Iterator<Item = Listed> + '_ {
         (self.media_sequence..).zip(self.entries.iter()).take(self.listed).map(
             |(sequence, entry)| {
-                let Entry { slot, micros, discontinuity, key, .. } = *entry;
-                Listed { sequence, slot, micros, discontinuity, key }
+                let Entry { slot, micros, discontinuity, key, marks, .. } = *entry;
+                Listed { sequence, slot, micros, discontinuity, passed: marks.passed, key }
             },
         )
     }
@@ -415,8 +435,9 @@ impl Playlist {
                 KeyTag::emit(key, w)?;
             }
             let Entry { discontinuity, micros, marks, .. } = *entry;
-            let Marks { date, container } = marks;
+            let Marks { date, container, passed } = marks;
             self.ranges.emit(w, sequence, sequence == self.media_sequence)?;
+            (0..passed).try_for_each(|_| Line::Discontinuity.emit(w))?;
             SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         if self.ended {
@@ -501,7 +522,7 @@ impl Playlist {
         self.listed -= 1;
         let sequence = self.media_sequence;
         self.media_sequence += 1;
-        self.discontinuity_sequence += u64::from(oldest.discontinuity);
+        self.discontinuity_sequence += oldest.tags();
         let keep = Duration::from_micros(oldest.micros + oldest.longest);
         Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
     }
