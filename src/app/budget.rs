@@ -52,7 +52,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 16;
+const LINES: usize = 17;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
@@ -91,6 +91,7 @@ impl Budget {
                 line("stream: playlist", streams, widen(Store::PLAYLIST_BYTES)),
                 line("segments: samples being encrypted", 1, widen(scratch_bytes(config))),
                 line("stream: master, I-frames", streams, widen(Store::variant_bytes(config))),
+                line("groups: their masters", 1, widen(Store::group_bytes(config.groups.len()))),
                 line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),

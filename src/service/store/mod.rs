@@ -14,6 +14,7 @@
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 //! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
 
+mod groups;
 mod keys;
 mod names;
 mod packed;
@@ -39,8 +40,9 @@ use crate::media::playlist::{
     Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
 };
 use crate::media::sink::Segment;
+use crate::service::store::groups::Groups;
 use crate::service::store::keys::Keyring;
-use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
+use crate::service::store::names::{MASTER, PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, Used, kbit_s};
 use crate::service::store::text::Text;
@@ -109,6 +111,7 @@ pub struct Store {
     config: PlaylistConfig,
     advice: Advice,
     keyring: Keyring,
+    groups: Groups,
     /// What streams that were given up have used up.
     used: Used,
     status: Rc<Status>,
@@ -193,6 +196,7 @@ impl Store {
                 independent: config.hls_independent_segments,
             },
             keyring: Keyring::new(config),
+            groups: Groups::new(&config.groups, segment, streams),
             used: Used { sequences: 0, discontinuities: 0, versions: 0 },
             status,
             wall: clock::synchronised,
@@ -223,11 +227,12 @@ impl Store {
         let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
         if self.stream(path).is_none() {
-            let stream = self.new_stream(path, now).ok_or(NoStreamPlace { max })?;
+            let stream = self.new_stream((index, path), now).ok_or(NoStreamPlace { max })?;
             if let Some(place) = self.streams.get_mut(index) {
                 *place = Some(stream);
             }
         }
+        self.groups.comes(index);
         if let Some(Some(stream)) = self.streams.get_mut(index) {
             stream.publisher = Some(now);
             stream.facts = StreamFacts::default();
@@ -253,6 +258,8 @@ impl Store {
             stream.publisher = None;
             stream.away_since = now;
         }
+        self.groups.goes(stream);
+        self.offer_beside(stream);
     }
 
     /// Memory of the stream's next segment.
@@ -294,6 +301,11 @@ impl Store {
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
+        if file == MASTER
+            && let Some(view) = self.groups.view(stream)
+        {
+            return Some(view);
+        }
         let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
         let target_s = stream.playlist.target_duration_s().unwrap_or(0);
         if file != PLAYLIST || !stream.playlist.is_listed() {
@@ -371,6 +383,7 @@ impl Store {
     /// # Panics
     /// If a listed segment's slot says otherwise.
     pub fn check_invariants(&self) {
+        self.groups.check_invariants();
         for (index, stream) in self.streams.iter().enumerate() {
             let Some(stream) = stream else { continue };
             for listed in stream.playlist.listed() {
@@ -400,7 +413,7 @@ impl Store {
         self.streams.get_mut(stream)?.as_mut().map(|stream| &mut stream.playlist)
     }
 
-    fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
+    fn new_stream(&mut self, (index, path): (usize, &str), now: Instant) -> Option<Stream> {
         let name = path.try_into().ok()?;
         let (mut text, mut variant) = self.texts.pop()?;
         text.clear();
@@ -410,12 +423,15 @@ impl Store {
         if let Err(cause) = &opened {
             log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
+        let beside = self.groups.take(index, path, &self.used);
+        let (discontinuities, target_s) = beside.unwrap_or((self.used.discontinuities, None));
         let config = PlaylistConfig {
             media_sequence: self.used.sequences,
-            discontinuity_sequence: self.used.discontinuities,
+            discontinuity_sequence: discontinuities,
             ..self.config
         };
         let mut playlist = Playlist::new(config);
+        playlist.settle(target_s);
         playlist.advise(self.advice);
         Some(Stream {
             path: name,
@@ -449,6 +465,7 @@ impl Store {
         for row in first..first + self.rows_per_stream {
             self.forget(row);
         }
+        self.groups.forget(index);
         let stream = self.streams.get_mut(index)?.take()?;
         log::info!(
             "stream given up stream={} away_s={} cause=\"its place was needed\"",
@@ -475,9 +492,18 @@ impl Store {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
         place.kbit_s = kbit_s(segment);
+        let had = place.playlist.discontinuities();
+        let beside = self.groups.ends(stream, segment, had, now, &self.status);
+        let discontinuity = beside.map_or(segment.discontinuity, |ending| ending.tags > 0);
+        let passed = beside.map_or(0, |ending| ending.tags.saturating_sub(1));
+        let segment = &Segment { discontinuity, ..*segment };
         let span = Span::of(segment, sequence);
-        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
-        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let moments = (place.begun.take(), seen(self.clock, now));
+        let first = place.playlist.media_sequence();
+        let group = beside.zip(self.groups.group_mut(stream));
+        let group = group.map(|(ending, group)| (group, ending.number));
+        let date = place.dates.date_beside(span, moments, first, group);
+        place.playlist.settle(beside.and_then(|ending| ending.target_s));
         let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
             container = row.container;
@@ -491,6 +517,7 @@ impl Store {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
             }
             row.bytes = bytes;
+            row.start = segment.start;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
             place.variant.closed(sequence, segment, &mut row.frames);
@@ -510,8 +537,10 @@ impl Store {
             independent: segment.independent,
             slot,
         };
-        let marks = Marks { date, container };
+        let marks = Marks { date, container, passed };
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
+            let target_s = self.playlist_mut(stream).and_then(|p| p.target_duration_s());
+            self.settle_beside(stream, target_s);
             self.apply(stream, &change);
         }
     }
@@ -534,6 +563,7 @@ impl Store {
             playlist.emit(w, self.epoch)
         });
         variant.update((folder.as_ref(), path, self.epoch), playlist, change, &self.rows);
+        self.offer_beside(stream);
     }
 }
 

@@ -7,7 +7,7 @@ use super::names::SLOT_NAME_BYTES_MAX;
 use crate::media::container::Container;
 use crate::media::playlist::IFrames;
 use crate::sys::slots::Slot;
-use crate::time::Instant;
+use crate::time::{Instant, Ticks};
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(super) struct Row {
     pub(super) key: Option<SegmentKey>,
     /// Key pictures of its segment.
     pub(super) frames: IFrames,
+    /// When its segment begins.
+    pub(super) start: Ticks,
 }
 
 /// Preference among slots: the least is taken.
@@ -65,6 +67,7 @@ impl Row {
             created_unix: None,
             key: None,
             frames: IFrames::new(),
+            start: Ticks::ZERO,
         }
     }
 
