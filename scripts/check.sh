@@ -25,7 +25,7 @@ packages=(
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     chromium:chromium tshark:tshark wrk:wrk valgrind:valgrind
     cvlc:vlc-bin vlc-plugin-base setpriv:util-linux flock:util-linux python3:python3 python3-venv
-    node:nodejs npm:npm openssl:openssl stunnel4:stunnel4
+    node:nodejs npm:npm openssl:openssl stunnel4:stunnel4 ip:iproute2
 )
 
 quick=''

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-600}
 [[ $seconds =~ ^[0-9]+$ ]] || die "not a number of seconds: $seconds"
 need_rust
-need_packages ffmpeg:ffmpeg node:nodejs npm:npm chromium:chromium
+need_packages ffmpeg:ffmpeg node:nodejs npm:npm chromium:chromium ip:iproute2
 say "live: $seconds seconds each"
 RILLCAST_LIVE_SECONDS=$seconds cargo test --release --locked --test live -- \
     --nocapture --test-threads=1

@@ -232,7 +232,8 @@ round_live() {
     say "round: $seconds s published to port $rtmp, fetched from port $http"
     # Not by `run`: the signal at the end is for the server, not for a shell around it.
     ${emulator:+"$emulator"} "$binary" serve --set "rtmp.listen=127.0.0.1:$rtmp" --set "http.listen=127.0.0.1:$http" \
-        --set "hls.dir=$hls" --set "hls.segment_ms=$segment_ms" --set limits.streams=1 \
+        --set "hls.dir=$hls" --set "state.dir=$work/state" \
+        --set "hls.segment_ms=$segment_ms" --set limits.streams=1 \
         --set limits.slot_bytes=1048576 >"$work/serve.log" 2>&1 </dev/null &
     server=$!
     if ! await_port "$rtmp" || ! await_port "$http"; then

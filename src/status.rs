@@ -126,6 +126,8 @@ counters! {
     HttpRequests = "http_requests",
     /// HTTP requests answered 4xx or 5xx.
     HttpErrors = "http_errors",
+    /// HTTP requests for the playlist of a stream that is expected, and was not there in time.
+    HttpExpected = "http_expected",
     /// HTTP connections closed because a deadline passed.
     HttpTimeouts = "http_timeouts",
     /// HTTP responses reset because their slot was needed and would not drain.

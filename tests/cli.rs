@@ -373,6 +373,7 @@ fn serve_args(hls: &Path, rtmp: &str) -> Vec<String> {
         format!("rtmp.listen={rtmp}"),
         "http.listen=127.0.0.1:0".to_owned(),
         format!("hls.dir={}", text(hls)),
+        format!("state.dir={}/state", text(hls)),
         "limits.streams=1".to_owned(),
         "limits.slot_bytes=256KiB".to_owned(),
     ] {

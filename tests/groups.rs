@@ -262,3 +262,27 @@ fn streams_that_are_not_what_the_group_wants_are_left_out_and_said_so() {
     board.run(&mut members, 10 * S);
     board.assert_clean("left out");
 }
+
+#[test]
+fn r12_r60_group_goes_on_over_a_restart_of_the_program() {
+    let mut board = Board::new(ALL);
+    let mut members = all();
+    board.come(&mut members);
+    board.run(&mut members, 20 * S);
+    board.watch();
+    for round in 1..=2 {
+        board.run(&mut members, 10 * S);
+        board = board.restart(&mut members, ALL);
+        board.pause(S);
+        board.come(&mut members);
+        board.run(&mut members, 10 * S);
+        for member in &members {
+            assert_eq!(board.listed(member.path).behind_last(), round, "{}", member.path);
+        }
+    }
+    board.run(&mut members, 20 * S);
+    let lists = members.each_ref().map(|member| board.listed(member.path));
+    board::compare(&lists[0], &lists[1], true);
+    board::compare(&lists[0], &lists[3], false);
+    board.assert_clean("restart");
+}

@@ -20,6 +20,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 
 use miniz_oxide::inflate::decompress_to_vec;
+use rillcast::limits::PLAYLIST_WAIT_TIME;
 use rillcast::service::clock;
 use rillcast::service::http::{HttpContext, HttpSettings};
 use rillcast::status::Counter;
@@ -103,6 +104,17 @@ impl House {
 
     /// One request on a connection of its own, served by turns.
     fn ask(&self, method: &str, path: &str, fields: &str) -> Answer {
+        self.ask_meanwhile(method, path, fields, |_| {})
+    }
+
+    /// The same; `meanwhile` is called between two turns, with their number.
+    fn ask_meanwhile(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &str,
+        meanwhile: impl Fn(usize),
+    ) -> Answer {
         let mut client = TcpStream::connect(self.address).unwrap();
         client.set_nonblocking(true).unwrap();
         let request =
@@ -117,6 +129,7 @@ impl House {
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
             }
             turns.set(turns.get() + 1);
+            meanwhile(turns.get());
             assert!(turns.get() < 20_000, "no end after {:?}", String::from_utf8_lossy(&bytes));
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -288,9 +301,17 @@ fn r39_without_a_clock_no_date_is_said_and_seconds_are() {
 #[test]
 fn what_is_not_there_is_said_and_kept_by_nobody() {
     let house = House::new(EPOCH, || Some(T));
-    let starting = house.get(LIST, GZIP);
-    assert_eq!(starting.status, "404", "never a playlist without a segment");
+    let other = house.get("/hls/live/other/index.m3u8", GZIP);
+    assert_eq!((&*other.status, other.field("Cache-Control")), ("404", Some("no-store")));
+    let late = clock::now().after(PLAYLIST_WAIT_TIME * 2);
+    let starting = house.ask_meanwhile("GET", LIST, GZIP, |turn| {
+        if turn == 100 {
+            house.ctx.tick(late);
+        }
+    });
+    assert_eq!(starting.status, "503", "never a playlist without a segment");
     assert_eq!(starting.field("Cache-Control"), Some("no-store"));
+    assert_eq!(house.shelf.status.get(Counter::HttpExpected), 1);
     (0..4).for_each(|n| house.put(n));
     assert_eq!(house.get(LIST, GZIP).status, "200");
     let next = house.listed()[3].replace("-3.ts", "-4.ts");
@@ -303,6 +324,19 @@ fn what_is_not_there_is_said_and_kept_by_nobody() {
     assert_eq!(preflight.status, "204");
     assert_eq!(preflight.field("Access-Control-Allow-Methods"), Some("GET, HEAD, OPTIONS"));
     assert_eq!(preflight.field("Access-Control-Allow-Headers"), Some("Range"));
+}
+
+#[test]
+fn player_that_is_early_waits_for_the_first_segment() {
+    let house = House::new(EPOCH, || Some(T));
+    let answer = house.ask_meanwhile("GET", LIST, "", |turn| match turn {
+        100 => house.put(0),
+        101.. => house.ctx.tick(clock::now()),
+        _ => {}
+    });
+    assert_eq!(answer.status, "200");
+    assert_eq!(answer.body, house.playlist().as_bytes());
+    assert_eq!(house.shelf.status.get(Counter::HttpRequests), 1, "asked again and again, by none");
 }
 
 /// The numbers begin again in this house: nothing but the epoch keeps the two apart.

@@ -87,12 +87,10 @@ fn watch_outlasts_a_server_that_is_started_anew() {
     let _second = start();
     let watched = watch.stop_after(Duration::from_secs(8));
     println!("{watched}");
+    // R10 to R12, R31 to R33, R36 over both lives.
+    hls_history::assert_clean(&watched);
     assert!(watched.numbers.refused > 0, "{watched}");
     assert!(watched.numbers.segments >= 6, "{watched}");
-    let rules: Vec<String> = watched.findings.iter().map(|f| f.rule.to_string()).collect();
-    // How a new life is numbered is another matter than that the watch goes on.
-    let about_numbers = ["R8", "R10", "R11", "R12", "R31", "R32", "R33", "R36", "R41"];
-    assert!(rules.iter().all(|rule| about_numbers.contains(&rule.as_str())), "{rules:?}");
 }
 
 #[test]

@@ -449,6 +449,7 @@ fn server_fetches_the_player_until_it_has_it_and_then_no_more() {
         "rtmp.listen=127.0.0.1:0".to_owned(),
         "http.listen=127.0.0.1:0".to_owned(),
         format!("hls.dir={}", folder.path().join("hls").display()),
+        format!("state.dir={}", folder.path().join("state").display()),
         "pull.a.stream=live/cam".to_owned(),
         format!("pull.a.url=rtmp://{}/live/key", upstream.local_addr().unwrap()),
         format!("pull.a.swfverify=http://127.0.0.1:{}/p.swf", web.port),

@@ -28,7 +28,7 @@ mod ts;
 
 use camera::{PPS, SPS};
 use rillcast::config::settings::{Config, Draft};
-use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN};
+use rillcast::limits::{DATE_RANGES_MAX, STREAM_AWAY_TIME_MIN, STREAM_EXPECTED_TIME};
 use rillcast::media::container::Container;
 use rillcast::media::cue::Cue;
 use rillcast::media::pipeline::{Message, Pipeline};
@@ -141,6 +141,25 @@ fn read_playlist(text: &str) -> (Vec<String>, u64) {
     let lasts = text.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
     let lasts = lasts.map(|text| text.trim_end_matches(',').parse::<f64>().unwrap());
     (names, (lasts.sum::<f64>() * 1e6).round() as u64)
+}
+
+#[test]
+fn stream_is_expected_for_a_minute_after_its_camera_or_the_program_has_begun() {
+    let folder = shm();
+    let mut house = House::open(folder.path(), 1, &[]);
+    let index = "live/cam/index.m3u8";
+    let after = |time: core::time::Duration| Instant(0).after(time);
+    let last = after(STREAM_EXPECTED_TIME - core::time::Duration::from_micros(1));
+    assert!(house.store.expects(index, last));
+    assert!(house.store.expects("live/cam/master.m3u8", last));
+    assert!(!house.store.expects(index, after(STREAM_EXPECTED_TIME)));
+    for other in ["live/cam/iframes.m3u8", "live/cam/", "live/other/index.m3u8", "index.m3u8", ""] {
+        assert!(!house.store.expects(other, last), "{other}");
+    }
+    house.store.leave(house.stream, after(STREAM_EXPECTED_TIME));
+    assert!(!house.store.expects(index, after(STREAM_EXPECTED_TIME)));
+    house.store.publish("live/cam", after(STREAM_EXPECTED_TIME)).unwrap();
+    assert!(house.store.expects(index, after(STREAM_EXPECTED_TIME)));
 }
 
 #[test]
@@ -260,7 +279,7 @@ fn held_slot_is_passed_over_while_another_is_free() {
 }
 
 #[test]
-fn restart_clears_what_was_left_and_names_nothing_twice() {
+fn restart_goes_on_with_what_was_left_and_names_nothing_twice() {
     let folder = shm();
     let mut house = House::open(folder.path(), 0xaaaa, &[]);
     for _ in 0..5 {
@@ -273,14 +292,14 @@ fn restart_clears_what_was_left_and_names_nothing_twice() {
     fs::write(cam.join("notes.txt"), b"not ours").unwrap();
     fs::write(cam.join(".index.m3u8.new"), b"#EXTM3U half").unwrap();
     let mut house = House::open(folder.path(), 0xaaab, &[]);
-    assert!(before.iter().all(|name| !cam.join(name).exists()));
-    assert!(!cam.join("index.m3u8").exists() && !cam.join(".index.m3u8.new").exists());
+    assert!(before.iter().all(|name| cam.join(name).exists()));
+    assert!(cam.join("index.m3u8").exists() && !cam.join(".index.m3u8.new").exists());
     assert_eq!(fs::read(cam.join("notes.txt")).unwrap(), b"not ours");
     house.segment(2_000, 10);
     let after = house.listed().0;
-    assert!(after.iter().all(|name| !before.contains(name)));
+    assert_eq!(after, [&before[..], &["0000aaab-5.ts".to_owned()]].concat());
     assert_ne!(house.store.playlist("live/cam/index.m3u8").unwrap().version, version);
-    assert!(house.store.segment(&format!("live/cam/{}", before[0])).is_none());
+    assert!(house.store.segment(&format!("live/cam/{}", before[0])).is_some());
 }
 
 #[test]

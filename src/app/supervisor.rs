@@ -2,7 +2,8 @@
 //!
 //! Order matters: signals are blocked before anything starts a thread; ports are opened before
 //! the segment folder is touched, and the folder is claimed before it is cleared, so that a second
-//! instance leaves the first one's files alone.
+//! instance leaves the first one's files alone. Streams that an earlier run has left there go on;
+//! of the others the numbers do.
 //! A task that ends is started again after a pause, and said so.
 
 use crate::app::budget::{Budget, Kind};
@@ -20,6 +21,7 @@ use crate::service::door::{Access, Door};
 use crate::service::http::{self, HttpContext, HttpSettings};
 use crate::service::ingest::{self, Deadlines, Ingest};
 use crate::service::intake::Place;
+use crate::service::ledger::{self, Ledger};
 use crate::service::pull::Pull;
 use crate::service::push::Push;
 use crate::service::reactor::{Reactor, Source};
@@ -31,6 +33,7 @@ use crate::service::tunnel::Tunnels;
 use crate::service::upstream::{Keeper, Reason, Target, Watches};
 use crate::status::Status;
 use crate::storage::{narrow, widen};
+use crate::sys::clock::believable;
 use crate::sys::descriptors;
 use crate::sys::net::Listener;
 use crate::sys::random;
@@ -134,7 +137,8 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let relays = config.relays.iter().map(relay).collect::<Result<_, _>>()?;
         let status = Rc::new(Status::new());
-        let store = Store::open(config, random::u32(), Rc::clone(&status))?;
+        let mut store = Store::open(config, random::u32(), Rc::clone(&status))?;
+        store.set_ledger(Ledger::open(&config.state_dir, believable()));
         let budget = Budget::of(config);
         log::info!(
             "memory private_kib={} tmpfs_kib={}",
@@ -228,6 +232,10 @@ impl Server {
                 http.tick(now);
                 watches.tick(now);
                 store.borrow_mut().tick(now);
+                let due = store.borrow_mut().ledger_mut().due(now);
+                if let Some(job) = due {
+                    ticks.spawn(ledger::keep(job, Rc::clone(&store), Rc::clone(&ticks)));
+                }
             }
         });
         let signals = Source::new(&reactor, signals)?;

@@ -183,6 +183,9 @@ settings! {
     limits_slot_bytes: u32 = "limits.slot_bytes",
         Bytes { min: limits::SLOT_BYTES_MIN, max: limits::SLOT_BYTES_MAX },
         3 << 20, Restart;
+    /// Folder in which the numbers of playlists are kept, so that they go on after a reboot.
+    state_dir: PathBuf = "state.dir", Folder,
+        PathBuf::from("/var/lib/rillcast"), Restart;
     /// How much is logged on standard error.
     log_level: LevelFilter = "log.level", Level,
         LevelFilter::Info, Live;

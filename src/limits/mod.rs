@@ -5,10 +5,12 @@
 
 mod check;
 mod groups;
+mod ledger;
 mod rtmp;
 
 pub use check::*;
 pub use groups::*;
+pub use ledger::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
@@ -189,6 +191,10 @@ pub const STREAM_PATH_BYTES_MAX: usize = 260;
 /// back within this.
 pub const STREAM_AWAY_TIME_MIN: Duration = Duration::from_mins(2);
 
+/// A camera that begins, or one that was here before the program was started, is expected to have
+/// a segment within this. Who asks for its playlist meanwhile is asked to be patient.
+pub const STREAM_EXPECTED_TIME: Duration = Duration::from_mins(1);
+
 /// Bytes of the sentence that says what is wrong with a stream.
 pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 /// Segments held by one playlist, listed and waiting. Where segments come out shorter than
@@ -319,6 +325,10 @@ pub const HTTP_VIEWERS_MAX: usize = VIEWERS_MAX as usize;
 /// Connections from one address that is not this machine's. A browser opens six per host; a NAT
 /// in front of a classroom is why this is not smaller.
 pub const HTTP_PER_ADDRESS: usize = 32;
+
+/// A request for the playlist of a stream that is expected waits for it so long. Players give a
+/// server 10 s for its first byte, and up when it says no.
+pub const PLAYLIST_WAIT_TIME: Duration = Duration::from_secs(9);
 
 /// Bytes of a request head, and of the requests that wait behind it.
 pub const HTTP_REQUEST_BYTES: usize = 8 << 10;

@@ -15,7 +15,8 @@
 //!   cut of the group. Whoever comes first says where that is; all others cut at their first one
 //!   from there on, so that members with the same key frames cut at the same ones whatever the
 //!   network does to their order, and nobody waits. With a steady encoder that is each k-th segment
-//!   duration; an encoder that is a little beside it does not drift out of it.
+//!   duration; an encoder that is a little beside it does not drift out of it. Members without
+//!   pictures cut where key frames did, or where the next is to be expected.
 //! * **Discontinuities** belong to the group, and have a place in its time. A member that breaks
 //!   off takes the next one that it has not had. If there is none, one is made where no member has
 //!   been yet: there it goes on, and all others mark the same one at the same place (R60). So a
@@ -29,7 +30,7 @@
 
 use crate::limits::{
     CUT_SLACK_TICKS, DATE_SLACK_US, DATE_SLEW_US_MAX, FIRST_SEGMENT_MS_MAX, GROUP_APART_MS_MAX,
-    GROUP_CUTS_MAX, GROUP_MARKS_MAX, GROUP_MEMBERS_MAX, GROUP_SILENCE_MAX,
+    GROUP_CUTS_MAX, GROUP_MARKS_MAX, GROUP_MEMBERS_MAX, GROUP_SILENCE_MAX, TIMELINE_EPOCH,
 };
 use crate::media::timeline::distance;
 use crate::time::{Instant, Millis, Ticks};
@@ -42,7 +43,7 @@ pub struct Group {
     segment: Ticks,
     members: Vec<Member, GROUP_MEMBERS_MAX>,
     /// The last places where members cut, oldest first, and how many there were in all.
-    cuts: Deque<Ticks, GROUP_CUTS_MAX>,
+    cuts: Deque<Cut, GROUP_CUTS_MAX>,
     cut_count: u64,
     /// Places of the last discontinuities, oldest first, and how many there were before those.
     marks: Deque<Ticks, GROUP_MARKS_MAX>,
@@ -68,6 +69,14 @@ struct Member {
     writing: u64,
     /// Since when it has waited for the others.
     waits: Option<Ticks>,
+}
+
+/// A place where a member cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    at: Ticks,
+    /// Whether a key frame is there.
+    key: bool,
 }
 
 /// A time on the wire, its place, and when it came.
@@ -141,11 +150,17 @@ impl Group {
         self.marks_before.saturating_add(count(self.marks.len()))
     }
 
-    /// Numbers before the first segment are no lower than `discontinuities`. To be said before.
+    /// A member begins whose numbers are no lower than `discontinuities`: neither are those of the
+    /// group. Where others are on the way they make up for it.
     pub fn go_on_from(&mut self, discontinuities: u64) {
-        if self.members.iter().all(|member| member.end.is_none()) && self.marks.is_empty() {
-            self.marks_before = self.marks_before.max(discontinuities);
-        }
+        let more = discontinuities.saturating_sub(self.discontinuities());
+        self.marks_before = self.marks_before.saturating_add(more);
+    }
+
+    /// Whether nothing of any member has come yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.members.iter().all(|member| member.end.is_none())
     }
 
     /// Target duration, seconds, once it is settled.
@@ -211,10 +226,10 @@ impl Group {
     /// # Panics
     /// If places are out of order.
     pub fn check_invariants(&self) {
-        for places in [self.cuts.as_slices(), self.marks.as_slices()] {
-            let places = places.0.iter().chain(places.1);
-            assert!(places.clone().zip(places.skip(1)).all(|(a, b)| a <= b), "in order");
-        }
+        let cuts = || self.cuts.iter().map(|cut| cut.at);
+        assert!(cuts().zip(cuts().skip(1)).all(|(a, b)| a <= b), "cuts are in order");
+        let marks = || self.marks.iter();
+        assert!(marks().zip(marks().skip(1)).all(|(a, b)| a <= b), "marks are in order");
         assert!(self.cut_count >= count(self.cuts.len()));
     }
 
@@ -228,10 +243,16 @@ impl Group {
 
     /// The first place from `at` on where a cut is to be expected.
     fn next_cut(&self, at: Ticks) -> Ticks {
-        let Some(last) = self.cuts.back() else { return at };
+        let last = self.last_key().or(self.cuts.back().copied());
+        let Some(Cut { at: last, .. }) = last else { return at };
         let segment = self.segment.0.max(1);
         let steps = (at.0 - last.0 + segment - 1).div_euclid(segment).max(0);
         Ticks(last.0 + steps * segment)
+    }
+
+    /// The last cut with a key frame.
+    fn last_key(&self) -> Option<Cut> {
+        self.cuts.iter().rev().find(|cut| cut.key).copied()
     }
 
     /// Discontinuity sequence number of what begins at `at`.
@@ -250,42 +271,59 @@ impl Group {
         debug_assert!(marked.is_ok(), "room was made");
     }
 
-    /// Number of the last cut that is at most `reach` behind `at`; the oldest known if all are.
-    fn cut_at(&self, at: Ticks, reach: Ticks) -> u64 {
-        let later = self.cuts.iter().filter(|cut| cut.0 > at.0 + reach.0).count();
-        self.cut_count.saturating_sub(count(later))
+    /// The remembered cuts with their numbers.
+    fn numbered(&self) -> impl DoubleEndedIterator<Item = (u64, Cut)> {
+        let first = self.cut_count.saturating_sub(count(self.cuts.len()));
+        let cuts = self.cuts.iter().enumerate();
+        cuts.map(move |(place, cut)| (first.saturating_add(count(place) + 1), *cut))
     }
 
-    /// Whether `at` is a segment's duration behind the last cut, but for `reach`.
-    fn is_next(&self, at: Ticks, reach: Ticks) -> bool {
-        self.cuts.back().is_none_or(|last| at.0 + reach.0 >= last.0 + self.segment.0)
+    /// Number of the last cut that is at most `reach` behind `at`, with a key frame if there must be
+    /// one.
+    fn cut_at(&self, at: Ticks, reach: Ticks, key: bool) -> u64 {
+        let reached = |(_, cut): &(u64, Cut)| cut.at.0 <= at.0 + reach.0 && (cut.key || !key);
+        self.numbered().rev().find(reached).map_or(0, |(number, _)| number)
+    }
+
+    /// Whether `at` is a segment's duration behind the last cut, but for `reach`. Key frames are
+    /// counted from key frames: sound alone does not say where they are.
+    fn is_next(&self, at: Ticks, reach: Ticks, key: bool) -> bool {
+        let last = if key { self.last_key() } else { self.cuts.back().copied() };
+        last.is_none_or(|last| at.0 + reach.0 >= last.at.0 + self.segment.0)
     }
 
     /// Notes that a member cuts at `at`, and gives the number of that cut.
     fn cut(&mut self, at: Ticks, reach: Ticks, key: bool) -> u64 {
-        if self.is_next(at, reach) {
-            if self.cuts.is_full() {
-                self.cuts.pop_front();
+        if !self.is_next(at, reach, key) {
+            return self.cut_at(at, reach, key);
+        }
+        let cut = Cut { at, key };
+        let half = self.segment.0 / 2;
+        // Where sound was cut instead, which may be ahead.
+        let near = |(_, cut): &(u64, Cut)| !cut.key && (cut.at.0 - at.0).abs() <= half;
+        let place = if key { self.numbered().find(near) } else { None };
+        if let Some((number, near)) = place {
+            for known in self.cuts.iter_mut().filter(|known| **known == near) {
+                *known = cut;
             }
-            let noted = self.cuts.push_back(at);
-            debug_assert!(noted.is_ok(), "room was made");
-            self.cut_count = self.cut_count.saturating_add(1);
-            return self.cut_count;
+            return number;
         }
-        if key
-            && let Some(last) = self.cuts.back_mut()
-            && (last.0 - at.0).abs() <= reach.0
-        {
-            // Where the pictures are cut is where the next segment is counted from.
-            *last = at;
+        if self.cuts.back().is_some_and(|last| last.at > at) {
+            return self.cut_at(at, reach, key);
         }
-        self.cut_at(at, reach)
+        if self.cuts.is_full() {
+            self.cuts.pop_front();
+        }
+        let noted = self.cuts.push_back(cut);
+        debug_assert!(noted.is_ok(), "room was made");
+        self.cut_count = self.cut_count.saturating_add(1);
+        self.cut_count
     }
 }
 
 impl Share<'_> {
     /// Where the member's time `at` on the wire belongs, on the decode axis, if the member starts
-    /// with it or jumps to it. None where nothing was placed before.
+    /// with it or jumps to it. None for a member that there is not.
     #[must_use]
     pub fn origin(&self, at: Millis) -> Option<Ticks> {
         let group = &self.group;
@@ -309,8 +347,8 @@ impl Share<'_> {
             // Others may follow, and must not find themselves behind what they have shown.
             return Some(Ticks(position.max(own.map_or(position, |end| end.0 + JUMP_GUARD_TICKS))));
         }
-        let end = group.members.iter().filter_map(|member| member.end).max()?;
-        Some(group.next_cut(Ticks(end.0 + JUMP_GUARD_TICKS)))
+        let end = group.members.iter().filter_map(|member| member.end).max();
+        Some(end.map_or(BEGIN, |end| group.next_cut(Ticks(end.0 + JUMP_GUARD_TICKS))))
     }
 
     /// The member's time `at` on the wire was placed at `position`; all of it ends at `end`.
@@ -352,12 +390,13 @@ impl Share<'_> {
         writing > self.discontinuities
     }
 
-    /// Whether the open segment must end before what is at `at`, where another one can begin.
+    /// Whether the open segment must end before what is at `at`, a key frame or not, where another
+    /// one can begin.
     #[must_use]
-    pub fn is_due(&self, at: Ticks, reach: Ticks) -> bool {
+    pub fn is_due(&self, at: Ticks, reach: Ticks, key: bool) -> bool {
         let group = &self.group;
         let began = group.members.get(self.member).map_or(0, |member| member.cut);
-        group.is_next(at, reach) || group.cut_at(at, reach) > began
+        group.is_next(at, reach, key) || group.cut_at(at, reach, key) > began
     }
 
     /// Whether the member is without pictures, and others will soon say how long segments are.
@@ -383,6 +422,9 @@ impl Share<'_> {
         }
     }
 }
+
+/// Where the first of all begins: those behind it must not begin below the epoch.
+const BEGIN: Ticks = TIMELINE_EPOCH.plus(Ticks::from_millis(GROUP_APART_MS_MAX));
 
 /// What the same time on the wire may be apart on one clock: nothing; and what rounding makes of
 /// it.
@@ -441,7 +483,7 @@ mod tests {
     #[test]
     fn members_of_one_clock_are_placed_as_the_wire_says_and_others_by_arrival() {
         let mut group = group(3);
-        assert_eq!(origin(&mut group, 0, 0, 0), None, "the first of all");
+        assert_eq!(origin(&mut group, 0, 0, 0), Some(BEGIN.0), "the first of all");
         heard(&mut group, 0, S, (10 * S, 3 * S));
         assert_eq!(origin(&mut group, 1, S, 9 * S), Some(2 * S), "it is a second behind");
         let most = GROUP_APART_MS_MAX * 90;
@@ -483,7 +525,7 @@ mod tests {
         assert!(!share(&mut group, 0, 0, 0).begins(Ticks(0), REACH, true));
         assert!(!share(&mut group, 1, 0, 0).begins(Ticks(0), REACH, true));
         let due = |group: &mut Group, member, at: i64| {
-            share(group, member, 0, 0).is_due(Ticks(at), REACH)
+            share(group, member, 0, 0).is_due(Ticks(at), REACH, true)
         };
         // An encoder whose key frames are a little closer does not drift out of step.
         for n in 1..200 {
@@ -507,7 +549,32 @@ mod tests {
             share(&mut group, 0, 0, 0).begins(Ticks(2 * S * n), REACH, true);
             assert!(group.cuts.len() <= GROUP_CUTS_MAX);
         }
-        assert!(share(&mut group, 1, 0, 0).is_due(Ticks(S), REACH));
+        assert!(share(&mut group, 1, 0, 0).is_due(Ticks(20 * S), REACH, true));
+    }
+
+    #[test]
+    fn sound_alone_is_cut_where_key_frames_are_though_it_comes_first() {
+        let mut group = group(1);
+        assert!(group.add(false));
+        let reach = Ticks(960);
+        // It begins beside the key frames, and is ahead by more than a second.
+        share(&mut group, 1, 0, 0).begins(Ticks(9_000), reach, false);
+        let mut cuts = std::vec::Vec::new();
+        for at in (0..20 * S).step_by(1_920) {
+            if share(&mut group, 1, 0, 0).is_due(Ticks(at), reach, false) {
+                share(&mut group, 1, 0, 0).begins(Ticks(at), reach, false);
+                cuts.push(at);
+            }
+            let shown = at - 3 * S / 2;
+            if shown >= 0 && shown % (2 * S) < 1_920 {
+                let key = Ticks(shown / (2 * S) * 2 * S);
+                assert!(key.0 == 0 || share(&mut group, 0, 0, 0).is_due(key, REACH, true));
+                share(&mut group, 0, 0, 0).begins(key, REACH, true);
+            }
+            group.check_invariants();
+        }
+        assert!(cuts.len() >= 9, "{cuts:?}");
+        assert!(cuts.iter().all(|cut| (cut + S) % (2 * S) - S <= 960), "{cuts:?}");
     }
 
     #[test]
@@ -550,8 +617,10 @@ mod tests {
             assert_eq!(group.reached(Ticks(n * S)), had + 1);
         }
         assert!(group.marks.len() <= GROUP_MARKS_MAX);
+        group.go_on_from(3);
+        assert!(group.discontinuities() > 7, "never lower");
         group.go_on_from(900);
-        assert!(group.discontinuities() < 900, "only before the first");
+        assert_eq!(group.discontinuities(), 900);
     }
 
     #[test]

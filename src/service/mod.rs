@@ -2,7 +2,7 @@
 //!
 //! | what | room |
 //! |---|---|
-//! | the loop, and `now` | [`reactor`], [`clock`] |
+//! | the loop, and `now`; what would block it | [`reactor`], [`clock`]; [`blocking`] |
 //! | RTMP comes in, and goes out to players | [`ingest`]; who may, [`door`] |
 //! | pages, playlists and segments go out | [`http`], [`web`] |
 //! | RTMP in HTTP requests | [`tunnel`] between those two ports; [`tunnel_client`] |
@@ -10,8 +10,10 @@
 //! | one of them alone, as a command | [`transfer`] |
 //! | the bytes of a connection | [`link`], [`tls`] within; read by [`intake`], sent by [`feed`] |
 //! | a stream on the air, and its segments | [`stream`], [`store`]; a publisher inside, [`card`] |
+//! | numbers that go on after a reboot | [`ledger`] |
 //! | a file cut offline | [`files`], its keys `file_keys` |
 
+pub mod blocking;
 pub mod card;
 pub mod clock;
 mod cues;
@@ -22,6 +24,7 @@ pub mod files;
 pub mod http;
 pub mod ingest;
 pub mod intake;
+pub mod ledger;
 pub mod link;
 pub mod pull;
 pub mod push;

@@ -150,16 +150,20 @@ impl Relays {
         relay
     }
 
-    /// Somebody wants the stream at `path`.
-    pub fn want(&self, path: &str, now: Instant) {
+    /// Somebody wants the stream at `path`. Says whether it is being fetched.
+    pub fn want(&self, path: &str, now: Instant) -> bool {
+        let mut is_fetched = false;
         for relay in self.0.borrow().iter() {
             if relay.way == Way::Pull && relay.stream == path {
                 let first = relay.asked.replace(Some(now)).is_none();
-                if first || relay.state.get() == State::Waiting {
+                let state = relay.state.get();
+                if first || state == State::Waiting {
                     relay.bell.ring();
                 }
+                is_fetched |= matches!(state, State::Waiting | State::Connecting);
             }
         }
+        is_fetched
     }
 
     /// Gives `look` each of them, in the order of the settings.
@@ -197,9 +201,11 @@ mod tests {
     fn only_the_stream_that_is_asked_for_is_wanted() {
         let relays = Relays::default();
         let relay = relays.add(relay());
-        relays.want("live/other", Instant(1));
+        assert!(!relays.want("live/other", Instant(1)));
         assert_eq!(relay.asked(), None);
-        relays.want("live/cam", Instant(2));
+        assert!(relays.want("live/cam", Instant(2)));
         assert_eq!(relay.asked(), Some(Instant(2)));
+        relay.enter(State::Pausing, Instant(3));
+        assert!(!relays.want("live/cam", Instant(4)), "it has just failed");
     }
 }

@@ -15,7 +15,7 @@ use nix::libc;
 use crate::time::UnixMillis;
 
 /// Seconds since 1970 at the start of 2024: before this no clock of ours is right.
-const BELIEVABLE_FROM: u64 = 1_704_067_200;
+pub const BELIEVABLE_FROM: u64 = 1_704_067_200;
 
 /// Seconds since 1970, `None` while the clock is not synchronised or before 2024.
 #[must_use]
@@ -32,6 +32,14 @@ pub fn synchronised_millis() -> Option<UnixMillis> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let millis = u64::try_from(unix.as_millis()).ok()?;
     (unix.as_secs() >= BELIEVABLE_FROM).then_some(UnixMillis(millis))
+}
+
+/// Seconds since 1970 by the wall clock, synchronised or not, `None` before 2024: a clock that ran
+/// on while the power was off, or goes on from when it was.
+#[must_use]
+pub fn believable() -> Option<u64> {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    (unix >= BELIEVABLE_FROM).then_some(unix)
 }
 
 /// What the kernel says of the wall clock.

@@ -1,4 +1,4 @@
-//! A folder that is kept open: names in it are linked, replaced and removed without a path.
+//! A folder that is kept open: names in it are linked, read, replaced and removed without a path.
 //!
 //! The kernel looks one name up instead of a whole path, and nothing is allocated: names come as
 //! bytes and are made into C strings on the stack. Writing to a file on tmpfs does not block.
@@ -6,14 +6,14 @@
 //! Source: openat(2), linkat(2), renameat(2), unlinkat(2).
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
 /// An open folder.
 #[derive(Debug)]
@@ -68,6 +68,55 @@ impl Folder {
         drop(file);
         Ok(renameat(&self.fd, temporary, &self.fd, name)?)
     }
+
+    /// The same for storage that can lose its power at any moment: there is a whole file under
+    /// `name` from first to last, the old one or the new one, and when this returns the new one
+    /// stays. The old one is kept as `previous`, if it is to be and the file system has links.
+    /// Blocks for as long as the storage takes.
+    ///
+    /// # Errors
+    /// The kernel's; the old file is then still there.
+    pub fn replace_durably(
+        &self,
+        name: &[u8],
+        (temporary, previous): (&[u8], Option<&[u8]>),
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(0o644);
+        let mut file = File::from(openat(&self.fd, temporary, flags | OFlag::O_NOFOLLOW, mode)?);
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        // The first has none before it, and FAT has no links.
+        let _kept = previous.map(|previous| self.link(name, self, previous));
+        renameat(&self.fd, temporary, &self.fd, name)?;
+        Ok(fsync(&self.fd)?)
+    }
+
+    /// Opens a file in the folder, for reading, and for writing if `writable`. Links and what is no
+    /// file are refused; a pipe is not waited for.
+    ///
+    /// # Errors
+    /// The kernel's, or `InvalidInput` for what is no file.
+    pub fn file(&self, name: &[u8], writable: bool) -> io::Result<File> {
+        let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// The whole of a file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// As `file`, or `FileTooLarge`.
+    pub fn read(&self, name: &[u8], max: usize) -> io::Result<Vec<u8>> {
+        let file = self.file(name, false)?;
+        let limit = u64::try_from(max).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() > max { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +156,38 @@ mod tests {
         old.read_to_string(&mut text).unwrap();
         assert_eq!(text, "a long first text");
         assert!(!root.path().join(".list.new").exists());
+    }
+
+    #[test]
+    fn folder_replaces_durably_and_keeps_the_file_before() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let names = (&b"n.new"[..], Some(&b"n.old"[..]));
+        let put = |bytes: &[u8]| folder.replace_durably(b"n", names, bytes).unwrap();
+        put(b"first");
+        assert!(!root.path().join("n.old").exists());
+        for (new, old) in [(&b"second"[..], &b"first"[..]), (b"3", b"second")] {
+            put(new);
+            assert_eq!(folder.read(b"n", 6).unwrap(), new);
+            assert_eq!(folder.read(b"n.old", 6).unwrap(), old);
+            assert!(!root.path().join("n.new").exists());
+        }
+    }
+
+    #[test]
+    fn folder_reads_files_of_a_size_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        fs::write(root.path().join("file"), b"12345").unwrap();
+        std::os::unix::fs::symlink("file", root.path().join("link")).unwrap();
+        fs::create_dir(root.path().join("folder")).unwrap();
+        nix::unistd::mkfifo(&root.path().join("pipe"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        assert_eq!(folder.read(b"file", 5).unwrap(), b"12345");
+        assert_eq!(folder.read(b"file", 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        for name in [&b"link"[..], b"folder", b"pipe", b"none"] {
+            assert!(folder.read(name, 5).is_err());
+        }
+        assert!(folder.file(b"file", true).unwrap().write_all(b"9").is_ok());
     }
 
     #[test]

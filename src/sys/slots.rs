@@ -41,6 +41,16 @@ impl Slot {
         Ok(slot)
     }
 
+    /// Takes over a file that was a slot before, whatever its length, with the segment in it.
+    ///
+    /// # Errors
+    /// There are no addresses for `capacity` bytes.
+    pub fn adopt(file: File, capacity: usize) -> io::Result<Self> {
+        let map = map(&file, capacity)?;
+        // It may have holes: what is written is reserved anew.
+        Ok(Self { file, map, allocated: 0 })
+    }
+
     /// Makes sure that the first `bytes` of the slot can be written.
     ///
     /// # Errors
@@ -110,10 +120,10 @@ impl Slot {
 
 #[expect(unsafe_code, reason = "a mapped file is the one place where memory is shared")]
 fn map(file: &File, bytes: usize) -> io::Result<MmapMut> {
-    // SAFETY: the file was made by us and truncated, in a folder that only our user may write.
-    // `Slot` hands out no byte behind `allocated`, whose pages `fallocate` has taken, so no access
-    // can fault; and it hands out bytes only through `&mut self`. Other processes map the file for
-    // reading at most.
+    // SAFETY: the file was made by us, in this run or one before, in a folder that only our user
+    // may write. `Slot` hands out no byte behind `allocated`, whose pages `fallocate` has taken, so
+    // no access can fault; and it hands out bytes only through `&mut self`. Other processes map
+    // the file for reading at most.
     unsafe { MmapOptions::new().len(bytes).map_mut(file) }
 }
 
@@ -153,6 +163,23 @@ mod tests {
         assert!(slot.bytes_mut(0).is_empty());
         slot.reserve(SLOT_STEP_BYTES + 5).unwrap();
         assert_eq!(slot.bytes_mut(0).len(), SLOT_STEP_BYTES + 5);
+    }
+
+    #[test]
+    fn slot_adopted_keeps_its_segment_until_it_is_written_again() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = folder.path().join("0");
+        for (before, capacity) in [(5, 1 << 16), (1 << 16, 5000)] {
+            std::fs::write(&path, vec![7; before]).unwrap();
+            let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+            let mut slot = Slot::adopt(file, capacity).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), vec![7; before]);
+            assert!(slot.bytes_mut(0).is_empty());
+            slot.reserve(4000).unwrap();
+            slot.bytes_mut(0)[..3].copy_from_slice(b"new");
+            slot.end(3).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        }
     }
 
     #[test]

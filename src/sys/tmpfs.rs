@@ -1,13 +1,12 @@
-//! The folder of the segments: what it lies on, that it is ours, and that it starts empty.
+//! The folder of the segments: what it lies on, that it is ours, and that nothing stays in it.
 //!
 //! Segments belong in memory: on flash they would wear it out. `Facts` tells whether they are
 //! and whether there is room for all slots before the first is taken. Left-over files of an
-//! earlier run are removed, and nothing else ever: the caller says which names are ours, links
+//! earlier run are removed, and nothing else ever: the caller says which files are ours, links
 //! are not followed, and a folder that belongs to another user is refused (anybody may make a
 //! folder in `/dev/shm`). A second process on the same folder is refused by `Claim`. Called at
 //! start only; these calls may block. Source: statfs(2), statvfs(2), tmpfs(5).
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -100,14 +99,14 @@ impl Claim {
     }
 }
 
-/// Removes the files below `folder` whose names `is_ours`, and folders that are empty.
+/// Removes the files below `folder` whose paths `is_ours`, and folders that are empty.
 /// `folder` itself stays. Returns how many files went.
 ///
 /// # Errors
 /// The folder is not ours, holds more than `LEFTOVERS_MAX` entries, or one of ours will not go.
 pub fn clear_leftovers(
     folder: &Path,
-    is_ours: impl Fn(&OsStr) -> bool,
+    is_ours: impl Fn(&Path) -> bool,
 ) -> Result<usize, TmpfsError> {
     require_ours(folder)?;
     let mut sweep = Sweep { is_ours, seen: 0, removed: 0 };
@@ -182,7 +181,7 @@ struct Sweep<F> {
     removed: usize,
 }
 
-impl<F: Fn(&OsStr) -> bool> Sweep<F> {
+impl<F: Fn(&Path) -> bool> Sweep<F> {
     /// Clears `folder` and up to `depth` levels below it.
     fn clear(&mut self, folder: &Path, depth: usize) -> Result<(), TmpfsError> {
         let fault = |cause| TmpfsError::io(folder, cause);
@@ -196,7 +195,7 @@ impl<F: Fn(&OsStr) -> bool> Sweep<F> {
             let kind = entry.file_type().map_err(fault)?;
             if kind.is_dir() && depth > 0 {
                 self.clear_below(&entry.path(), depth - 1)?;
-            } else if kind.is_file() && (self.is_ours)(&entry.file_name()) {
+            } else if kind.is_file() && (self.is_ours)(&entry.path()) {
                 fs::remove_file(entry.path()).map_err(fault)?;
                 self.removed += 1;
             }
@@ -241,8 +240,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn is_ours(name: &OsStr) -> bool {
-        let name = name.as_encoded_bytes();
+    fn is_ours(path: &Path) -> bool {
+        let name = path.file_name().unwrap().as_encoded_bytes();
         name.ends_with(b".ts") || name == b"index.m3u8"
     }
 

@@ -25,6 +25,7 @@ pub mod vp9;
 pub mod date;
 pub mod gzip;
 pub mod http;
+pub mod ledger;
 pub mod m3u8;
 
 pub mod der;

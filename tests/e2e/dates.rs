@@ -4,8 +4,9 @@
 //! `R` numbers are those of the rules in the reference sheet of the HLS side.
 
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::support::board::{Board, unix_ms};
 use crate::support::follow::Got;
 use crate::support::process::{self, Scratch};
 use crate::support::rillcast::{BINARY, Rillcast};
@@ -13,38 +14,8 @@ use crate::support::rtmp::Raw;
 use crate::support::{flv, media, outside, session, ts};
 use rillcast::wire::date;
 
-/// A clock that a test sets, put in front of the program's own.
-struct Board {
-    scratch: Scratch,
-}
-
-impl Board {
-    fn new(synchronised: bool, offset_s: i64) -> Self {
-        let scratch = Scratch::new("clock");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clock.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", &scratch.join("clock.so")]);
-        let done = process::run("cc", cc.arg(source), Duration::from_secs(60));
-        assert!(done.status.success(), "{}", done.text);
-        let board = Self { scratch };
-        board.set(synchronised, offset_s);
-        board
-    }
-
-    fn set(&self, synchronised: bool, offset_s: i64) {
-        let text = format!("{} {offset_s}\n", u8::from(synchronised));
-        std::fs::write(self.scratch.join("new"), text).unwrap();
-        std::fs::rename(self.scratch.join("new"), self.scratch.join("now")).unwrap();
-    }
-
-    fn start(&self, settings: &[(&str, &str)]) -> Rillcast {
-        let clock = ("LD_PRELOAD", self.scratch.join("clock.so"));
-        Rillcast::start_under(settings, &[], &[clock, ("BOARD_CLOCK", self.scratch.join("now"))])
-    }
-}
-
-fn unix_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+fn start(board: &Board, settings: &[(&str, &str)]) -> Rillcast {
+    Rillcast::start_under(settings, &[], &board.environment())
 }
 
 fn dates(segments: &[Got]) -> Vec<Option<u64>> {
@@ -56,7 +27,7 @@ fn dates(segments: &[Got]) -> Vec<Option<u64>> {
 fn r43_board_that_boots_in_1970_dates_its_streams_once_its_clock_is_right() {
     let now_s = i64::try_from(unix_ms() / 1000).unwrap();
     let board = Board::new(false, -now_s);
-    let rillcast = board.start(&[]);
+    let rillcast = start(&board, &[]);
     let tags = flv::read_file(&media::plain(15));
     let mut follower = rillcast.follow("cam");
     std::thread::scope(|scope| {
@@ -99,7 +70,7 @@ fn r43_board_that_boots_in_1970_dates_its_streams_once_its_clock_is_right() {
 #[test]
 fn r43_camera_that_was_away_is_dated_when_it_is_back() {
     let board = Board::new(true, 0);
-    let rillcast = board.start(&[]);
+    let rillcast = start(&board, &[]);
     let tags = flv::read_file(&media::plain(4));
     let mut follower = rillcast.follow("cam");
     for visit in 1..=2 {
@@ -121,7 +92,7 @@ fn r43_camera_that_was_away_is_dated_when_it_is_back() {
 #[test]
 fn streams_are_undated_where_the_setting_says_so() {
     let board = Board::new(true, 0);
-    let rillcast = board.start(&[("hls.dates", "false")]);
+    let rillcast = start(&board, &[("hls.dates", "false")]);
     let tags = flv::read_file(&media::plain(4));
     let follower =
         session::publish_to(&rillcast, "cam", "undated", &tags, 4096, session::Expect::default());
@@ -231,7 +202,7 @@ fn data(ms: u32, name: &str, texts: &[(&str, &str)]) -> flv::Tag {
 #[test]
 fn cue_points_and_texts_reach_players_of_hls() {
     let board = Board::new(true, 0);
-    let rillcast = board.start(&[("hls.id3", "true"), ("hls.start_offset_s", "6")]);
+    let rillcast = start(&board, &[("hls.id3", "true"), ("hls.start_offset_s", "6")]);
     let mut tags = flv::read_file(&media::plain(8));
     tags.push(data(3_000, "onTextData", &[("text", "Goal")]));
     tags.push(data(4_500, "onCuePoint", &[("name", "Half time"), ("type", "event")]));

@@ -10,6 +10,7 @@ use rillcast::wire::flv::TagKind;
 use rillcast::wire::m3u8::{Line, MediaPlaylist};
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -67,22 +68,44 @@ pub struct Board {
     now: i64,
     history: Option<History>,
     folder: tempfile::TempDir,
+    epoch: u32,
+}
+
+/// A life of the program, whose names begin with `epoch`.
+fn life(folder: &Path, pairs: &[&str], epoch: u32) -> (Rc<RefCell<Store>>, Streams, Rc<Status>) {
+    let mut draft = Draft::new();
+    draft.set("hls.dir", folder.to_str().unwrap()).unwrap();
+    let own = ["limits.streams=4", "limits.slot_bytes=256KiB", "hls.window_segments=4"];
+    own.iter().chain(pairs).for_each(|pair| draft.set_pair(pair).unwrap());
+    let config = draft.check().unwrap();
+    let status = Rc::new(Status::new());
+    let mut store = Store::open(&config, epoch, Rc::clone(&status)).unwrap();
+    store.set_clock(|| Some(UnixMillis(WALL.get())));
+    let store = Rc::new(RefCell::new(store));
+    let streams = Streams::new(&config, Rc::clone(&store), Rc::clone(&status));
+    (store, streams, status)
 }
 
 impl Board {
     pub fn new(pairs: &[&str]) -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-        let mut draft = Draft::new();
-        draft.set("hls.dir", folder.path().to_str().unwrap()).unwrap();
-        let own = ["limits.streams=4", "limits.slot_bytes=256KiB", "hls.window_segments=4"];
-        own.iter().chain(pairs).for_each(|pair| draft.set_pair(pair).unwrap());
-        let config = draft.check().unwrap();
-        let status = Rc::new(Status::new());
-        let mut store = Store::open(&config, 0x5f3a_0c11, Rc::clone(&status)).unwrap();
-        store.set_clock(|| Some(UnixMillis(WALL.get())));
-        let store = Rc::new(RefCell::new(store));
-        let streams = Streams::new(&config, Rc::clone(&store), Rc::clone(&status));
-        Self { store, streams, status, now: 0, history: None, folder }
+        let epoch = 0x5f3a_0c11;
+        let (store, streams, status) = life(folder.path(), pairs, epoch);
+        Self { store, streams, status, now: 0, history: None, folder, epoch }
+    }
+
+    /// The program is killed, and started again.
+    pub fn restart(self, members: &mut [Member], pairs: &[&str]) -> Self {
+        let Self { store, streams, now, mut history, folder, epoch, .. } = self;
+        drop((store, streams));
+        members.iter_mut().for_each(|member| member.on_air = None);
+        let epoch = epoch + 1;
+        let (store, streams, status) = life(folder.path(), pairs, epoch);
+        let board = Self { store, streams, status, now, history: None, folder, epoch };
+        if let Some(history) = &mut history {
+            history.restarted(board.clock());
+        }
+        Self { history, ..board }
     }
 
     fn clock(&self) -> Instant {
@@ -209,7 +232,7 @@ impl Board {
 
     /// The program's own judge follows the group from now on.
     pub fn watch(&mut self) {
-        let allowance = Allowance { stale: true, ..Allowance::default() };
+        let allowance = Allowance { stale: true, restart: true, ..Allowance::default() };
         self.history = Some(History::new(&format!("{HOST}live/cam/master.m3u8"), allowance, None));
     }
 

@@ -62,12 +62,11 @@ impl Player for Browser {
         if last.error != "none" {
             return Err(format!("error {} at {}", last.error, last.time));
         }
-        let first = seconds.iter().find(|s| s.time > 0.0).map_or(0.0, |s| s.time);
-        let played = last.time - first;
+        let played = played(&seconds);
         let longest = longest_halt(&seconds);
         let what = format!(
-            "{played:.1} s played, {} frames, {} audio bytes, longest halt {longest} s",
-            last.frames, last.audio_bytes
+            "{played:.1} s played, {} frames, {} audio bytes, longest halt {longest} s, noted: {}",
+            last.frames, last.audio_bytes, last.notes
         );
         let end: Vec<f64> = seconds.iter().rev().take(4).map(|s| s.time).collect();
         if end.first() <= end.last() {
@@ -79,6 +78,16 @@ impl Player for Browser {
         Ok(what)
     }
 }
+
+/// Seconds of media that were played. A clock that jumps, as over numbers that were left out, has
+/// not played what is between.
+fn played(seconds: &[Second]) -> f64 {
+    let steps = seconds.windows(2).map(|pair| pair[1].time - pair[0].time);
+    steps.map(|step| if step < 0.0 { 0.0 } else { step.min(CATCH_UP_S) }).sum()
+}
+
+/// What a player may play within a second of ours, after it was late.
+const CATCH_UP_S: f64 = 2.0;
 
 /// Seconds that the time stood still at most, after it had begun.
 fn longest_halt(seconds: &[Second]) -> usize {
@@ -101,7 +110,9 @@ impl Ffmpeg {
     pub fn start(url: &str, scratch: &Scratch) -> Self {
         let progress = scratch.join("ffmpeg-progress");
         let mut command = Command::new("ffmpeg");
-        command.args(["-v", "error", "-nostdin", "-i", url, "-progress", &progress]);
+        // Who says nothing is waited for: it may have lost its power.
+        command.args(["-v", "error", "-nostdin", "-rw_timeout", "30000000"]);
+        command.args(["-i", url, "-progress", &progress]);
         command.args(["-f", "null", "-"]);
         Self { running: Running::start("ffmpeg", &mut command, &scratch.join("ffmpeg")), progress }
     }

@@ -28,7 +28,8 @@ impl Answer {
 pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(2))
         .map_err(|error| format!("connect {address}: {error}"))?;
-    socket.set_read_timeout(Some(Duration::from_secs(5))).map_err(|e| e.to_string())?;
+    // Who asks for a playlist that is expected may be asked to wait.
+    socket.set_read_timeout(Some(Duration::from_secs(12))).map_err(|e| e.to_string())?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: e2e\r\n\r\n");
     socket.write_all(request.as_bytes()).map_err(|e| format!("send: {e}"))?;
     let mut bytes = Vec::new();

@@ -8,11 +8,13 @@
 //! compare and list `faults`; `rtmp` is a publisher that can misbehave; `outside` asks ffmpeg,
 //! hls-parser, tshark and Chromium; `peers` are publishers and players of others; `pip` has a newer
 //! ffmpeg; `hls_history` follows with the project's own checker; `secure` makes certificates and
-//! runs stunnel. Each judge has a test that shows it finding a fault.
+//! runs stunnel; `board` is a clock that can be wrong. Each judge has a test that shows it
+//! finding a fault.
 //!
 //! Does NOT decide what a test means: the files beside this folder do.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod board;
 pub mod enhanced;
 pub mod es;
 pub mod faults;

@@ -1,7 +1,8 @@
 // Plays a page in headless Chromium over its own debugging pipe and prints what the video element did.
 //
 // usage: node play.mjs PAGE_URL SECONDS PROFILE_FOLDER
-// Each second one line: key=value pairs (time, width, height, ready, error). The last line is
+// Each second one line: key=value pairs (time, width, height, ready, error,
+// and the page's own `notes`). The last line is
 // `end reason=...`. The page is any page with one <video>; it is muted and told to play.
 // Does NOT download anything: the browser is the one that the system has.
 import { spawn } from 'node:child_process';
@@ -61,7 +62,8 @@ const look = `(() => {
   const e = v.error ? (v.error.code + ':' + v.error.message).replace(/\\s+/g, '_') : 'none';
   return 'state=video time=' + v.currentTime.toFixed(3) + ' width=' + v.videoWidth
     + ' height=' + v.videoHeight + ' ready=' + v.readyState + ' frames=' + q.totalVideoFrames
-    + ' audio=' + (v.webkitAudioDecodedByteCount ?? -1) + ' error=' + e;
+    + ' audio=' + (v.webkitAudioDecodedByteCount ?? -1) + ' error=' + e
+    + ' notes=' + (window.notes ?? []).join(',');
 })()`;
 
 const { result: target } = await call('Target.createTarget', { url: 'about:blank' });

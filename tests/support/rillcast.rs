@@ -25,6 +25,7 @@ pub fn serve(scratch: &Scratch, rtmp: u16, http: u16, settings: &[(&str, &str)])
         ("rtmp.listen", format!("127.0.0.1:{rtmp}")),
         ("http.listen", format!("127.0.0.1:{http}")),
         ("hls.dir", scratch.join("hls")),
+        ("state.dir", scratch.join("state")),
         ("hls.segment_ms", "1000".to_owned()),
         ("hls.window_segments", "12".to_owned()),
         ("limits.slot_bytes", (1 << 20).to_string()),
@@ -60,16 +61,40 @@ impl Rillcast {
         let (rtmp, http) = (process::free_port(), process::free_port());
         let mut command = serve(&scratch, rtmp, http, settings);
         command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
-        let mut running = Running::start("rillcast", &mut command, &scratch.join("log"));
+        let running = Running::start("rillcast", &mut command, &scratch.join("log"));
         let (rtmp, http) =
             (SocketAddr::from(([127, 0, 0, 1], rtmp)), SocketAddr::from(([127, 0, 0, 1], http)));
+        let mut rillcast = Self { scratch, rtmp, http, running };
+        rillcast.wait();
+        rillcast
+    }
+
+    /// Ends the program by a signal, lets something happen, and starts it again with `settings` on
+    /// the same ports and folders; `life` is for the name of its log.
+    pub fn again(
+        &mut self,
+        signal: &str,
+        meanwhile: impl FnOnce(&Scratch),
+        settings: &[(&str, &str)],
+        life: u32,
+    ) {
+        self.running.signal(signal);
+        self.running.finish(Duration::from_secs(10));
+        meanwhile(&self.scratch);
+        let mut command = serve(&self.scratch, self.rtmp.port(), self.http.port(), settings);
+        let log = self.scratch.join(&format!("log.{life}"));
+        self.running = Running::start("rillcast", &mut command, &log);
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let Self { rtmp, http, running, .. } = self;
         let end = Instant::now() + Duration::from_secs(10);
-        while !process::accepts(http) || !process::accepts(rtmp) {
+        while !process::accepts(*http) || !process::accepts(*rtmp) {
             assert!(running.ended().is_none(), "rillcast did not start:\n{}", running.text());
             assert!(Instant::now() < end, "rillcast opened no ports in 10 s:\n{}", running.text());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { scratch, rtmp, http, running }
     }
 
     pub fn publish_url(&self, key: &str) -> String {

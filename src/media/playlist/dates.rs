@@ -98,6 +98,15 @@ impl Dates {
         Self { mapping: None }
     }
 
+    /// The dates behind a playlist of an earlier run, whose last dated segment is `last` and which
+    /// ends at `end`: none of them comes again.
+    #[must_use]
+    pub fn after(last: u64, end: UnixMillis) -> Self {
+        let end = i64::try_from(end.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        let mapping = Mapping { offset: 0, ahead: 0, end, last, beside: 0, over: true };
+        Self { mapping: Some(mapping) }
+    }
+
     /// The date of the segment `span`, the next one of the playlist, of which `listed_first` is the
     /// oldest. `begun` is when its first bytes came, `ended` when the first behind it did: `None`
     /// where the clock could not be believed.

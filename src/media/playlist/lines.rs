@@ -55,3 +55,24 @@ pub fn segment_name(
 ) -> Result<(), Full> {
     put(w, format_args!("{epoch:08x}-{sequence}{}", container.suffix()))
 }
+
+/// What a segment's file name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentId {
+    /// First part of the name.
+    pub epoch: u32,
+    /// Media sequence number.
+    pub sequence: u64,
+    /// What kind of file it is.
+    pub container: Container,
+}
+
+impl SegmentId {
+    /// Reads a name. What is not written as `segment_name` writes it may be read too.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        let (container, epoch, sequence) = Container::of_name(name)?;
+        let epoch = u32::from_str_radix(epoch, 16).ok()?;
+        Some(Self { epoch, sequence: sequence.parse().ok()?, container })
+    }
+}

@@ -32,6 +32,7 @@
 //! Reads no clock, touches no file, holds no media: `slot` is the caller's name for that.
 //! Source: draft-pantos-http-live-streaming-12 §6.2, RFC 8216 §6.2.
 
+mod adopt;
 mod dates;
 mod group;
 mod i_frames;
@@ -43,11 +44,12 @@ mod ranges;
 mod rate;
 mod vod;
 
+pub use adopt::{AdoptError, Adopted};
 pub use dates::{Dates, Seen, Span};
 pub use group::{GroupAudio, GroupOffer, GroupVariant};
 pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use key::{KeyTag, Method};
-pub use lines::segment_name;
+pub use lines::{SegmentId, segment_name};
 pub use offer::{Measured, Offer};
 pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
@@ -187,6 +189,8 @@ pub struct Playlist {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// First part of its name, if that is not the present run's.
+    epoch: Option<u32>,
     micros: u64,
     discontinuity: bool,
     marks: Marks,
@@ -271,6 +275,7 @@ impl Playlist {
         }
         self.independent &= closed.independent;
         let entry = Entry {
+            epoch: None,
             micros: self.durations.next(ticks.min(limit)),
             discontinuity: closed.discontinuity,
             marks,
@@ -406,7 +411,8 @@ impl Playlist {
     }
 
     /// Renders the current version; at most `PLAYLIST_BYTES_MAX`. Segments are named by
-    /// `segment_name`. Not to be called before `is_listed`.
+    /// `segment_name`, those that were adopted by the epoch they had. Not to be called before
+    /// `is_listed`.
     ///
     /// # Errors
     /// `Full` if it does not fit; a part of it may have been written.
@@ -435,6 +441,7 @@ impl Playlist {
                 KeyTag::emit(key, w)?;
             }
             let Entry { discontinuity, micros, marks, .. } = *entry;
+            let epoch = entry.epoch.unwrap_or(epoch);
             let Marks { date, container, passed } = marks;
             self.ranges.emit(w, sequence, sequence == self.media_sequence)?;
             (0..passed).try_for_each(|_| Line::Discontinuity.emit(w))?;

@@ -14,7 +14,7 @@ use crate::time::Ticks;
 impl Segmenter {
     /// Whether the segment must end before the key frame that has come; none if it is alone.
     pub(super) fn due_beside_others(&self, sink: &mut impl Sink) -> Option<bool> {
-        sink.share().map(|share| share.is_due(self.shows, CUT_SLACK_TICKS))
+        sink.share().map(|share| share.is_due(self.shows, CUT_SLACK_TICKS, true))
     }
 
     /// Whether a segment may begin at `start` with this track.

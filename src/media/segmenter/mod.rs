@@ -415,7 +415,8 @@ impl Segmenter {
             overlong
         } else {
             let half = Ticks(sound.duration.0 / 2);
-            let group = out.sink.share().map(|share| share.is_due(sound.dts, half) || overlong);
+            let group =
+                out.sink.share().map(|share| share.is_due(sound.dts, half, false) || overlong);
             group.unwrap_or(lasted.plus(half) >= self.target)
         };
         // A picture that is about to come would end the segment itself, and better.

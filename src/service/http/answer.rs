@@ -66,6 +66,8 @@ pub(super) struct Answer {
     pub(super) after: After,
     /// There is no text yet: a tunnel has to do with it.
     pub(super) tunnel: Option<Tunnelled>,
+    /// There is no text yet: what is asked for will soon be there. The request is to be put again.
+    pub(super) waits: bool,
 }
 
 /// What all connections share while one of them is served.
@@ -87,6 +89,8 @@ pub(super) struct Desk {
     /// The place that is served, and its peer.
     pub(super) token: u64,
     pub(super) peer: IpAddr,
+    /// Whether its request can wait for what will soon be there.
+    pub(super) patient: bool,
     /// Whether it came by the port for TLS, where tunnels alone are served.
     pub(super) is_within_tls: bool,
     wall: Option<u64>,
@@ -116,6 +120,7 @@ impl Desk {
             tunnels: None,
             token: 0,
             peer: IpAddr::from([0, 0, 0, 0]),
+            patient: false,
             is_within_tls: false,
             wall: None,
             date: None,
@@ -248,13 +253,28 @@ impl Desk {
         name: &str,
         key: Option<&Secret>,
     ) -> Answer {
-        if let Some((path, "index.m3u8" | "master.m3u8")) = name.rsplit_once('/') {
-            self.relays.want(path, self.now);
-        }
+        let is_fetched = match name.rsplit_once('/') {
+            Some((path, "index.m3u8" | "master.m3u8")) => self.relays.want(path, self.now),
+            _ => false,
+        };
         let store = Rc::clone(&self.store);
         let store = store.borrow();
         let Some(playlist) = store.playlist(name) else {
-            return self.not_found(head, request, &"no such stream is live");
+            if !is_fetched && !store.expects(name, self.now) {
+                return self.not_found(head, request, &"no such stream is live");
+            }
+            if self.patient {
+                return Answer {
+                    text: 0..0,
+                    part: None,
+                    after: head.after,
+                    tunnel: None,
+                    waits: true,
+                };
+            }
+            self.count(Counter::HttpExpected);
+            let head = ResponseHead { code: Code::Unavailable, retry_after_s: Some(1), ..head };
+            return self.plain(head, request, &"the stream is expected, and not there yet");
         };
         let head = ResponseHead {
             content_type: Some("application/vnd.apple.mpegurl"),
@@ -530,6 +550,7 @@ impl Desk {
             part: None,
             after: head.after,
             tunnel: None,
+            waits: false,
         }
     }
 }

@@ -15,7 +15,9 @@ use super::answer::{Answer, Desk, Part};
 use super::drain::Drain;
 use super::socket::Socket;
 use super::tunnelled::Tunnelled;
-use crate::limits::{HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES};
+use crate::limits::{
+    HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_TURN_BYTES, PLAYLIST_WAIT_TIME,
+};
 use crate::proto::http::{Machine, PathBuffer, Progress};
 use crate::status::Counter;
 use crate::storage::widen;
@@ -82,8 +84,10 @@ pub(super) struct Connection {
     local: bool,
     pub(super) readable: bool,
     pub(super) peer_ended: bool,
-    /// Waits until a hold is free.
+    /// Waits until a hold is free, or what is asked for is there.
     parked: bool,
+    /// Until when the request waits for what is asked for, if it does.
+    patience: Option<Instant>,
     machine: Machine,
     pub(super) filled: usize,
     /// Body bytes still to be thrown away.
@@ -109,6 +113,7 @@ impl Connection {
             readable: false,
             peer_ended: false,
             parked: false,
+            patience: None,
             machine: Machine::new(),
             filled: 0,
             skip: 0,
@@ -282,17 +287,26 @@ impl Connection {
                 (desk.refusal(error, version), self.filled, true)
             }
             Progress::Request { request, used } => {
-                self.requests += 1;
                 let endless = request.body_bytes > HTTP_DISCARD_BYTES || request.expects_continue;
-                let last = self.requests >= desk.settings.requests_max;
+                let last = self.requests + 1 >= desk.settings.requests_max;
                 let after = if request.keep_alive && !endless && !last {
                     After::Keep
                 } else {
                     After::Close
                 };
+                desk.patient = self.patience.is_none_or(|until| desk.now < until);
+                let answer = desk.answer(&request, after, socket.as_fd());
+                if answer.waits {
+                    let until = desk.now.after(PLAYLIST_WAIT_TIME);
+                    self.patience.get_or_insert(until);
+                    self.parked = true;
+                    return ControlFlow::Break(Some(Outcome::Tick));
+                }
+                self.patience = None;
+                self.requests += 1;
                 self.skip = request.body_bytes;
                 let more = request.body_bytes > 0 || used < self.filled;
-                (desk.answer(&request, after, socket.as_fd()), used, more)
+                (answer, used, more)
             }
         };
         room.copy_within(used..self.filled, 0);

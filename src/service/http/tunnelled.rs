@@ -117,7 +117,7 @@ impl Desk {
         let stage = Stage::Body { skip, left: body - skip };
         let version = request.version;
         let tunnelled = Tunnelled { lane: index, token, stage, version, after };
-        Answer { text: 0..0, part: None, after, tunnel: Some(tunnelled) }
+        Answer { text: 0..0, part: None, after, tunnel: Some(tunnelled), waits: false }
     }
 
     fn refuse_tunnel(

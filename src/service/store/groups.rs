@@ -6,13 +6,13 @@
 //! leaves. While no variant is on the air the last master stays, as the playlists do.
 //! Source: RFC 8216 §4.3.4, §6.2.4.
 
+use super::Store;
 use super::names::{I_FRAMES, MASTER, MASTER_TEMPORARY, PLAYLIST, masked};
 use super::row::Row;
 use super::stream::Stream;
 use super::text::Text;
 use super::variant::{master_age_s, view};
 use super::view::PlaylistView;
-use super::{Store, Used};
 use crate::config::group::GroupConfig;
 use crate::limits::{GROUP_MASTER_BYTES_MAX, GROUP_MEMBERS_MAX, GROUP_TAGS_MAX};
 use crate::media::group::{Group, Share};
@@ -93,23 +93,15 @@ impl Groups {
         }
     }
 
-    /// The stream at `path` has this number from now on; gives the discontinuity sequence number
-    /// and target duration that it begins with, if it is in a group.
-    pub(super) fn take(
-        &mut self,
-        stream: usize,
-        path: &str,
-        used: &Used,
-    ) -> Option<(u64, Option<u32>)> {
+    /// The stream at `path` has this number from now on. False if it is in no group.
+    pub(super) fn take(&mut self, stream: usize, path: &str) -> bool {
         let place = self.all.iter().enumerate().find_map(|(number, one)| {
             Some((number, one.members.iter().position(|member| member.path == path)?))
         });
         if let Some(of) = self.of.get_mut(stream) {
             *of = place;
         }
-        let (group, _) = self.of_mut(stream)?;
-        group.go_on_from(used.discontinuities);
-        Some((group.discontinuities(), group.target_s()))
+        place.is_some()
     }
 
     /// Somebody publishes the stream.
@@ -346,6 +338,42 @@ impl Store {
     #[must_use]
     pub fn group_problem(&self, stream: usize) -> &'static str {
         self.groups.problem(stream)
+    }
+
+    /// The stream at `path` gets this place, with numbers that go on from `own`; with `resumes`,
+    /// behind a discontinuity. Gives the discontinuity sequence number and target duration that it
+    /// begins with, if it is in a group: all members have those of one group, whichever of them an
+    /// earlier run has left.
+    pub(super) fn begin_beside(
+        &mut self,
+        (stream, path): (usize, &str),
+        own: u64,
+        resumes: bool,
+    ) -> Option<(u64, Option<u32>)> {
+        if !self.groups.take(stream, path) {
+            return None;
+        }
+        let (group, _) = self.groups.of.get(stream).copied().flatten()?;
+        let Groups { all, .. } = &mut self.groups;
+        let Together { group, members, .. } = all.get_mut(group)?;
+        if !group.is_fresh() {
+            group.go_on_from(own);
+            return Some((group.discontinuities(), group.target_s()));
+        }
+        let mut from = own.saturating_add(resumes.into());
+        for Known { path, .. } in members {
+            // One that goes on with what is listed has the numbers of that.
+            let seated = self.streams.iter().flatten().find(|stream| *stream.path == **path);
+            let left = match seated {
+                Some(stream) => stream.playlist.discontinuities(),
+                None if self.ledger.knows(path) => self.ledger.begin(path).discontinuity,
+                None => continue,
+            };
+            from = from.max(left.saturating_add(resumes.into()));
+        }
+        group.go_on_from(from);
+        let begins = group.discontinuities().saturating_sub(resumes.into());
+        Some((begins.max(own), group.target_s()))
     }
 
     /// The target duration of a stream is settled: so is that of all beside it.

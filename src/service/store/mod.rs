@@ -4,8 +4,8 @@
 //! again when its segment has left the playlist for as long as RFC 8216 §6.2.2 asks and no
 //! response holds it; if one still may, the slot gets new pages instead, so that no player ever
 //! receives bytes of another segment. Segments and playlists are also ordinary files in the
-//! folder, complete when their name appears. Writing to tmpfs does not block; nothing here waits,
-//! and nothing here knows what is in a segment.
+//! folder, complete when their name appears; so the next run goes on with them. Writing to tmpfs
+//! does not block; nothing here waits, and nothing here knows what is in a segment.
 //!
 //! | folder | holds |
 //! |---|---|
@@ -14,11 +14,13 @@
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 //! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
 
+mod adopt;
 mod groups;
 mod keys;
 mod names;
 mod packed;
 mod ranges;
+mod refusal;
 mod row;
 mod sink;
 mod slots;
@@ -30,6 +32,7 @@ mod view;
 pub use keys::{KeyRefusal, SegmentKey};
 pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
+pub use refusal::{NoStreamPlace, StoreError};
 pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
@@ -37,64 +40,28 @@ use crate::config::settings::Config;
 use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
 use crate::media::container::Container;
 use crate::media::playlist::{
-    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, Span,
+    Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, SegmentId, Span,
 };
 use crate::media::sink::Segment;
+use crate::service::ledger::{Ledger, Numbers};
+use crate::service::store::adopt::{Left, Space};
 use crate::service::store::groups::Groups;
 use crate::service::store::keys::Keyring;
 use crate::service::store::names::{MASTER, PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
-use crate::service::store::stream::{Stream, Used, kbit_s};
+use crate::service::store::stream::{Stream, kbit_s};
 use crate::service::store::text::Text;
 use crate::service::store::variant::Variant;
 use crate::status::Status;
 use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
-use crate::sys::slots::Slot;
-use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
+use crate::sys::tmpfs::{self, Claim, Facts};
 use crate::time::{Instant, Ticks, UnixMillis};
-use core::fmt::Write as _;
+use core::mem::take;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Why the store cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The folder cannot be used.
-    #[error("hls.dir: {0}")]
-    Folder(#[from] TmpfsError),
-    /// A slot cannot be made.
-    #[error(
-        "hls.dir: slot {} of {slots}: {cause}; enlarge the tmpfs, or lower limits.slot_bytes, \
-         limits.streams or hls.window_segments",
-        number + 1
-    )]
-    Slot {
-        /// Which one.
-        number: usize,
-        /// How many there should be.
-        slots: usize,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// The folder of the slots cannot be opened.
-    #[error("hls.dir: {cause}; choose another hls.dir or give this one to our user")]
-    Slots {
-        /// What the system says.
-        cause: io::Error,
-    },
-}
-
-/// Every place for a stream is taken by one that is live or was a moment ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("all {max} streams are in use; raise limits.streams")]
-pub struct NoStreamPlace {
-    /// Value of `limits.streams`.
-    pub max: usize,
-}
 
 /// All slots and playlists.
 #[derive(Debug)]
@@ -112,8 +79,8 @@ pub struct Store {
     advice: Advice,
     keyring: Keyring,
     groups: Groups,
-    /// What streams that were given up have used up.
-    used: Used,
+    /// What must not come again, whatever becomes of a stream.
+    ledger: Ledger,
     status: Rc<Status>,
     /// Dates segments: seconds since 1970, `None` while nobody knows.
     wall: fn() -> Option<u64>,
@@ -137,7 +104,8 @@ impl Store {
         Variant::bytes(listed_max(narrow(config.slots_per_stream())))
     }
 
-    /// Makes the folder, removes what an earlier run left in it, and makes all slots.
+    /// Makes the folder, goes on with what an earlier run left in it, removes the rest, and makes
+    /// all slots. The clock of the run is taken to be at its start.
     ///
     /// # Errors
     /// The folder cannot be used or has no room for the slots.
@@ -145,7 +113,29 @@ impl Store {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
         let claim = Claim::take(&root)?;
-        tmpfs::clear_leftovers(&root, is_ours)?;
+        let rows_per_stream = narrow(config.slots_per_stream());
+        let playlists = PlaylistConfig {
+            segment: Ticks::from_millis(config.hls_segment_ms.into()),
+            window_segments: narrow(config.hls_window_segments),
+            listed_max: listed_max(rows_per_stream),
+            target_duration_s: Some(config.hls_target_duration_s).filter(|target| *target > 0),
+            media_sequence: 0,
+            discontinuity_sequence: 0,
+        };
+        let streams = narrow(config.limits_streams);
+        let in_memory = Facts::read(&root)?.in_memory;
+        let advice = Advice {
+            start_offset_s: config.hls_start_offset_s,
+            independent: config.hls_independent_segments,
+        };
+        let slots = rows_per_stream;
+        let space = Space { config: playlists, advice, streams, slots, in_memory };
+        let mut ledger = Ledger::new();
+        let mut left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
+        let goes_on = |path: &Path| left.iter().any(|stream| stream.holds(&root, path));
+        tmpfs::clear_leftovers(&root, |path| {
+            path.file_name().is_some_and(is_ours) && !goes_on(path)
+        })?;
         let facts = Facts::read(&root)?;
         if !facts.in_memory {
             log::warn!(
@@ -154,55 +144,42 @@ impl Store {
                 root.display()
             );
         }
-        facts.require(&root, config.slots_bytes())?;
+        let taken: u64 = left.iter().map(Left::bytes).sum();
+        facts.require(&root, config.slots_bytes().saturating_sub(taken))?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let rows_per_stream = narrow(config.slots_per_stream());
-        let slots = rows_per_stream * narrow(config.limits_streams);
-        let mut rows = Vec::with_capacity(slots);
-        for number in 0..slots {
-            let mut name = heapless::String::new();
-            let named = write!(name, "{number}");
-            debug_assert!(named.is_ok());
-            let path = root.join(SLOTS).join(name.as_str());
-            let slot = Slot::create(&path, narrow(config.limits_slot_bytes))
-                .map_err(|cause| StoreError::Slot { number, slots, cause })?;
-            rows.push(Row::new(slot, name));
-        }
-        let streams = narrow(config.limits_streams);
-        let target = config.hls_target_duration_s;
-        let segment = Ticks::from_millis(config.hls_segment_ms.into());
-        let listed_max = listed_max(rows_per_stream);
-        let texts = || (Text::new(PLAYLIST_BYTES_MAX), Variant::new(segment, listed_max));
-        Ok(Self {
+        let capacity = narrow(config.limits_slot_bytes);
+        let slots = rows_per_stream * streams;
+        let rows = (0..slots).map(|number| {
+            adopt::row(&mut left, (number, rows_per_stream), (&root, &folder), capacity)
+                .map_err(|cause| StoreError::Slot { number, slots, cause })
+        });
+        let rows = rows.collect::<Result<_, _>>()?;
+        let texts = || {
+            let variant = Variant::new(playlists.segment, playlists.listed_max);
+            (Text::new(PLAYLIST_BYTES_MAX), variant)
+        };
+        let mut store = Self {
             root,
             epoch,
-            rows: rows.into_boxed_slice(),
+            rows,
             rows_per_stream,
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
             texts: (0..streams).map(|_| texts()).collect(),
-            config: PlaylistConfig {
-                segment,
-                window_segments: narrow(config.hls_window_segments),
-                listed_max,
-                target_duration_s: (target > 0).then_some(target),
-                media_sequence: 0,
-                discontinuity_sequence: 0,
-            },
-            advice: Advice {
-                start_offset_s: config.hls_start_offset_s,
-                independent: config.hls_independent_segments,
-            },
+            config: playlists,
+            advice,
             keyring: Keyring::new(config),
-            groups: Groups::new(&config.groups, segment, streams),
-            used: Used { sequences: 0, discontinuities: 0, versions: 0 },
+            groups: Groups::new(&config.groups, playlists.segment, streams),
+            ledger,
             status,
             wall: clock::synchronised,
             clock: config.hls_dates.then_some(clock::synchronised_millis),
             _claim: claim,
-        })
+        };
+        store.go_on(left);
+        Ok(store)
     }
 
     /// Dates segments by `wall` from now on, in place of the kernel's clock.
@@ -313,7 +290,7 @@ impl Store {
         }
         Some(PlaylistView {
             body: stream.text.body(),
-            version: self.in_epoch(stream.versions_before + stream.playlist.version()),
+            version: in_epoch(self.epoch, stream.versions_before + stream.playlist.version()),
             target_ms: target_s.saturating_mul(1000),
             max_age_s: 0,
             is_ended: stream.playlist.is_ended(),
@@ -325,10 +302,9 @@ impl Store {
     #[must_use]
     pub fn segment(&self, path: &str) -> Option<SegmentView> {
         let (stream, file) = path.rsplit_once('/')?;
-        let (container, _, sequence) = Container::of_name(file)?;
-        let wanted: u64 = sequence.parse().ok()?;
+        let id = SegmentId::read(file)?;
         // A segment has one name: no other case, sign or leading zero.
-        if SegmentName::new(self.epoch, wanted, container).bytes() != file.as_bytes() {
+        if SegmentName::new(id).bytes() != file.as_bytes() {
             return None;
         }
         let index = self.stream(stream)?;
@@ -337,7 +313,7 @@ impl Store {
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
         let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
             Use::Listed { sequence } | Use::Retired { sequence, .. } => {
-                sequence == wanted && row.container == container
+                sequence == id.sequence && row.epoch == id.epoch && row.container == id.container
             }
             Use::Free | Use::Writing => false,
         })?;
@@ -345,13 +321,13 @@ impl Store {
             slot: first + offset,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
-            version: self.in_epoch(wanted),
+            version: in_epoch(id.epoch, id.sequence),
             created_unix: row.created_unix,
             planned: match row.state {
                 Use::Retired { keep_until, .. } => Some(Planned::until(keep_until)),
-                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(wanted),
+                Use::Free | Use::Writing | Use::Listed { .. } => playlist.planned(id.sequence),
             },
-            content_type: container.media_type(),
+            content_type: id.container.media_type(),
         })
     }
 
@@ -378,6 +354,20 @@ impl Store {
         &self.root
     }
 
+    /// Numbers go on with what `ledger` remembers, and are remembered there.
+    pub fn set_ledger(&mut self, mut ledger: Ledger) {
+        ledger.merge(&self.ledger);
+        for stream in self.streams.iter_mut().flatten() {
+            stream.versions_before = ledger.begin(&stream.path).version;
+        }
+        self.ledger = ledger;
+    }
+
+    /// What numbers are in use.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Asserts what must always hold.
     ///
     /// # Panics
@@ -392,11 +382,6 @@ impl Store {
                 assert_eq!(listed.slot / self.rows_per_stream, index);
             }
         }
-    }
-
-    /// A number that is not used in another run.
-    fn in_epoch(&self, number: u64) -> u64 {
-        u64::from(self.epoch) << 32 | number & 0xffff_ffff
     }
 
     /// Makes the playlist versions that are due.
@@ -414,30 +399,45 @@ impl Store {
     }
 
     fn new_stream(&mut self, (index, path): (usize, &str), now: Instant) -> Option<Stream> {
-        let name = path.try_into().ok()?;
-        let (mut text, mut variant) = self.texts.pop()?;
-        text.clear();
-        variant.begin(self.used.sequences);
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
             log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
-        let beside = self.groups.take(index, path, &self.used);
-        let (discontinuities, target_s) = beside.unwrap_or((self.used.discontinuities, None));
+        let numbers = self.ledger.begin(path);
+        let own = numbers.discontinuity;
+        let beside = self.begin_beside((index, path), own, numbers != Numbers::ZERO);
+        let (discontinuities, target_s) = beside.unwrap_or((own, None));
         let config = PlaylistConfig {
-            media_sequence: self.used.sequences,
+            media_sequence: numbers.sequence,
             discontinuity_sequence: discontinuities,
             ..self.config
         };
         let mut playlist = Playlist::new(config);
         playlist.settle(target_s);
         playlist.advise(self.advice);
+        self.seat(path, opened.ok(), playlist, numbers, now)
+    }
+
+    /// A stream with its playlist, whose numbers go on from `numbers`.
+    fn seat(
+        &mut self,
+        path: &str,
+        folder: Option<Folder>,
+        playlist: Playlist,
+        numbers: Numbers,
+        now: Instant,
+    ) -> Option<Stream> {
+        let name = path.try_into().ok()?;
+        let (mut text, mut variant) = self.texts.pop()?;
+        text.clear();
+        variant.begin(playlist.next_sequence());
         Some(Stream {
             path: name,
-            folder: opened.ok(),
-            versions_before: self.used.versions,
+            folder,
+            versions_before: numbers.version,
             playlist,
+            resumes: numbers != Numbers::ZERO,
             cues: 0,
             key: None,
             text,
@@ -472,7 +472,7 @@ impl Store {
             masked(&stream.path),
             now.since(since).as_secs()
         );
-        self.used.take(&stream);
+        self.ledger.note(&stream.path, stream.numbers());
         let folder = self.root.join(stream.path.as_str());
         for name in [PLAYLIST].iter().chain(&Variant::FILES) {
             if let Err(cause) = fs::remove_file(folder.join(name)) {
@@ -494,7 +494,9 @@ impl Store {
         place.kbit_s = kbit_s(segment);
         let had = place.playlist.discontinuities();
         let beside = self.groups.ends(stream, segment, had, now, &self.status);
-        let discontinuity = beside.map_or(segment.discontinuity, |ending| ending.tags > 0);
+        // Beside others it resumes with the numbers that they have.
+        let alone = segment.discontinuity | take(&mut place.resumes);
+        let discontinuity = beside.map_or(alone, |ending| ending.tags > 0);
         let passed = beside.map_or(0, |ending| ending.tags.saturating_sub(1));
         let segment = &Segment { discontinuity, ..*segment };
         let span = Span::of(segment, sequence);
@@ -520,9 +522,10 @@ impl Store {
             row.start = segment.start;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
+            row.epoch = self.epoch;
             place.variant.closed(sequence, segment, &mut row.frames);
         }
-        let name = SegmentName::new(self.epoch, sequence, container);
+        let name = SegmentName::new(SegmentId { epoch: self.epoch, sequence, container });
         if let (Some(row), Some(folder)) = (self.rows.get(slot), &place.folder)
             && let Err(cause) = self.slots.link(row.name.as_bytes(), folder, name.bytes())
         {
@@ -533,7 +536,7 @@ impl Store {
         }
         let closed = Closed {
             duration: segment.duration,
-            discontinuity: segment.discontinuity,
+            discontinuity,
             independent: segment.independent,
             slot,
         };
@@ -558,6 +561,7 @@ impl Store {
         if !change.updated {
             return;
         }
+        self.ledger.note(&place.path, place.numbers());
         let Stream { path, folder, playlist, text, variant, .. } = place;
         text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
             playlist.emit(w, self.epoch)
@@ -576,4 +580,9 @@ fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen>
 /// one may be held up.
 const fn listed_max(rows_per_stream: usize) -> usize {
     rows_per_stream.saturating_sub(2)
+}
+
+/// A number that is not used in another run.
+fn in_epoch(epoch: u32, number: u64) -> u64 {
+    u64::from(epoch) << 32 | number & 0xffff_ffff
 }

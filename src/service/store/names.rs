@@ -4,7 +4,7 @@
 
 use crate::limits::SEGMENT_NAME_BYTES_MAX;
 use crate::media::container::Container;
-use crate::media::playlist::segment_name;
+use crate::media::playlist::{SegmentId, segment_name};
 use crate::wire::writer::Writer;
 use core::fmt;
 use std::ffi::OsStr;
@@ -37,7 +37,8 @@ pub(super) struct SegmentName {
 }
 
 impl SegmentName {
-    pub(super) fn new(epoch: u32, sequence: u64, container: Container) -> Self {
+    pub(super) fn new(id: SegmentId) -> Self {
+        let SegmentId { epoch, sequence, container } = id;
         let mut name = [0; SEGMENT_NAME_BYTES_MAX];
         let mut w = Writer::new(&mut name);
         let written = segment_name(&mut w, epoch, sequence, container);
@@ -63,7 +64,10 @@ pub(crate) fn masked_pair(app: &str, key: &str) -> impl fmt::Display {
 }
 
 /// Digits of the number of a slot.
-pub(super) const SLOT_NAME_BYTES_MAX: usize = 10;
+const SLOT_NAME_BYTES_MAX: usize = 10;
+
+/// File name of a slot, in the folder of the slots.
+pub(super) type SlotName = heapless::String<SLOT_NAME_BYTES_MAX>;
 
 /// Names that this program makes in its folder, and no others.
 pub(super) fn is_ours(name: &OsStr) -> bool {
@@ -93,7 +97,8 @@ mod tests {
     #[test]
     fn longest_segment_name_fits_and_is_ours() {
         for container in Container::ALL {
-            let name = SegmentName::new(u32::MAX, u64::MAX, container);
+            let name =
+                SegmentName::new(SegmentId { epoch: u32::MAX, sequence: u64::MAX, container });
             let text = core::str::from_utf8(name.bytes()).unwrap();
             assert!(text.ends_with(container.suffix()));
             let longest = container.suffix().len() == 4;

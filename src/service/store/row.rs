@@ -3,9 +3,9 @@
 //! Decides by rank alone; `super` acts on it. Source: RFC 8216 §6.2.2.
 
 use super::keys::SegmentKey;
-use super::names::SLOT_NAME_BYTES_MAX;
+use super::names::SlotName;
 use crate::media::container::Container;
-use crate::media::playlist::IFrames;
+use crate::media::playlist::{IFrames, SegmentId};
 use crate::sys::slots::Slot;
 use crate::time::{Instant, Ticks};
 
@@ -22,8 +22,10 @@ pub(super) enum Use {
 pub(super) struct Row {
     pub(super) slot: Slot,
     /// Its file's name in the folder of the slots.
-    pub(super) name: heapless::String<SLOT_NAME_BYTES_MAX>,
+    pub(super) name: SlotName,
     pub(super) state: Use,
+    /// First part of the name of the segment in it.
+    pub(super) epoch: u32,
     /// What kind of file the segment is.
     pub(super) container: Container,
     /// Counts the segments that were written here.
@@ -54,11 +56,12 @@ pub(super) enum Rank {
 }
 
 impl Row {
-    pub(super) const fn new(slot: Slot, name: heapless::String<SLOT_NAME_BYTES_MAX>) -> Self {
+    pub(super) const fn new(slot: Slot, name: SlotName) -> Self {
         Self {
             slot,
             name,
             state: Use::Free,
+            epoch: 0,
             container: Container::Ts,
             generation: 0,
             holds: 0,
@@ -69,6 +72,11 @@ impl Row {
             frames: IFrames::new(),
             start: Ticks::ZERO,
         }
+    }
+
+    /// Which segment it is, if it has the sequence number `sequence`.
+    pub(super) const fn id(&self, sequence: u64) -> SegmentId {
+        SegmentId { epoch: self.epoch, sequence, container: self.container }
     }
 
     pub(super) const fn is_referred_to(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use crate::service::store::Store;
 use crate::service::store::names::{SegmentName, masked};
-use crate::service::store::row::Use;
+use crate::service::store::row::{Row, Use};
 use crate::status::Counter;
 use crate::time::Instant;
 use std::os::fd::BorrowedFd;
@@ -80,8 +80,10 @@ impl Store {
 
     /// Makes a slot ready for a segment. `None` if there are no pages for it.
     fn prepare(&mut self, index: usize, now: Instant) -> Option<usize> {
-        let state = self.rows.get(index)?.state;
-        if matches!(state, Use::Retired { keep_until, .. } if keep_until > now) {
+        let Row { state, epoch, .. } = *self.rows.get(index)?;
+        // Of what an earlier run has left, the time was an upper bound.
+        let kept = matches!(state, Use::Retired { keep_until, .. } if keep_until > now);
+        if kept && epoch == self.epoch {
             self.status.add(Counter::RetentionCut, 1);
         }
         self.forget(index);
@@ -120,8 +122,7 @@ impl Store {
         if let (Use::Listed { sequence } | Use::Retired { sequence, .. }, Some(stream)) =
             (row.state, stream)
             && let Some(folder) = &stream.folder
-            && let Err(cause) =
-                folder.remove(SegmentName::new(self.epoch, sequence, row.container).bytes())
+            && let Err(cause) = folder.remove(SegmentName::new(row.id(sequence)).bytes())
         {
             let stream = masked(&stream.path);
             log::debug!(

@@ -1,8 +1,9 @@
-//! One stream's place in the store, and what must outlive it.
+//! One stream's place in the store.
 
 use crate::limits::STREAM_PATH_BYTES_MAX;
 use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
+use crate::service::ledger::Numbers;
 use crate::service::store::keys::SegmentKey;
 use crate::service::store::text::Text;
 use crate::service::store::variant::Variant;
@@ -22,6 +23,8 @@ pub(super) struct Stream {
     pub(super) playlist: Playlist,
     /// Of its newest segment.
     pub(super) key: Option<SegmentKey>,
+    /// The next segment does not continue what players may know of the stream.
+    pub(super) resumes: bool,
     pub(super) text: Text,
     pub(super) variant: Variant,
     /// Slot being written and bytes in it.
@@ -37,22 +40,14 @@ pub(super) struct Stream {
     pub(super) facts: StreamFacts,
 }
 
-/// Numbers that must not come again, whatever becomes of a stream: a player or a cache may still
-/// know them under the same address (rules R11, R12).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
-    pub(super) sequences: u64,
-    pub(super) discontinuities: u64,
-    pub(super) versions: u64,
-}
-
-impl Used {
-    /// Adds what `stream` has used.
-    pub(super) fn take(&mut self, stream: &Stream) {
-        let playlist = &stream.playlist;
-        self.sequences = self.sequences.max(playlist.next_sequence());
-        self.discontinuities = self.discontinuities.max(playlist.discontinuities());
-        self.versions = self.versions.max(stream.versions_before + playlist.version());
+impl Stream {
+    /// The first of its numbers that are free.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            sequence: self.playlist.next_sequence(),
+            discontinuity: self.playlist.discontinuities(),
+            version: self.versions_before + self.playlist.version(),
+        }
     }
 }
 

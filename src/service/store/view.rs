@@ -2,8 +2,10 @@
 //!
 //! Plain values; they hold no lock and keep nothing alive but borrows.
 
-use crate::limits::STREAM_PROBLEM_BYTES_MAX;
+use crate::limits::{STREAM_EXPECTED_TIME, STREAM_PROBLEM_BYTES_MAX};
 use crate::media::playlist::Planned;
+use crate::service::store::Store;
+use crate::service::store::names::{MASTER, PLAYLIST};
 use crate::service::store::packed::Packed;
 use crate::status::Status;
 use crate::time::Instant;
@@ -83,4 +85,18 @@ pub struct StreamFacts {
     pub height: u32,
     /// What is wrong, in plain words.
     pub problem: heapless::String<STREAM_PROBLEM_BYTES_MAX>,
+}
+
+impl Store {
+    /// Whether the playlist at `path`, which is not there, is expected: a camera has just begun, or
+    /// the program has, and the camera was here before.
+    #[must_use]
+    pub fn expects(&self, path: &str, now: Instant) -> bool {
+        let Some((path, PLAYLIST | MASTER)) = path.rsplit_once('/') else { return false };
+        let stream = self.stream(path).and_then(|index| self.streams.get(index)?.as_ref());
+        let begun = stream.and_then(|stream| stream.publisher);
+        // The clock of a run begins with it.
+        let known = || self.ledger.knows(path).then_some(Instant(0));
+        begun.or_else(known).is_some_and(|since| now < since.after(STREAM_EXPECTED_TIME))
+    }
 }

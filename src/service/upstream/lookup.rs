@@ -1,21 +1,20 @@
 //! From a host to a connection: name look-up and the attempts behind it.
 //!
-//! A look-up blocks, so it runs in smol's pool; its end comes through a pipe, since our loop waits
-//! for descriptors alone and no other thread's waker reaches it. One that is given up ends by
-//! itself when the resolver does.
+//! A look-up blocks, so it runs away from the loop; one that is given up ends by itself when the
+//! resolver does.
 //! Source: getaddrinfo(3).
 
 use super::reason::Reason;
 use crate::limits::{UPSTREAM_ADDRESSES_MAX, UPSTREAM_CONNECT_TIME_MAX};
+use crate::service::blocking::unblock;
 use crate::service::link::Link;
-use crate::service::reactor::{Reactor, Source};
+use crate::service::reactor::Reactor;
 use crate::wire::rtmp::url::Scheme;
 use core::net::{IpAddr, SocketAddr};
 use smol::future;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::ToSocketAddrs as _;
 use std::rc::Rc;
-use std::sync::mpsc;
 
 /// Whom to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,21 +77,12 @@ pub async fn addresses(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Addresses, 
 
 /// The first addresses of a name.
 async fn look_up(reactor: &Rc<Reactor>, name: &str, port: u16) -> io::Result<Addresses> {
-    let (end, mut done) = io::pipe()?;
-    let (sender, answer) = mpsc::sync_channel(1);
     let name = name.to_owned();
-    #[expect(clippy::disallowed_methods, reason = "a name look-up: one of the two uses allowed")]
-    let task = smol::unblock(move || {
-        let found = (name.as_str(), port).to_socket_addrs();
-        let found = found.map(|all| all.take(UPSTREAM_ADDRESSES_MAX).collect::<Addresses>());
-        // Nobody waits any more if it took too long.
-        let _heard = sender.send(found);
-        let _woken = done.write_all(&[0]);
+    let found = unblock(reactor, move || {
+        let found = (name.as_str(), port).to_socket_addrs()?;
+        Ok(found.take(UPSTREAM_ADDRESSES_MAX).collect())
     });
-    task.detach();
-    Source::new(reactor, end)?.readable().await?;
-    let silent = || Err(io::Error::from(io::ErrorKind::BrokenPipe));
-    answer.try_recv().unwrap_or_else(|_| silent())
+    found.await
 }
 
 #[cfg(test)]

@@ -53,9 +53,10 @@ impl Server {
                 let mut command = Command::new(&bench.program);
                 command.arg("serve");
                 let hls = format!("hls.dir={}", hls.display());
+                let state = format!("state.dir={}", folder.join("state").display());
                 let rtmp = format!("rtmp.listen={rtmp}");
                 let http = format!("http.listen={http}");
-                let own = [hls.as_str(), &rtmp, &http, "log.level=warn"];
+                let own = [hls.as_str(), &state, &rtmp, &http, "log.level=warn"];
                 for setting in own.iter().chain(settings) {
                     command.args(["--set", setting]);
                 }
