@@ -25,12 +25,14 @@
 mod support;
 
 mod access;
+mod continuity;
 mod dates;
 mod encrypted;
 mod enhanced;
 mod field;
 mod files;
 mod foreign;
+mod groups;
 mod hostile;
 mod judges;
 mod master;

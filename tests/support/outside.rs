@@ -132,6 +132,8 @@ pub struct Second {
     pub frames: u64,
     pub audio_bytes: i64,
     pub error: String,
+    /// What the page itself has noted, with commas between.
+    pub notes: String,
 }
 
 /// A browser that opens a page with one video for some seconds.
@@ -170,6 +172,7 @@ fn second(line: &str) -> Second {
         frames: value("frames").parse().unwrap_or(0),
         audio_bytes: value("audio").parse().unwrap_or(-1),
         error: value("error").to_owned(),
+        notes: value("notes").to_owned(),
     }
 }
 
@@ -184,13 +187,21 @@ pub fn native_page(playlist: &str, folder: &Path) -> PathBuf {
 /// A folder with `page.html`, which plays a playlist with hls.js: media source extensions instead
 /// of the browser's own HLS, and the cross-origin headers that they need.
 pub fn hls_js_page(playlist: &str, folder: &Path) -> PathBuf {
+    hls_js_page_with(playlist, folder, "")
+}
+
+/// The same, with a script of the page's own that knows `hls`.
+pub fn hls_js_page_with(playlist: &str, folder: &Path, script: &str) -> PathBuf {
     let library = node_folder().join("node_modules/hls.js/dist/hls.min.js");
     std::fs::create_dir_all(folder).expect("folder");
     std::fs::copy(library, folder.join("hls.js")).expect("hls.js");
     let page = format!(
         "<!doctype html><body><video muted autoplay></video><script src=\"hls.js\"></script>\
-         <script>const hls = new Hls(); hls.loadSource(\"{playlist}\");\
-         hls.attachMedia(document.querySelector(\"video\"));</script>"
+         <script>const hls = new Hls(); window.notes = [];\
+         hls.on(Hls.Events.ERROR, (_, data) => \
+         window.notes.push(data.details + (data.fatal ? \"-fatal\" : \"\")));\
+         hls.loadSource(\"{playlist}\");\
+         hls.attachMedia(document.querySelector(\"video\"));{script}</script>"
     );
     std::fs::write(folder.join("page.html"), page).expect("page");
     folder.to_owned()

@@ -130,9 +130,11 @@ pub(super) fn segments(mine: &Record, other: &Media, now: Instant, report: &mut 
     }
 }
 
-/// Times and digest of a segment's audio.
+/// Times and digest of the audio beside a segment's pictures. Where there are none it may be another
+/// language, or for those who have little bandwidth.
 fn sound(record: &Record) -> Option<((u64, u64, u32), u64)> {
     let State::Got(Content::Transport(transport)) = &record.state else { return None };
+    transport.tracks.iter().find(|track| track.codec.is_video())?;
     let track = transport.tracks.iter().find(|track| track.codec.is_audio())?;
     let times = track.times?;
     Some(((times.first.wire(), times.last.wire(), times.steps), track.digest))
