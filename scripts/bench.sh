@@ -4,7 +4,7 @@
 #   scripts/bench.sh                     everything: under 12 minutes, once it is built
 #   scripts/bench.sh --quick             shorter windows: for daily work
 #   scripts/bench.sh [--quick] ROW...    only these rows: mux segment encrypt burst live play
-#                                        rtmps join allocations memory get playlist crowd
+#                                        rtmps join allocations memory get playlist update crowd
 #                                        latency binary instructions
 #
 # Prints one table and writes target/bench/results.json, a line a row. Exit code 1 when a row is
@@ -71,6 +71,7 @@ mkdir -p target/bench
 scripts/build.sh host >>target/bench/build.log 2>&1 || die "see target/bench/build.log"
 mux=$(built bench --bench mux)
 dechunk=$(built bench --bench dechunk)
+update=$(built bench --bench update)
 peers=$(built bench --bench peers)
 memory=
 [ ! -e tests/memory.rs ] || memory=$(built test --test memory)
@@ -79,7 +80,7 @@ commit=$(git describe --always --dirty 2>/dev/null || echo none)
 say "measure: $commit, $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg), $(nginx -v 2>&1)"
 status=0
 alone "$peers" --program "$PWD/target/board/host/rillcast" --mux "$mux" --dechunk "$dechunk" \
-    --memory-test "$memory" --media "$media" --results target/bench/results.json \
-    --commit "$commit" "$@" || status=$?
+    --update "$update" --memory-test "$memory" --media "$media" \
+    --results target/bench/results.json --commit "$commit" "$@" || status=$?
 say "done: target/bench/results.json"
 exit "$status"

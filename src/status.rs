@@ -103,6 +103,10 @@ counters! {
     UpdatesEarly = "updates_early",
     /// Segments removed although less than three target durations remained, for lack of room.
     WindowCut = "window_cut",
+    /// Segments removed before the end of their window, because room was tight.
+    WindowShortened = "window_shortened",
+    /// Playlists ended: by command, by a camera's absence, or an event that was full.
+    PlaylistsEnded = "playlists_ended",
     /// Segments listed shorter than they are, since they exceeded the target duration.
     SegmentsOverlong = "segments_overlong",
     /// Cue points that no playlist lists: the stream has no dates, or too many of them.

@@ -190,6 +190,24 @@ fn serve_ends_in_good_order_on_each_signal() {
 }
 
 #[test]
+fn serve_ends_presentations_on_sigusr1_and_goes_on_serving() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let hls = folder.path().join("hls");
+    let card = ["--testcard", "--set", "hls.segment_ms=1000"].map(str::to_owned);
+    let mut child = start(&[serve_args(&hls, "127.0.0.1:0"), card.to_vec()].concat());
+    let list = hls.join("live/testcard/index.m3u8");
+    let holds = |what: &str| fs::read_to_string(&list).is_ok_and(|text| text.contains(what));
+    assert!(look(|| holds("#EXTINF")), "the card is not on the air");
+    assert!(!holds("#EXT-X-ENDLIST"));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGUSR1).unwrap();
+    assert!(look(|| holds("#EXT-X-ENDLIST")), "R38");
+    assert_eq!(child.try_wait().unwrap(), None, "it goes on");
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(0));
+}
+
+#[test]
 fn serve_names_setting_and_cure_when_its_port_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

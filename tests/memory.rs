@@ -31,7 +31,9 @@ mod rtmp;
 
 use rillcast::config::settings::{Config, Draft};
 use rillcast::limits::{RTMPE_BLOCK_BYTES, RX_BYTES, SCRATCH_BYTES};
+use rillcast::media::codecs::{Encoding, VideoEncoding};
 use rillcast::media::pipeline::{Message, Pipeline};
+use rillcast::media::sink::{Note, Segment, Sink as _};
 use rillcast::proto::rtmp::dechunk::{Bin, Dechunker, Rings};
 use rillcast::proto::rtmp::enchunk::Outbox;
 use rillcast::proto::rtmp::encryption::Ciphers;
@@ -486,4 +488,54 @@ fn server_takes_next_to_nothing_for_a_wake_up() {
     publisher.leave();
     let list = folder.path().join("live/cam/index.m3u8");
     assert!(std::fs::read_to_string(list).unwrap().contains("#EXTINF"));
+}
+
+/// Writes `count` segments of a packet each, two seconds apart.
+fn close_segments(store: &mut Store, stream: usize, now: &mut Instant, count: u32) {
+    for _ in 0..count {
+        *now = now.after(Duration::from_secs(2));
+        store.tick(*now);
+        let mut sink = store.sink(stream, *now);
+        sink.begin().unwrap();
+        let name = "avc1.64001f".try_into().unwrap();
+        let video = VideoEncoding { name, size: None, frame_millihertz: None };
+        sink.note(Note::Encoding(&Encoding { video: Some(video), audio: None }));
+        assert!(sink.reserve(188));
+        sink.wrote(1);
+        sink.note(Note::KeyPicture { dts: Ticks(0), at: 0, bytes: 188 });
+        sink.note(Note::Holds { pictures: 50, audio: false });
+        sink.finish(&Segment {
+            start: Ticks(0),
+            duration: Ticks::from_millis(2_000),
+            bytes: 188,
+            discontinuity: false,
+            independent: true,
+            forced: false,
+        });
+    }
+}
+
+#[test]
+fn playlist_update_takes_no_memory_whatever_its_kind() {
+    count_apart();
+    for kind in [
+        &["hls.window_segments=10"][..],
+        &["hls.kind=event", "hls.event_minutes=60", "hls.tmpfs_mib=64"],
+        // The window is full after 150, and slots are used again after 300.
+        &["hls.dvr_minutes=5", "hls.tmpfs_mib=64"],
+        &["hls.window_segments=8", "hls.encryption=aes-128", "hls.key_segments=3"],
+        &["hls.dvr_minutes=4", "hls.tmpfs_mib=64", "hls.encryption=aes-128", "hls.key_segments=3"],
+    ] {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let pairs = [&["limits.streams=1", "limits.slot_bytes=1MiB"], kind].concat();
+        let status = Rc::new(Status::new());
+        let mut store = Store::open(&config(folder.path(), &pairs), 7, status).unwrap();
+        let stream = store.publish("live/cam", Instant(0)).unwrap();
+        let mut now = Instant(0);
+        close_segments(&mut store, stream, &mut now, 20);
+        let before = own();
+        close_segments(&mut store, stream, &mut now, 600);
+        assert_eq!(own() - before, 0, "{kind:?}");
+        println!("memory update kind={} updates=600 allocations=0", kind[0]);
+    }
 }

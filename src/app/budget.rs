@@ -79,20 +79,23 @@ impl Budget {
         let viewers = u64::from(config.limits_viewers);
         let tunnels = u64::from(config.tunnels());
         let tls = u64::from(config.tls_places());
-        let slots = streams * u64::from(config.slots_per_stream());
+        let rows = streams * u64::from(config.rows_per_stream());
+        let (slots, slot) = match config.hls_tmpfs_mib {
+            0 => (streams * u64::from(config.slots_per_stream()), config.limits_slot_bytes.into()),
+            _ => (streams, config.share_bytes()),
+        };
         let ring = u64::from(config.limits_ring_bytes);
-        let slot = u64::from(config.limits_slot_bytes);
         let line =
             |owner, count, bytes_each| Line { owner, count, bytes_each, kind: Kind::Private };
         Self {
             lines: [
                 line("stream: ring of recent messages", streams, ring),
                 line("stream: index, headers, segmenter", streams, widen(Streams::STREAM_BYTES)),
-                line("stream: playlist", streams, widen(Store::PLAYLIST_BYTES)),
+                line("stream: playlist", streams, widen(Store::playlist_bytes(config))),
                 line("segments: samples being encrypted", 1, widen(scratch_bytes(config))),
                 line("stream: master, I-frames", streams, widen(Store::variant_bytes(config))),
                 line("groups: their masters", 1, widen(Store::group_bytes(config.groups.len()))),
-                line("slot: its row in the store", slots, widen(Store::ROW_BYTES)),
+                line("slot: its row in the store", rows, widen(Store::ROW_BYTES)),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),
                 line("player: place", players, widen(Ingest::PLAYER_BYTES)),
                 line("rtmpe: what is being sent", sealed, widen(RTMPE_BLOCK_BYTES)),
@@ -102,7 +105,7 @@ impl Budget {
                 line("viewers: pages, waiting answers", 1, widen(HttpContext::SHARED_BYTES)),
                 line("TLS: buffers and state", tls, widen(tls::PLACE_BYTES)),
                 line("tunnel: both queues", tunnels, widen(Tunnels::PLACE_BYTES)),
-                Line { kind: Kind::Tmpfs, ..line("slot: one segment", slots, slot) },
+                Line { kind: Kind::Tmpfs, ..line("slot: one segment, or a share", slots, slot) },
             ],
         }
     }

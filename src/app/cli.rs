@@ -174,7 +174,9 @@ impl Page {
     const fn purpose(self) -> &'static str {
         match self {
             Self::Program => "RTMP in, HLS out: the stream box of a building.",
-            Self::Serve => "Takes streams in and hands them out until SIGTERM or SIGINT.",
+            Self::Serve => {
+                "Takes streams in and hands them out until SIGTERM or SIGINT; SIGUSR1 ends them."
+            }
             Self::Segment => "Cuts an FLV file into MPEG-TS segments with their playlist.",
             Self::Testcard => "Writes the test card to an FLV file.",
             Self::Push => "Publishes an FLV file or the test card to an RTMP server.",

@@ -87,7 +87,7 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; SIGUSR1 ends every presentation.
 ///
 /// # Errors
 /// `ServeError`, each with its cure.
@@ -241,8 +241,10 @@ impl Server {
         let signals = Source::new(&reactor, signals)?;
         loop {
             signals.readable().await?;
-            if let Ok(Some(Asked::Stop)) = signals.get_ref().next() {
-                break;
+            match signals.get_ref().next() {
+                Ok(Some(Asked::Stop)) => break,
+                Ok(Some(Asked::End)) => self.streams.end_all(clock::now()),
+                Ok(Some(Asked::Reserved) | None) | Err(_) => {}
             }
         }
         log::info!("stopping");

@@ -273,7 +273,8 @@ fn toml(value: &Value) -> Toml {
         | Value::Port(_)
         | Value::File(_)
         | Value::Track(_)
-        | Value::Encryption(_) => value.to_string().into(),
+        | Value::Encryption(_)
+        | Value::Word(_) => value.to_string().into(),
     }
 }
 

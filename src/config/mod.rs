@@ -2,10 +2,11 @@
 
 pub mod document;
 pub mod group;
+mod markdown;
 pub mod networks;
 pub mod relay;
 pub mod rights;
 pub mod secret;
 pub mod settings;
-mod sizes;
+pub mod sizes;
 pub mod value;

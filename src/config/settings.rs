@@ -13,9 +13,11 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use super::group::{self, GroupConfig, GroupError};
+pub use super::markdown::markdown_table;
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
 use super::rights::{self, Rights, RightsError};
+use super::sizes;
 use super::value::{Encryption, Kind, Refusal, Seen, Size, Value};
 use crate::limits;
 
@@ -121,6 +123,28 @@ settings! {
     hls_window_segments: u32 = "hls.window_segments",
         Number { min: limits::WINDOW_SEGMENTS_MIN, max: limits::WINDOW_SEGMENTS_MAX, unit: "" },
         6, Restart;
+    /// Whether a playlist slides (live), or grows until its end (event).
+    hls_kind: &'static str = "hls.kind", Word { of: &["live", "event"] },
+        "live", Restart;
+    /// How far back a live playlist reaches; 0 is `hls.window_segments`.
+    hls_dvr_minutes: u32 = "hls.dvr_minutes",
+        Number { min: 0, max: limits::DVR_MINUTES_MAX, unit: "min" },
+        0, Restart;
+    /// How long an event may last; it ends there, or where `hls.tmpfs_mib` is full.
+    hls_event_minutes: u32 = "hls.event_minutes",
+        Number { min: 1, max: limits::DVR_MINUTES_MAX, unit: "min" },
+        240, Restart;
+    /// Most that the segments of all streams may take; 0 is what live windows of full slots take.
+    hls_tmpfs_mib: u32 = "hls.tmpfs_mib",
+        Number { min: 0, max: limits::TMPFS_MIB_MAX, unit: "MiB" },
+        0, Restart;
+    /// What becomes of a playlist whose camera is away: it waits, or ends.
+    hls_away: &'static str = "hls.away", Word { of: &["wait", "end"] },
+        "wait", Restart;
+    /// How long a camera may be away before its playlist ends, with `hls.away` end.
+    hls_away_end_s: u32 = "hls.away_end_s",
+        Number { min: 0, max: limits::AWAY_END_S_MAX, unit: "s" },
+        30, Restart;
     /// Whether playlists date their segments, while the kernel says that the clock is right.
     hls_dates: bool = "hls.dates", Flag,
         true, Restart;
@@ -314,6 +338,7 @@ impl Draft {
         check_addresses(&config)?;
         check_durations(&config)?;
         check_memory(&config)?;
+        sizes::check(&config)?;
         relay::check(&config.relays)?;
         config.rights.check()?;
         group::check(&config.groups)?;
@@ -419,6 +444,9 @@ pub enum SettingError {
         /// Least window that fits.
         need: u32,
     },
+    /// Exhausted: what is kept of streams, or room for it.
+    #[error(transparent)]
+    Budget(#[from] sizes::SizesError),
     /// Misbehaved: players would start where the end may overtake them (RFC 8216 §4.3.5.2).
     #[error(
         "hls.start_offset_s is {offset_s}: that is under 3 target durations of {target_s} s; set \
@@ -455,33 +483,9 @@ impl SettingError {
     }
 }
 
-/// The README's table of settings, in Markdown, a line feed after each row.
-#[must_use]
-pub fn markdown_table() -> String {
-    MarkdownTable.to_string()
-}
-
 /// Rows of the settings that stand in sections: key, allowed, default, what it is.
 pub fn sections() -> impl Iterator<Item = &'static [&'static str; 4]> {
     relay::TABLE.iter().chain(rights::TABLE).chain(group::TABLE)
-}
-
-struct MarkdownTable;
-
-impl fmt::Display for MarkdownTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| setting | default | allowed | applies | what it is |")?;
-        writeln!(f, "|---|---|---|---|---|")?;
-        for setting in TABLE {
-            let (key, default) = (setting.key, setting.default_value());
-            let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
-            writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
-        }
-        for [key, allowed, default, help] in sections() {
-            writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
-        }
-        Ok(())
-    }
 }
 
 /// The known key nearest to `key`, if any is near enough to be meant.
@@ -632,6 +636,7 @@ mod tests {
                 Kind::Networks => "any".to_owned(),
                 Kind::Track => "2".to_owned(),
                 Kind::Encryption => "sample-aes".to_owned(),
+                Kind::Word { of } => of[1].to_owned(),
             };
             let mut draft = Draft::new();
             draft.set(setting.key, &other).unwrap();
@@ -648,6 +653,10 @@ mod tests {
             ("hls.segment_ms", limits::SEGMENT_MS_MIN, limits::SEGMENT_MS_MAX),
             ("hls.target_duration_s", 0, limits::TARGET_DURATION_S_MAX),
             ("hls.window_segments", limits::WINDOW_SEGMENTS_MIN, limits::WINDOW_SEGMENTS_MAX),
+            ("hls.dvr_minutes", 0, limits::DVR_MINUTES_MAX),
+            ("hls.event_minutes", 1, limits::DVR_MINUTES_MAX),
+            ("hls.tmpfs_mib", 0, limits::TMPFS_MIB_MAX),
+            ("hls.away_end_s", 0, limits::AWAY_END_S_MAX),
             ("hls.start_offset_s", 0, limits::START_OFFSET_S_MAX),
             ("hls.key_segments", 0, limits::KEY_SEGMENTS_MAX),
             ("limits.streams", 1, limits::STREAMS_MAX),

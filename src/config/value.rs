@@ -50,6 +50,11 @@ pub enum Kind {
     Track,
     /// How segments are encrypted.
     Encryption,
+    /// One of a few words.
+    Word {
+        /// Which.
+        of: &'static [&'static str],
+    },
 }
 
 /// How segments are encrypted (RFC 8216 §4.3.2.4).
@@ -89,6 +94,8 @@ pub enum Value {
     Track(Option<u8>),
     /// Of `Kind::Encryption`.
     Encryption(Encryption),
+    /// Of `Kind::Word`.
+    Word(&'static str),
 }
 
 /// Why a kind does not take a text.
@@ -129,6 +136,7 @@ impl Kind {
                 .and_then(|number| u8::try_from(number).ok())
                 .map(|number| Value::Track(Some(number))),
             Self::Encryption => Encryption::parse(text).map(Value::Encryption),
+            Self::Word { of } => of.iter().find(|word| **word == text).copied().map(Value::Word),
         }
         .ok_or(Refusal::Malformed)
     }
@@ -149,7 +157,8 @@ impl Kind {
                 | Self::Flag
                 | Self::Networks
                 | Self::Track
-                | Self::Encryption,
+                | Self::Encryption
+                | Self::Word { .. },
                 _,
             )
             | (_, Refusal::Malformed) => Cure::Like(example),
@@ -177,6 +186,10 @@ impl fmt::Display for Kind {
             Self::Networks => f.write_str("any, private, networks like 203.0.113.0/24"),
             Self::Track => write!(f, "{FIRST}, 0 to {}", u8::MAX),
             Self::Encryption => f.write_str("off, aes-128, sample-aes"),
+            Self::Word { of } => of.iter().enumerate().try_for_each(|(n, word)| {
+                f.write_str(if n > 0 { ", " } else { "" })?;
+                f.write_str(word)
+            }),
         }
     }
 }
@@ -197,6 +210,7 @@ impl fmt::Display for Value {
             Self::Track(None) => f.write_str(FIRST),
             Self::Track(Some(number)) => number.fmt(f),
             Self::Encryption(encryption) => f.write_str(encryption.name()),
+            Self::Word(word) => f.write_str(word),
         }
     }
 }

@@ -6,11 +6,13 @@
 mod check;
 mod groups;
 mod ledger;
+mod playlist;
 mod rtmp;
 
 pub use check::*;
 pub use groups::*;
 pub use ledger::*;
+pub use playlist::*;
 pub use rtmp::*;
 
 use crate::time::Ticks;
@@ -163,6 +165,10 @@ pub const CARD_FRAMES_PER_SECOND: core::ops::RangeInclusive<u32> = 2..=60;
 pub const CARD_MESSAGE_BYTES_MAX: usize = 512 << 10;
 const _: () = assert!(CARD_MESSAGE_BYTES_MAX < 1 << 24, "FLV lengths are u24");
 
+/// Pictures per second of a slate: nothing moves, and players stay awake.
+pub const SLATE_FRAMES_PER_SECOND: u32 = 5;
+const _: () = assert!(SLATE_FRAMES_PER_SECOND >= *CARD_FRAMES_PER_SECOND.start());
+
 /// Milliseconds in the day that the test card's clock shows.
 pub const DAY_MS: u32 = 86_400_000;
 
@@ -201,10 +207,6 @@ pub const STREAM_PROBLEM_BYTES_MAX: usize = 240;
 /// configured, three target durations (RFC 8216 §6.2.2) take more of them than the window says.
 pub const PLAYLIST_SEGMENTS_MAX: usize = 128;
 const _: () = assert!(PLAYLIST_SEGMENTS_MAX > 2 * WINDOW_MAX);
-
-/// What has ended may be kept so long by players and caches: it does not change, but somebody may
-/// publish under its name again. Seconds.
-pub const ENDED_AGE_S: u32 = 3_600;
 
 /// Segments that may wait for the playlist's next version; with more the version is early.
 pub const PENDING_SEGMENTS_MAX: usize = 2;
@@ -255,7 +257,7 @@ pub const FILE_WRITE_PACKETS: usize = 1024;
 const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
 
 /// Bytes that a segment takes in a playlist: four lines.
-pub const PLAYLIST_LINE_BYTES_MAX: usize = 160;
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 160 + GROUP_TAGS_BYTES_MAX;
 
 /// The wall clock is moved if it gains or loses this between two segments: what keeps a clock right
 /// turns it by 500 ppm at most, 10 ms in the longest segment. Microseconds.
@@ -359,6 +361,11 @@ const _: () = assert!(
 /// Bytes of a rendered answer that is not a segment: a playlist of two hours of 6 s segments, or
 /// the page with every stream on it.
 pub const HTTP_BODY_BYTES: usize = 128 << 10;
+
+/// Bytes of a long playlist that are rewritten at once for a viewer with a key. An address of 38
+/// bytes may grow by a key of 256: the result fits the rest of the output buffer.
+pub const HTTP_PIECE_BYTES: usize = 8 << 10;
+const _: () = assert!(HTTP_PIECE_BYTES * (1 + 262 / 38) <= HTTP_BODY_BYTES);
 
 /// Answers whose rest waits in memory because the socket took only part of it. A playlist fits
 /// any socket buffer; who needs this is slow, and beyond this many is closed.
@@ -491,10 +498,10 @@ pub const TESTCARD_SECONDS_MAX: u32 = 86_400;
 
 /// Files and folders that one clearing of left-over files looks at; more means that the folder
 /// is not ours.
-pub const LEFTOVERS_MAX: u32 = 16_384;
+pub const LEFTOVERS_MAX: u32 = 2 * ROWS_MAX + 16_384;
 const _: () = assert!(
-    LEFTOVERS_MAX > 2 * STREAMS_MAX * (2 * WINDOW_SEGMENTS_MAX + 1 + SLOTS_SPARE),
-    "all slots of the largest configuration are ours"
+    LEFTOVERS_MAX > 2 * ROWS_MAX + 8 * STREAMS_MAX,
+    "all slots and playlists of the largest configuration are ours"
 );
 
 /// Depth of folders below `hls.dir`: application, then stream.

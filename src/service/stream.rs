@@ -13,7 +13,7 @@ use crate::proto::rtmp::data::ON_META_DATA;
 use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
 use crate::service::relay::Relays;
-use crate::service::store::{NoStreamPlace, Store, masked};
+use crate::service::store::{Cause, NoStreamPlace, Store, masked};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
 use crate::storage::{FrameRing, Label, Place, narrow};
@@ -252,6 +252,27 @@ impl Streams {
         store.leave(stream, now);
         place.ring_bells();
         true
+    }
+
+    /// Ends the presentation of the stream at `path` for good: whoever publishes it gives way, its
+    /// last segment is listed, and the playlist is ended. Who publishes it next begins another.
+    /// Says whether there was one.
+    pub fn end(&self, path: &str, now: Instant) -> bool {
+        let Some(stream) = self.find(path) else { return false };
+        if let Some(holder) = self.holder(path) {
+            self.leave(stream, holder.id, now);
+        }
+        self.store.borrow_mut().end(stream, now, Cause::Command)
+    }
+
+    /// Ends the presentations of all streams for good.
+    pub fn end_all(&self, now: Instant) {
+        for index in 0..self.places.len() {
+            let path = self.store.borrow().path(index).map(str::to_owned);
+            if let Some(path) = path {
+                self.end(&path, now);
+            }
+        }
     }
 
     /// Ends every stream's last segment: the program stops.

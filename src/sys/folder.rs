@@ -55,17 +55,46 @@ impl Folder {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
+    /// Opens the file `name`, to be read and written; makes it if it is not there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create(&self, name: &[u8]) -> io::Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(0o644);
+        Ok(File::from(openat(&self.fd, name, flags, mode)?))
+    }
+
+    /// A new, empty file `name`, whatever bore that name before: who has that open keeps it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn fresh(&self, name: &[u8]) -> io::Result<File> {
+        match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => self.create(name),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Puts a file holding `bytes` in place of `name` at one stroke; it is written as `temporary`
-    /// first, so that a reader finds the whole old file or the whole new one.
+    /// first, so that a reader finds the whole old file or the whole new one. Gives the file.
     ///
     /// # Errors
     /// The kernel's; the old file is then still there.
-    pub fn replace(&self, name: &[u8], temporary: &[u8], bytes: &[u8]) -> io::Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
-        let mode = Mode::from_bits_truncate(0o644);
-        let mut file = File::from(openat(&self.fd, temporary, flags | OFlag::O_NOFOLLOW, mode)?);
+    pub fn replace(&self, name: &[u8], temporary: &[u8], bytes: &[u8]) -> io::Result<File> {
+        let mut file = self.fresh(temporary)?;
         file.write_all(bytes)?;
-        drop(file);
+        renameat(&self.fd, temporary, &self.fd, name)?;
+        Ok(file)
+    }
+
+    /// Makes the file `from` bear `name` too, at one stroke, in place of another file; for a moment
+    /// it is `temporary` as well.
+    ///
+    /// # Errors
+    /// The kernel's; the other file is then still there.
+    pub fn rename_link(&self, from: &[u8], temporary: &[u8], name: &[u8]) -> io::Result<()> {
+        self.link(from, self, temporary)?;
         Ok(renameat(&self.fd, temporary, &self.fd, name)?)
     }
 
@@ -156,6 +185,26 @@ mod tests {
         old.read_to_string(&mut text).unwrap();
         assert_eq!(text, "a long first text");
         assert!(!root.path().join(".list.new").exists());
+    }
+
+    #[test]
+    fn folder_renames_a_link_and_leaves_the_old_file_to_its_readers() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        for turn in [b"a", b"b", b"a"] {
+            use std::io::Read as _;
+            let before = File::open(root.path().join("list"));
+            folder.create(turn).unwrap().write_all(turn).unwrap();
+            folder.rename_link(turn, b".new", b"list").unwrap();
+            assert_eq!(fs::read(root.path().join("list")).unwrap(), turn);
+            assert!(!root.path().join(".new").exists());
+            let mut seen = Vec::new();
+            before.map(|mut file| file.read_to_end(&mut seen).unwrap()).unwrap_or_default();
+            assert!(seen != turn, "{seen:?}");
+        }
+        folder.fresh(b"a").unwrap();
+        assert_eq!(fs::read(root.path().join("a")).unwrap(), b"");
+        assert_eq!(fs::read(root.path().join("list")).unwrap(), b"a");
     }
 
     #[test]

@@ -20,6 +20,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 pub enum Asked {
     /// SIGTERM or SIGINT: end in good order.
     Stop,
+    /// SIGUSR1: end every presentation, and go on serving.
+    End,
     /// SIGHUP: reserved for reading the settings again.
     Reserved,
 }
@@ -37,7 +39,7 @@ impl Signals {
     /// The kernel has no descriptor left.
     pub fn block() -> Result<Self, Errno> {
         let mut mask = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGHUP] {
             mask.add(signal);
         }
         mask.thread_block()?;
@@ -56,11 +58,10 @@ impl Signals {
             Err(errno) => return Err(errno),
         };
         let number = i32::try_from(info.ssi_signo).map_err(|_| Errno::EINVAL)?;
-        Ok(Some(if Signal::try_from(number)? == Signal::SIGHUP {
-            Asked::Reserved
-        } else {
-            Asked::Stop
-        }))
+        let signal = Signal::try_from(number)?;
+        let asked = [(Signal::SIGUSR1, Asked::End), (Signal::SIGHUP, Asked::Reserved)];
+        let asked = asked.into_iter().find(|(own, _)| *own == signal);
+        Ok(Some(asked.map_or(Asked::Stop, |(_, asked)| asked)))
     }
 }
 
@@ -90,6 +91,7 @@ mod tests {
         for (signal, asked) in [
             (Signal::SIGTERM, Asked::Stop),
             (Signal::SIGINT, Asked::Stop),
+            (Signal::SIGUSR1, Asked::End),
             (Signal::SIGHUP, Asked::Reserved),
         ] {
             raise(signal).unwrap();

@@ -151,7 +151,7 @@ pub enum TmpfsError {
     /// Exhausted: the file system has no room for all slots.
     #[error(
         "{}: {need_mib} MiB needed, {free_mib} MiB free; enlarge the tmpfs, or lower \
-         limits.slot_bytes, limits.streams or hls.window_segments", path.display()
+         limits.slot_bytes, limits.streams, hls.window_segments or hls.tmpfs_mib", path.display()
     )]
     Full {
         /// Where.

@@ -163,9 +163,6 @@ fn keys_go_only_where_the_setting_says() {
     assert_eq!(store.key(&name, HOME), Err(KeyRefusal::Address));
     let nothing = store.key("live/cam/1-1.key", HOME);
     assert_eq!(nothing, Err(KeyRefusal::Address), "it does not say what there is");
-    let tag = store.key_tag("live/cam").unwrap();
-    assert!(tag.is_named(&format!("{EPOCH:08x}-0.key")));
-    assert_eq!(store.key_tag("live/hall"), None);
 }
 
 #[test]

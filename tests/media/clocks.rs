@@ -8,7 +8,7 @@
 use crate::camera::{Camera, Judged, LEAD, adts, assert_nothing_is_lost};
 use crate::wraps::{MILLIS, WRAPS, Wrap};
 use rillcast::limits::{PLAYLIST_BYTES_MAX, TIMELINE_EPOCH};
-use rillcast::media::playlist::{Closed, Playlist, PlaylistConfig};
+use rillcast::media::playlist::{Closed, Playlist, PlaylistConfig, PlaylistKind};
 use rillcast::media::sink::Segment;
 use rillcast::status::Counter;
 use rillcast::time::{Instant, Ticks};
@@ -35,6 +35,7 @@ impl Follower {
             segment: Ticks::from_millis(2_000),
             window_segments: 6,
             listed_max: 13,
+            kind: PlaylistKind::Live { window: Ticks(0) },
             target_duration_s: Some(3),
             media_sequence: 0,
             discontinuity_sequence: 0,

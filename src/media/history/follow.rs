@@ -204,6 +204,14 @@ impl Media {
         self.records.retain(|record| record.grace.is_none_or(|grace| now <= grace.until));
     }
 
+    /// Whether a segment needs the key at this address.
+    pub(super) fn uses(&self, key: &str) -> bool {
+        self.records.iter().any(|record| {
+            !record.scheme.uri.is_empty()
+                && resolve(&self.url, &record.scheme.uri).as_deref() == Some(key)
+        })
+    }
+
     /// R37.
     fn cadence(&mut self, new: &Version, step: Step, answer: &Answer<'_>, report: &mut Report) {
         let Some(first) = new.entries.get(step.kept) else { return };

@@ -48,7 +48,7 @@ use self::content::Content;
 use self::finding::{Report, Site};
 use self::follow::Media;
 use self::joins::Side;
-use self::keys::{Key, Method};
+use self::keys::Key;
 use self::record::{Given, State};
 use self::version::Kind;
 use crate::limits::{
@@ -312,16 +312,8 @@ impl History {
 
     /// Puts the keys of listed segments on the list of those to fetch.
     fn collect_keys(&mut self, at: usize, now: Instant) {
+        self.keys.retain(|(url, ..)| self.media.iter().any(|media| media.uses(url)));
         let Some(media) = self.media.get(at) else { return };
-        let uses = |key: &str| {
-            media.records.iter().any(|record| {
-                record.scheme.method == Method::Aes128
-                    && address::resolve(&media.url, &record.scheme.uri).as_deref() == Some(key)
-            })
-        };
-        if self.media.len() == 1 {
-            self.keys.retain(|(url, ..)| uses(url));
-        }
         let encrypted =
             |record: &&record::Record| record.grace.is_none() && !record.scheme.uri.is_empty();
         for record in media.records.iter().filter(encrypted) {
@@ -410,6 +402,12 @@ impl History {
     }
 
     fn key(&mut self, url: &str, answer: &Answer<'_>) {
+        self.media.iter_mut().for_each(|media| media.forget(answer.now));
+        if !self.media.iter().any(|media| media.uses(url)) {
+            // It may go with the last segment that needs it.
+            self.keys.retain(|(known, ..)| known != url);
+            return;
+        }
         let Some((_, key, at)) = self.keys.iter_mut().find(|(known, ..)| known == url) else {
             return;
         };

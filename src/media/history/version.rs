@@ -11,7 +11,7 @@ use super::keys::{self, KeysInForce};
 use super::master::Master;
 use crate::limits::HISTORY_SEGMENTS_MAX;
 use crate::wire::date;
-use crate::wire::m3u8::{AttributeValue, Attributes, Line, M3u8Error, rounded_seconds};
+use crate::wire::m3u8::{AttributeValue, Attributes, Line, M3u8Error, MEDIA_TAGS, rounded_seconds};
 
 /// What a playlist is.
 #[derive(Debug)]
@@ -131,24 +131,6 @@ const ONCE: [(&str, u8); 10] = [
     ("EXT-X-INDEPENDENT-SEGMENTS", 44),
     ("EXT-X-I-FRAMES-ONLY", 44),
     ("EXT-X-START", 44),
-];
-
-/// Tags that only a media playlist may have.
-const MEDIA_TAGS: [&str; 14] = [
-    "EXTINF",
-    "EXT-X-BYTERANGE",
-    "EXT-X-DISCONTINUITY",
-    "EXT-X-KEY",
-    "EXT-X-MAP",
-    "EXT-X-PROGRAM-DATE-TIME",
-    "EXT-X-DATERANGE",
-    "EXT-X-TARGETDURATION",
-    "EXT-X-MEDIA-SEQUENCE",
-    "EXT-X-DISCONTINUITY-SEQUENCE",
-    "EXT-X-ENDLIST",
-    "EXT-X-PLAYLIST-TYPE",
-    "EXT-X-I-FRAMES-ONLY",
-    "EXT-X-GAP",
 ];
 
 /// Tags that only a master playlist may have.

@@ -135,11 +135,13 @@ impl<'a> Adopted<'a> {
             let SegmentId { epoch, container, .. } = id(sequence, &segment)?;
             let ListedSegment { micros, discontinuity, .. } = segment;
             let (epoch, marks) = (Some(epoch), Marks { date, container, passed });
+            playlist.micros += micros;
+            playlist.tags += u64::from(discontinuity) + u64::from(passed);
             let key = None;
-            let entry = Entry { epoch, micros, discontinuity, marks, slot, key, longest };
-            playlist.entries.push_back(entry).map_err(|_| too_many)?;
+            playlist.entries.push_back(Entry { epoch, micros, discontinuity, marks, slot, key });
         }
         playlist.listed = playlist.entries.len();
+        playlist.longest.note(self.next_sequence(), longest);
         playlist.target_s = Some(target_s);
         playlist.media_sequence = self.text.media_sequence;
         playlist.discontinuity_sequence = self.text.discontinuity_sequence;

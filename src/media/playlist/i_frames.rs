@@ -115,7 +115,7 @@ const TABLE_BYTES: u64 = 2 * PACKET_BYTES as u64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Closed, PlaylistConfig};
+    use super::super::{Closed, PlaylistConfig, PlaylistKind};
     use super::*;
     use crate::limits::{GROUP_TAGS_MAX, I_FRAME_LINES_BYTES_MAX};
     use crate::time::Instant;
@@ -126,6 +126,7 @@ mod tests {
             segment: Ticks::from_millis(2_000),
             window_segments: 3,
             listed_max: 12,
+            kind: PlaylistKind::Live { window: Ticks::ZERO },
             target_duration_s: target,
             media_sequence: 40,
             discontinuity_sequence: 2,

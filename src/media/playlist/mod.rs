@@ -15,6 +15,8 @@
 //!   version is made at once and counted.
 //! * The oldest leaves while more than the window is listed and three targets remain without it
 //!   (R32, R34). Only where `listed_max` is reached does it leave earlier; that is counted.
+//! * An event (R40) loses nothing: it is ended where it is full, by the caller.
+//! * No update costs more because the playlist is longer: totals are kept, not made.
 //! * What left is to be kept for its duration and that of the longest version that listed it (R35).
 //! * Sequence numbers are 64 bits, go on from what the constructor was given, and never go back
 //!   (R11, R12, R33, R44); the discontinuity sequence rises exactly when a tag leaves (R36).
@@ -38,10 +40,13 @@ mod group;
 mod i_frames;
 mod key;
 mod lines;
+mod longest;
 mod offer;
 mod planned;
 mod ranges;
 mod rate;
+mod removal;
+mod text;
 mod vod;
 
 pub use adopt::{AdoptError, Adopted};
@@ -56,20 +61,32 @@ pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
-use self::lines::SegmentLines;
+use self::longest::Longest;
 use self::ranges::Ranges;
 use crate::limits::{
-    FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_SEGMENTS_MAX, RETIRED_PER_UPDATE_MAX,
+    FIRST_SEGMENT_MS_MAX, PENDING_SEGMENTS_MAX, PLAYLIST_ENTRIES_MAX, RETIRED_PER_UPDATE_MAX,
     TARGET_DURATION_S_MAX, TARGET_EXCESS_MS_MAX, WINDOW_MAX,
 };
 use crate::media::container::Container;
 use crate::status::{Counter, Status};
 use crate::time::{Instant, Ticks, UnixMillis};
-use crate::wire::m3u8::{Durations, Line, put, rounded_seconds};
-use crate::wire::writer::{Full, Writer};
+use crate::wire::m3u8::{Durations, rounded_seconds};
+
+/// Which changes a playlist makes (RFC 8216 §4.3.3.5, R40).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaylistKind {
+    /// Its window slides.
+    Live {
+        /// What it lists at least, where that is more than the window of segments.
+        window: Ticks,
+    },
+    /// It only grows, until it ends: `EXT-X-PLAYLIST-TYPE:EVENT`.
+    Event,
+}
 
 /// How a playlist is kept. Values out of bounds are moved to the nearest bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +96,10 @@ pub struct PlaylistConfig {
     /// Segments to list, 3 to `WINDOW_MAX`; more are listed while R34 asks for it.
     pub window_segments: usize,
     /// Segments that may be listed or waiting at most, above the window and up to
-    /// `PLAYLIST_SEGMENTS_MAX`: the slots that the caller can spare.
+    /// `PLAYLIST_ENTRIES_MAX`: the slots that the caller can spare.
     pub listed_max: usize,
+    /// Whether it slides or grows.
+    pub kind: PlaylistKind,
     /// Target duration in seconds; settled by the first segment if absent.
     pub target_duration_s: Option<u32>,
     /// Sequence number of the first segment.
@@ -166,9 +185,16 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Playlist {
     config: PlaylistConfig,
-    /// Listed segments, then waiting ones.
-    entries: Deque<Entry, PLAYLIST_SEGMENTS_MAX>,
+    /// Listed segments, then waiting ones; room for `listed_max` of them is taken when it is made.
+    entries: VecDeque<Entry>,
     listed: usize,
+    /// Duration of the current version, microseconds.
+    micros: u64,
+    longest: Longest,
+    /// Discontinuity tags of all entries.
+    tags: u64,
+    /// A window of live that is longer than this is shortened, microseconds.
+    squeeze: Option<u64>,
     /// Settled target duration, seconds.
     target_s: Option<u32>,
     /// Sequence number of the oldest entry.
@@ -181,6 +207,10 @@ pub struct Playlist {
     ranges: Ranges,
     /// Of the segments that close from now on.
     key: Option<KeyTag>,
+    /// Lowest protocol version that knows the keys of all segments so far.
+    protocol: u64,
+    /// How often a line that was listed was taken away or changed.
+    rewritten: u64,
     updated_at: Option<Instant>,
     version: u64,
     ended: bool,
@@ -196,15 +226,6 @@ struct Entry {
     marks: Marks,
     slot: usize,
     key: Option<KeyTag>,
-    /// Duration of the longest version that listed it, microseconds.
-    longest: u64,
-}
-
-impl Entry {
-    /// Discontinuity tags in front of it.
-    fn tags(&self) -> u64 {
-        u64::from(self.discontinuity) + u64::from(self.marks.passed)
-    }
 }
 
 /// Not yet reported to the process's counters.
@@ -213,22 +234,47 @@ struct Counts {
     segments: u64,
     updates_early: u64,
     window_cut: u64,
+    window_shortened: u64,
     overlong: u64,
 }
 
 impl Playlist {
-    /// An empty playlist, not to be shown yet.
+    /// An empty playlist, not to be shown yet. Takes the memory for all of its life.
     #[must_use]
-    pub fn new(mut config: PlaylistConfig) -> Self {
-        config.window_segments = config.window_segments.clamp(3, WINDOW_MAX);
-        let least = config.window_segments + PENDING_SEGMENTS_MAX + 1;
-        config.listed_max = config.listed_max.clamp(least, PLAYLIST_SEGMENTS_MAX);
-        let target_s = config.target_duration_s.map(|s| s.clamp(1, TARGET_DURATION_S_MAX));
+    pub fn new(config: PlaylistConfig) -> Self {
+        let config = config.bounded();
+        let room = config.listed_max;
+        Self::within(config, VecDeque::with_capacity(room), Longest::new(room))
+    }
+
+    /// Memory that a playlist of so many segments takes beside itself.
+    #[must_use]
+    pub const fn bytes(segments: usize) -> usize {
+        segments * (size_of::<Entry>() + Longest::EACH_BYTES)
+    }
+
+    /// Begins anew as `config` says, in the memory there is: no more segments than before.
+    pub fn renew(&mut self, config: PlaylistConfig) {
+        let mut entries = core::mem::take(&mut self.entries);
+        let mut longest = core::mem::replace(&mut self.longest, Longest::new(0));
+        entries.clear();
+        longest.clear();
+        let mut config = config.bounded();
+        config.listed_max = config.listed_max.min(entries.capacity());
+        let advice = self.advice;
+        *self = Self { advice, ..Self::within(config, entries, longest) };
+    }
+
+    const fn within(config: PlaylistConfig, entries: VecDeque<Entry>, longest: Longest) -> Self {
         Self {
             config,
-            entries: Deque::new(),
+            entries,
             listed: 0,
-            target_s,
+            micros: 0,
+            longest,
+            tags: 0,
+            squeeze: None,
+            target_s: config.target_duration_s,
             media_sequence: config.media_sequence,
             discontinuity_sequence: config.discontinuity_sequence,
             durations: Durations::new(),
@@ -236,10 +282,18 @@ impl Playlist {
             advice: Advice { start_offset_s: 0, independent: true },
             ranges: Ranges::new(),
             key: None,
+            protocol: PROTOCOL_MIN,
+            rewritten: 0,
             updated_at: None,
             version: 0,
             ended: false,
-            counts: Counts::default(),
+            counts: Counts {
+                segments: 0,
+                updates_early: 0,
+                window_cut: 0,
+                window_shortened: 0,
+                overlong: 0,
+            },
         }
     }
 
@@ -264,7 +318,7 @@ impl Playlist {
 
     /// The same for a segment of which there is more to say.
     pub fn closed_with(&mut self, now: Instant, closed: Closed, marks: Marks) -> Change {
-        if self.ended {
+        if self.ended || self.is_full() {
             return self.refused(now, closed.slot);
         }
         let ticks = closed.duration.max(Ticks(1));
@@ -281,12 +335,11 @@ impl Playlist {
             marks,
             slot: closed.slot,
             key: self.key,
-            longest: 0,
         };
-        if self.entries.push_back(entry).is_err() {
-            // Unreachable: a version is made before the last place is taken.
-            return self.refused(now, closed.slot);
-        }
+        self.tags += entry.tags();
+        let protocol = entry.key.map_or(PROTOCOL_MIN, |key| key.method.version());
+        self.protocol = self.protocol.max(protocol);
+        self.entries.push_back(entry);
         self.poll(now)
     }
 
@@ -377,9 +430,8 @@ impl Playlist {
 
     /// Discontinuity sequence number behind the newest segment.
     #[must_use]
-    pub fn discontinuities(&self) -> u64 {
-        let tags: u64 = self.entries.iter().map(Entry::tags).sum();
-        self.discontinuity_sequence.saturating_add(tags)
+    pub const fn discontinuities(&self) -> u64 {
+        self.discontinuity_sequence.saturating_add(self.tags)
     }
 
     /// Settled target duration, seconds.
@@ -406,51 +458,64 @@ impl Playlist {
 
     /// Duration of the current version, microseconds.
     #[must_use]
-    pub fn micros(&self) -> u64 {
-        self.listed().map(|listed| listed.micros).sum()
+    pub const fn micros(&self) -> u64 {
+        self.micros
     }
 
-    /// Renders the current version; at most `PLAYLIST_BYTES_MAX`. Segments are named by
-    /// `segment_name`, those that were adopted by the epoch they had. Not to be called before
-    /// `is_listed`.
-    ///
-    /// # Errors
-    /// `Full` if it does not fit; a part of it may have been written.
-    pub fn emit(&self, w: &mut Writer<'_>, epoch: u32) -> Result<(), Full> {
-        debug_assert!(self.is_listed());
-        Line::Header.emit(w)?;
-        let keys = self.entries.iter().take(self.listed).filter_map(|entry| entry.key);
-        let version = keys.map(|key| key.method.version()).max().unwrap_or(3);
-        Line::Version(version).emit(w)?;
-        Line::TargetDuration(self.target_s.unwrap_or(1).into()).emit(w)?;
-        Line::MediaSequence(self.media_sequence).emit(w)?;
-        Line::DiscontinuitySequence(self.discontinuity_sequence).emit(w)?;
-        if self.independent && self.advice.independent {
-            Line::IndependentSegments.emit(w)?;
-        }
-        if self.advice.start_offset_s > 0 {
-            let least = self.target_s.unwrap_or(1).saturating_mul(3);
-            let offset = self.advice.start_offset_s.max(least);
-            put(w, format_args!("#EXT-X-START:TIME-OFFSET=-{offset}\n"))?;
-        }
-        let listed = (self.media_sequence..).zip(self.entries.iter());
-        let mut key = None;
-        for (sequence, entry) in listed.take(self.listed) {
-            if entry.key != key {
-                key = entry.key;
-                KeyTag::emit(key, w)?;
-            }
-            let Entry { discontinuity, micros, marks, .. } = *entry;
-            let epoch = entry.epoch.unwrap_or(epoch);
-            let Marks { date, container, passed } = marks;
-            self.ranges.emit(w, sequence, sequence == self.media_sequence)?;
-            (0..passed).try_for_each(|_| Line::Discontinuity.emit(w))?;
-            SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
-        }
-        if self.ended {
-            Line::EndList.emit(w)?;
-        }
-        Ok(())
+    /// Whether no segment more can be taken. A live window slides before that.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.config.listed_max
+    }
+
+    /// Whether it may hold more than a window of segments.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.window_micros() > 0
+    }
+
+    /// Whether it only grows.
+    #[must_use]
+    pub const fn is_event(&self) -> bool {
+        matches!(self.config.kind, PlaylistKind::Event)
+    }
+
+    /// Whether the window is as long as it should be.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.listed >= self.config.window_segments && self.micros >= self.window_micros()
+    }
+
+    /// Shortens the window of live to `micros` with the versions to come, or no more if `None`;
+    /// three target durations remain whatever is asked (R34).
+    pub const fn squeeze(&mut self, micros: Option<u64>) {
+        self.squeeze = micros;
+    }
+
+    /// Key of the newest listed segment, if it is encrypted.
+    #[must_use]
+    pub fn newest_key(&self) -> Option<KeyTag> {
+        self.entries.get(self.listed.checked_sub(1)?)?.key
+    }
+
+    /// How often a line of a segment that is still listed was taken away: who keeps text must write
+    /// all of it anew then.
+    #[must_use]
+    pub const fn rewritten(&self) -> u64 {
+        self.rewritten
+    }
+
+    /// Where the listed segment with this sequence number is stored.
+    #[must_use]
+    pub fn slot(&self, sequence: u64) -> Option<usize> {
+        let at = usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?;
+        self.entries.get(at).filter(|_| at < self.listed).map(|entry| entry.slot)
+    }
+
+    /// Sequence number behind the newest listed segment.
+    #[must_use]
+    pub fn listed_end(&self) -> u64 {
+        self.media_sequence.saturating_add(u64::try_from(self.listed).unwrap_or(u64::MAX))
     }
 
     /// Adds what happened since the last call to the process's counters.
@@ -459,6 +524,7 @@ impl Playlist {
         status.add(Counter::Segments, counts.segments);
         status.add(Counter::UpdatesEarly, counts.updates_early);
         status.add(Counter::WindowCut, counts.window_cut);
+        status.add(Counter::WindowShortened, counts.window_shortened);
         status.add(Counter::SegmentsOverlong, counts.overlong);
     }
 
@@ -473,12 +539,16 @@ impl Playlist {
         assert!(!self.ended || self.waiting() == 0, "all is listed at the end");
         assert_eq!(self.updated_at.is_some(), self.listed > 0);
         assert!(self.entries.is_empty() || self.target_s.is_some());
-        let total = self.micros();
-        for (n, entry) in self.entries.iter().enumerate() {
+        let total: u64 = self.listed().map(|listed| listed.micros).sum();
+        assert_eq!(self.micros, total);
+        let tags: u64 = self.entries.iter().map(Entry::tags).sum();
+        assert_eq!(tags, self.tags);
+        for entry in &self.entries {
             let seconds = rounded_seconds(entry.micros);
             assert!(seconds <= self.target_s.unwrap_or(0).into(), "R9");
-            assert_eq!(entry.longest >= total, n < self.listed, "R35");
         }
+        self.longest.check_invariants();
+        assert!(self.listed == 0 || self.longest.micros() >= total, "R35");
     }
 
     /// Segments that no version lists yet.
@@ -486,63 +556,29 @@ impl Playlist {
         self.entries.len() - self.listed
     }
 
-    /// Lists what waits, removes what may leave.
-    fn publish(&mut self, now: Instant) -> Change {
-        let added = u64::try_from(self.waiting()).unwrap_or(0);
-        self.counts.segments += added;
-        self.listed = self.entries.len();
-        self.updated_at = Some(now);
-        self.version += 1;
-        let mut retired = Vec::new();
-        while !retired.is_full()
-            && let Some(segment) = self.retire(now)
-        {
-            if retired.push(segment).is_err() {
-                break;
-            }
+    /// What the window lists at least, microseconds.
+    fn window_micros(&self) -> u64 {
+        match self.config.kind {
+            PlaylistKind::Live { window } => window.micros().unsigned_abs(),
+            PlaylistKind::Event => u64::MAX,
         }
-        // All that waited is listed.
-        let window = self.entries.iter().find_map(|entry| entry.marks.date);
-        self.ranges.retire(window, self.next_sequence());
-        let total = self.micros();
-        for entry in &mut self.entries {
-            entry.longest = entry.longest.max(total);
-        }
-        Change { updated: true, retired }
-    }
-
-    /// Removes the oldest segment if it may or must leave.
-    fn retire(&mut self, now: Instant) -> Option<Retired> {
-        if self.listed <= self.config.window_segments {
-            return None;
-        }
-        let oldest = *self.entries.front()?;
-        let targets = u64::from(self.target_s?) * 3_000_000;
-        if self.micros() - oldest.micros < targets {
-            // Room for what may wait until the next version, and the one that forces it.
-            if self.listed + PENDING_SEGMENTS_MAX < self.config.listed_max {
-                return None;
-            }
-            self.counts.window_cut += 1;
-        }
-        self.entries.pop_front()?;
-        self.listed -= 1;
-        let sequence = self.media_sequence;
-        self.media_sequence += 1;
-        self.discontinuity_sequence += oldest.tags();
-        let keep = Duration::from_micros(oldest.micros + oldest.longest);
-        Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
-    }
-
-    /// A segment that is not taken goes back to the caller.
-    fn refused(&self, now: Instant, slot: usize) -> Change {
-        let mut change = Change::default();
-        let retired = Retired { slot, sequence: self.next_sequence(), keep_until: now };
-        let kept = change.retired.push(retired);
-        debug_assert!(kept.is_ok());
-        change
     }
 }
+
+impl PlaylistConfig {
+    /// Every value moved to the nearest bound.
+    fn bounded(mut self) -> Self {
+        self.window_segments = self.window_segments.clamp(3, WINDOW_MAX);
+        let least = self.window_segments + PENDING_SEGMENTS_MAX + 1;
+        let most = usize::try_from(PLAYLIST_ENTRIES_MAX).unwrap_or(usize::MAX);
+        self.listed_max = self.listed_max.clamp(least, most);
+        self.target_duration_s = self.target_duration_s.map(|s| s.clamp(1, TARGET_DURATION_S_MAX));
+        self
+    }
+}
+
+/// Version that knows durations in fractions of seconds (RFC 8216 §7).
+const PROTOCOL_MIN: u64 = 3;
 
 /// The smallest target duration that leaves a first segment 5 % to grow and is not below the
 /// configured length, rounded.

@@ -41,13 +41,13 @@ impl Playlist {
     /// The plan for a listed segment; `None` if nothing leaves any more, or it is not listed.
     #[must_use]
     pub fn planned(&self, sequence: u64) -> Option<Planned> {
-        let updated_at = self.updated_at.filter(|_| !self.ended)?;
+        let updated_at = self.updated_at.filter(|_| !self.ended && !self.is_event())?;
         let at = usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?;
         let entry = self.entries.iter().take(self.listed).nth(at)?;
         let missing = self.config.window_segments.saturating_sub(self.listed);
         let missing = u64::try_from(missing).unwrap_or(0) * u64::from(self.target_s?) * 1_000_000;
         let until_its_end: u64 = self.entries.iter().take(at + 1).map(|entry| entry.micros).sum();
-        let longest = entry.longest.max(self.micros() + missing);
+        let longest = self.longest.micros().max(self.micros() + missing);
         Some(Planned {
             leaves: updated_at.after(Duration::from_micros(missing + until_its_end)),
             kept: Duration::from_micros(entry.micros + longest),
@@ -57,7 +57,7 @@ impl Playlist {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Closed, PlaylistConfig};
+    use super::super::{Closed, PlaylistConfig, PlaylistKind};
     use super::*;
     use crate::time::Ticks;
 
@@ -69,6 +69,7 @@ mod tests {
             segment: Ticks::from_millis(2_000),
             window_segments: 4,
             listed_max: 40,
+            kind: PlaylistKind::Live { window: Ticks::ZERO },
             target_duration_s: Some(2),
             media_sequence: 100,
             discontinuity_sequence: 0,

@@ -11,6 +11,7 @@ use crate::time::UnixMillis;
 use crate::wire::date::{self, DATE_BYTES};
 use crate::wire::writer::{Full, Writer};
 use core::fmt::Write as _;
+use core::ops::Range;
 
 /// Why a date range is not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,18 +146,36 @@ impl Ranges {
     }
 
     /// Drops those whose dates are before `window`, the first date there is. Those that come with
-    /// segment `next` or later are not listed yet.
-    pub(super) fn retire(&mut self, window: Option<UnixMillis>, next: u64) {
+    /// segment `listed.end` or later are not listed yet. Says whether one goes from in front of a
+    /// listed segment.
+    pub(super) fn retire(&mut self, window: Option<UnixMillis>, listed: Range<u64>) -> bool {
+        let mut rewrites = false;
         self.0.retain(|(sequence, range)| {
-            *sequence >= next || window.is_some_and(|window| range.end >= window)
+            let stays = *sequence >= listed.end || window.is_some_and(|window| range.end >= window);
+            rewrites |= !stays && *sequence >= listed.start;
+            stays
         });
+        rewrites
     }
 
-    /// Writes those that stand in front of a segment; in front of the `first` of all, those whose
-    /// segment has left, too.
-    pub(super) fn emit(&self, w: &mut Writer<'_>, segment: u64, first: bool) -> Result<(), Full> {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes those whose segment has left: it was before the `first`.
+    pub(super) fn emit_left(&self, w: &mut Writer<'_>, first: u64) -> Result<(), Full> {
+        self.emit_where(w, |sequence| sequence < first)
+    }
+
+    /// Writes those that stand in front of a segment.
+    pub(super) fn emit(&self, w: &mut Writer<'_>, segment: u64) -> Result<(), Full> {
+        self.emit_where(w, |sequence| sequence == segment)
+    }
+
+    fn emit_where(&self, w: &mut Writer<'_>, is_meant: impl Fn(u64) -> bool) -> Result<(), Full> {
         for (sequence, range) in &self.0 {
-            if *sequence == segment || first && *sequence < segment {
+            if is_meant(*sequence) {
                 w.bytes(range.text.as_bytes())?;
                 w.u8(b'\n')?;
             }
@@ -181,7 +200,10 @@ mod tests {
     fn listed(ranges: &Ranges, segment: u64, first: bool) -> usize {
         let mut room = [0; 8 * DATE_RANGE_BYTES_MAX];
         let mut w = Writer::new(&mut room);
-        ranges.emit(&mut w, segment, first).unwrap();
+        if first {
+            ranges.emit_left(&mut w, segment).unwrap();
+        }
+        ranges.emit(&mut w, segment).unwrap();
         w.written().split(|byte| *byte == b'\n').count() - 1
     }
 
@@ -229,14 +251,14 @@ mod tests {
         ranges.add(7, DateRange::new("x", "", T, Some(4_000)).unwrap()).unwrap();
         assert_eq!([6, 7, 8].map(|n| listed(&ranges, n, n == 6)), [0, 1, 0]);
         assert_eq!([8, 9].map(|n| listed(&ranges, n, n == 8)), [1, 0]);
-        ranges.retire(None, 7);
+        assert!(!ranges.retire(None, 7..7));
         assert_eq!(listed(&ranges, 7, true), 1, "it is not listed yet");
-        ranges.retire(Some(UnixMillis(T.0 + 4_000)), 8);
+        assert!(!ranges.retire(Some(UnixMillis(T.0 + 4_000)), 8..8));
         assert_eq!(listed(&ranges, 7, true), 1, "its last moment");
-        ranges.retire(Some(UnixMillis(T.0 + 4_001)), 8);
+        assert!(!ranges.retire(Some(UnixMillis(T.0 + 4_001)), 8..8), "its segment had left");
         assert_eq!(listed(&ranges, 7, true), 0);
         ranges.add(7, range("y")).unwrap();
-        ranges.retire(None, 8);
+        assert!(ranges.retire(None, 7..8), "a line goes");
         assert_eq!(listed(&ranges, 7, true), 0, "no segment is dated");
     }
 

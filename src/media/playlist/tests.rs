@@ -1,7 +1,11 @@
 //! The rules of a live playlist, one by one and over any history.
 
 use super::*;
-use crate::limits::{GROUP_TAGS_BYTES_MAX, GROUP_TAGS_MAX, PLAYLIST_BYTES_MAX};
+use crate::limits::{
+    DATE_RANGE_BYTES_MAX, DATE_RANGES_MAX, GROUP_TAGS_BYTES_MAX, GROUP_TAGS_MAX,
+    PLAYLIST_BYTES_MAX, PLAYLIST_HEAD_BYTES_MAX, PLAYLIST_SEGMENTS_MAX,
+};
+use crate::wire::writer::Writer;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000;
@@ -11,6 +15,7 @@ fn config() -> PlaylistConfig {
         segment: Ticks::from_millis(6_000),
         window_segments: 5,
         listed_max: PLAYLIST_SEGMENTS_MAX,
+        kind: PlaylistKind::Live { window: Ticks::ZERO },
         target_duration_s: None,
         media_sequence: 0,
         discontinuity_sequence: 0,
@@ -312,6 +317,136 @@ fn largest_playlist_fits_its_bound() {
     assert!(p.listed().count() > 60);
 }
 
+#[test]
+fn longest_head_fits_its_bound() {
+    for kind in [PlaylistKind::Event, config().kind] {
+        let mut p = Playlist::new(PlaylistConfig {
+            kind,
+            media_sequence: u64::MAX - 100,
+            discontinuity_sequence: u64::MAX - 100,
+            target_duration_s: Some(60),
+            ..config()
+        });
+        p.advise(Advice { start_offset_s: u32::MAX, independent: true });
+        p.set_key(Some(KeyTag { method: Method::SampleAes, epoch: u32::MAX, number: u64::MAX }));
+        for n in 0..DATE_RANGES_MAX {
+            let id = format!("{n:0>width$}", width = DATE_RANGE_BYTES_MAX - 75);
+            p.date_range(DateRange::new(&id, "", UnixMillis(0), None).unwrap()).unwrap();
+        }
+        let marks = Marks { date: Some(UnixMillis(0)), ..Marks::default() };
+        for n in 0..20 {
+            let _ = p.closed_with(at(60 * n), segment(60_000), marks);
+        }
+        let mut head = vec![0; PLAYLIST_HEAD_BYTES_MAX];
+        p.emit_head(&mut Writer::new(&mut head)).unwrap();
+    }
+}
+
+#[test]
+fn r13_r40_event_has_its_type_and_no_discontinuity_sequence() {
+    let (p, _) = steady(PlaylistConfig { kind: PlaylistKind::Event, ..config() }, 100);
+    let text = text(&p);
+    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n"), "{text}");
+    assert!(!text.contains("DISCONTINUITY-SEQUENCE"));
+    assert_eq!(p.listed().count(), 100, "nothing left");
+    assert_eq!(p.micros(), 600 * SECOND);
+}
+
+#[test]
+fn r31_full_event_takes_no_segment_more_and_ends() {
+    let event = PlaylistConfig { kind: PlaylistKind::Event, listed_max: 20, ..config() };
+    let (mut p, now) = steady(event, 19);
+    assert!(!p.is_full());
+    assert!(p.closed(at(now + 6), segment(6_000)).updated);
+    assert!(p.is_full());
+    let change = p.closed(at(now + 12), Closed { slot: 5, ..segment(6_000) });
+    assert!(!change.updated);
+    assert_eq!(change.retired[0].slot, 5, "given back");
+    assert!(p.end(at(now + 12)).updated);
+    assert!(text(&p).ends_with("-19.ts\n#EXT-X-ENDLIST\n"));
+}
+
+#[test]
+fn window_by_time_is_kept_whole_and_no_longer() {
+    let window = Ticks::from_millis(600_000);
+    let dvr = PlaylistConfig {
+        kind: PlaylistKind::Live { window },
+        listed_max: PLAYLIST_SEGMENTS_MAX,
+        ..config()
+    };
+    let (mut p, now) = steady(dvr, 100);
+    assert_eq!(p.listed().count(), 100);
+    assert!(p.is_whole() && p.is_long());
+    for i in 1..50 {
+        let change = p.closed(at(now + 6 * i), segment(6_000));
+        assert_eq!(change.retired.len(), 1);
+        let kept = change.retired[0].keep_until;
+        assert_eq!(kept, at(now + 6 * i + 6 + 600), "R35");
+    }
+    assert_eq!(p.micros(), 600 * SECOND);
+    p.check_invariants();
+}
+
+#[test]
+fn r34_squeezed_window_shrinks_to_three_targets_and_grows_again() {
+    let status = Status::new();
+    let window = Ticks::from_millis(300_000);
+    let dvr = PlaylistConfig { kind: PlaylistKind::Live { window }, ..config() };
+    let (mut p, mut now) = steady(dvr, 60);
+    let mut push = |p: &mut Playlist| {
+        now += 6;
+        let change = p.closed(at(now), segment(6_000));
+        p.check_invariants();
+        (change.retired.len(), p.micros() / SECOND)
+    };
+    assert_eq!(push(&mut p), (1, 300));
+    p.squeeze(Some(200 * SECOND));
+    assert_eq!(push(&mut p), (RETIRED_PER_UPDATE_MAX, 300 + 6 - 48));
+    for _ in 0..20 {
+        push(&mut p);
+    }
+    assert_eq!(push(&mut p), (1, 204), "no shorter than was asked");
+    p.squeeze(Some(0));
+    for _ in 0..20 {
+        push(&mut p);
+    }
+    assert_eq!(push(&mut p), (1, 18), "R34: three targets of 6 s");
+    p.squeeze(None);
+    for n in 1..=20 {
+        assert_eq!(push(&mut p), (0, 18 + 6 * n));
+    }
+    p.report(&status);
+    assert!(status.get(Counter::WindowShortened) >= 47);
+    assert_eq!(status.get(Counter::WindowCut), 0);
+}
+
+#[test]
+fn r41_presentation_taken_down_is_kept_for_as_long_as_it_lasted() {
+    let (mut p, now) = steady(config(), 9);
+    assert!(p.end(at(now)).updated);
+    let gone: std::vec::Vec<_> = core::iter::from_fn(|| p.take_down(at(now + 30))).collect();
+    assert_eq!(gone.iter().map(|r| r.sequence).collect::<std::vec::Vec<_>>(), [4, 5, 6, 7, 8]);
+    assert!(gone.iter().all(|r| r.keep_until == at(now + 30 + 6 + 30)));
+    let (sequence, tags) = (p.media_sequence(), p.discontinuity_sequence());
+    p.renew(PlaylistConfig { media_sequence: sequence, discontinuity_sequence: tags, ..config() });
+    assert!(!p.is_listed() && !p.is_ended());
+    let _ = p.closed(at(now + 99), segment(6_000));
+    assert!(text(&p).contains("#EXT-X-MEDIA-SEQUENCE:9\n"), "R11");
+    p.check_invariants();
+}
+
+#[test]
+fn playlist_takes_no_more_segments_than_any_may_have() {
+    let most = usize::try_from(PLAYLIST_ENTRIES_MAX).unwrap();
+    let wide = PlaylistConfig { kind: PlaylistKind::Event, listed_max: most + 9, ..config() };
+    let mut p = Playlist::new(wide);
+    for i in 0..=PLAYLIST_ENTRIES_MAX {
+        assert_eq!(p.is_full(), i == PLAYLIST_ENTRIES_MAX);
+        let _ = p.closed(at(6 * u64::from(i)), segment(6_000));
+    }
+    assert_eq!(p.listed().count(), most);
+}
+
 /// One version as a player reads it; shares nothing with the code under test.
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
@@ -321,6 +456,7 @@ struct Snapshot {
     discontinuity_sequence: u64,
     independent: bool,
     ended: bool,
+    event: bool,
     /// Microseconds, discontinuity, URI.
     segments: std::vec::Vec<(u64, bool, String)>,
 }
@@ -341,6 +477,11 @@ impl Snapshot {
             } else if line.starts_with('#') {
                 let (tag, value) = line.split_once(':').unwrap_or((line, "0"));
                 assert!(seen.insert(tag.to_owned()), "R9, R11, R12, R15, R44: {tag} twice");
+                if tag == "#EXT-X-PLAYLIST-TYPE" {
+                    assert_eq!(value, "EVENT", "R40");
+                    s.event = true;
+                    continue;
+                }
                 let value = value.parse().unwrap();
                 match tag {
                     "#EXT-X-TARGETDURATION" => s.target = value,
@@ -362,6 +503,7 @@ impl Snapshot {
         }
         assert!(!s.segments.is_empty(), "never empty");
         assert!(seen.contains("#EXT-X-TARGETDURATION"), "R9");
+        assert!(!s.event || !seen.contains("#EXT-X-DISCONTINUITY-SEQUENCE"), "R13");
         for (micros, ..) in &s.segments {
             assert!((micros + 500_000) / 1_000_000 <= s.target, "R9: {micros}");
         }
@@ -379,6 +521,8 @@ impl Snapshot {
         assert!(self.sequence >= old.sequence, "R11");
         let gone = usize::try_from(self.sequence - old.sequence).unwrap();
         assert!(gone <= old.segments.len(), "R32: nothing leaves unseen");
+        assert_eq!(self.event, old.event, "R40");
+        assert!(!self.event || gone == 0, "R40: nothing leaves an event");
         let kept = &old.segments[gone..];
         assert!(self.segments.starts_with(kept), "R31, R32, R33: old lines stay as they were");
         let added = self.segments.len() - kept.len();
@@ -487,7 +631,8 @@ fn check_whole(history: &[Snapshot], steps: &[Step], config: &PlaylistConfig) {
         let tags = steps[..last].iter().filter(|s| s.discontinuity).count();
         let listed = s.segments.iter().filter(|s| s.1).count();
         let gone = u64::try_from(tags - listed).unwrap();
-        assert_eq!(s.discontinuity_sequence, config.discontinuity_sequence + gone);
+        let before = if s.event { 0 } else { config.discontinuity_sequence };
+        assert_eq!(s.discontinuity_sequence, before + gone);
     }
 }
 
@@ -499,9 +644,13 @@ proptest! {
         target_duration_s in prop_oneof![Just(None), (1u32..9).prop_map(Some)],
         media_sequence in 0u64..1_000_000,
         discontinuity_sequence in 0u64..1_000,
+        window_ms in prop_oneof![3 => Just(0i64), 1 => 1i64..300_000],
+        event in any::<bool>(),
         ends in any::<bool>(),
     ) {
+        let window = Ticks::from_millis(window_ms);
         let config = PlaylistConfig {
+            kind: if event { PlaylistKind::Event } else { PlaylistKind::Live { window } },
             window_segments,
             target_duration_s,
             media_sequence,

@@ -58,9 +58,9 @@ impl<'a> BitWriter<'a> {
         Ok(())
     }
 
-    /// `ue(v)`; below 2^15.
+    /// `ue(v)`; below 2^16 - 1, which 31 bits hold.
     pub(crate) fn ue(&mut self, value: u32) -> Result<(), Full> {
-        debug_assert!(value < 1 << 15);
+        debug_assert!(value < (1 << 16) - 1);
         let code = value + 1;
         self.bits(code, 2 * code.ilog2() + 1)
     }

@@ -11,6 +11,7 @@
 //! | `font`, `picture` | letters of any size; painting |
 //! | `h264`, `macroblock`, `transform`, `cavlc` | the encoder, largest part first |
 //! | `audio` | the beep, encoded in advance |
+//! | `slate` | a still picture instead, for a camera that is away |
 //!
 //! All memory is taken in `new`. Reads no clock and does not pace: the caller sends each message
 //! when `due_ms` says. Source: FLV §E.4; H.264; 14496-3.
@@ -22,6 +23,7 @@ pub(crate) mod h264;
 mod layout;
 mod macroblock;
 pub mod picture;
+pub mod slate;
 mod transform;
 
 use crate::limits::{

@@ -186,6 +186,11 @@ impl Door {
         judged.map(|()| Some(key)).inspect_err(|denial| self.count(*denial))
     }
 
+    /// The key that viewers of a stream are asked for, if they are.
+    pub fn play_key(&self, path: &str) -> Option<&Secret> {
+        self.section(path)?.play_key.as_ref()
+    }
+
     /// The section that counts for a stream.
     fn section(&self, path: &str) -> Option<&StreamRights> {
         let streams = &self.access.rights.streams;

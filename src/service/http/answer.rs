@@ -1,7 +1,8 @@
 //! From a request to an answer: routes, conditions, the response head and the small bodies.
 //!
 //! An answer is a piece of the one output buffer, head and small body side by side, and for a
-//! segment the part of a slot that follows. Sends nothing: `connection` does.
+//! segment the part of a slot that follows (for a long playlist, of its file: see `long`). Sends
+//! nothing: `connection` does.
 //!
 //! | path | answer |
 //! |---|---|
@@ -26,6 +27,7 @@ use std::rc::Rc;
 use super::HttpSettings;
 use super::caching;
 use super::guard;
+use super::long::Source;
 use super::tunnelled::Tunnelled;
 use crate::config::secret::Secret;
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
@@ -48,11 +50,10 @@ use crate::wire::writer::Writer;
 /// Bytes of the output buffer: head, then body.
 const OUT_BYTES: usize = HTTP_HEAD_OUT_BYTES + HTTP_BODY_BYTES;
 
-/// The part of a slot that an answer sends after its head.
+/// The part of a file that an answer sends after its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    pub(super) slot: usize,
-    pub(super) generation: u32,
+    pub(super) source: Source,
     pub(super) at: u64,
     pub(super) end: u64,
 }
@@ -93,8 +94,8 @@ pub(super) struct Desk {
     pub(super) patient: bool,
     /// Whether it came by the port for TLS, where tunnels alone are served.
     pub(super) is_within_tls: bool,
-    wall: Option<u64>,
-    date: Option<DateText>,
+    pub(super) wall: Option<u64>,
+    pub(super) date: Option<DateText>,
 }
 
 impl Desk {
@@ -284,17 +285,21 @@ impl Desk {
         };
         let etag = EntityTag(playlist.version);
         let (_, room) = self.out.split_at_mut(HTTP_HEAD_OUT_BYTES);
-        let Some(key) = key else {
-            if request.gzip
-                && let Some(bytes) = playlist.gzip(room, &self.status)
-            {
-                let head = ResponseHead { gzip: true, ..head };
-                return self.tagged(head, request, etag.gzip(), bytes);
+        if key.is_none()
+            && request.gzip
+            && let Some(bytes) = playlist.gzip(room, &self.status)
+        {
+            let head = ResponseHead { gzip: true, ..head };
+            return self.tagged(head, request, etag.gzip(), bytes);
+        }
+        if playlist.body.len() <= HTTP_BODY_BYTES {
+            let Some(key) = key else { return self.small(head, request, etag, playlist.body) };
+            let bytes = guard::with_key(playlist.body, key, &mut Writer::new(room));
+            if bytes > 0 {
+                return self.tagged(head, request, etag, bytes);
             }
-            return self.small(head, request, etag, playlist.body);
-        };
-        let bytes = guard::with_key(playlist.body, key, &mut Writer::new(room));
-        self.tagged(head, request, etag, bytes)
+        }
+        self.long(head, request, &playlist, key)
     }
 
     fn asset(&mut self, head: ResponseHead<'_>, request: &Request<'_>, asset: Asset) -> Answer {
@@ -383,8 +388,7 @@ impl Desk {
         let mut answer = self.compose(&head, 0);
         if request.method == Method::Get && bytes > 0 {
             answer.part = Some(Part {
-                slot: segment.slot,
-                generation: segment.generation,
+                source: Source::Slot { slot: segment.slot, generation: segment.generation },
                 at: span.first,
                 end: span.first + bytes,
             });
@@ -392,7 +396,7 @@ impl Desk {
         answer
     }
 
-    fn not_modified(&mut self, head: ResponseHead<'_>) -> Answer {
+    pub(super) fn not_modified(&mut self, head: ResponseHead<'_>) -> Answer {
         let head =
             ResponseHead { code: Code::NotModified, content_type: None, gzip: false, ..head };
         self.compose(&head, 0)
@@ -451,7 +455,7 @@ impl Desk {
         self.compose(&head, if request.method == Method::Head { 0 } else { bytes })
     }
 
-    fn too_much(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
+    pub(super) fn too_much(&mut self, head: ResponseHead<'_>, request: &Request<'_>) -> Answer {
         let head = ResponseHead { code: Code::Unavailable, ..head };
         self.plain(head, request, &"there is more to say than fits")
     }

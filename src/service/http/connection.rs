@@ -9,7 +9,7 @@
 
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use super::answer::{Answer, Desk, Part};
 use super::drain::Drain;
@@ -364,16 +364,16 @@ impl Connection {
             buffer.get_mut(..end)?.copy_from_slice(rest);
             Some(Spill { buffer, at: 0, end })
         };
-        if let Some(part) = &answer.part {
-            self.take_hold(part, desk);
+        if let Some((slot, generation)) = answer.part.as_ref().and_then(Part::slot) {
+            self.take_hold(slot, generation, desk);
         }
         self.state = State::Sending { spill, part: answer.part, after: answer.after, linger };
         None
     }
 
-    fn take_hold(&mut self, part: &Part, desk: &mut Desk) {
+    fn take_hold(&mut self, slot: usize, generation: u32, desk: &mut Desk) {
         let mut store = desk.store.borrow_mut();
-        store.hold(part.slot);
+        store.hold(slot);
         // Asked again, in case the peer's address became ours after it was listed.
         let own = || {
             let socket = self.socket.as_ref()?.as_fd();
@@ -381,9 +381,9 @@ impl Connection {
         };
         self.local = self.local || own().unwrap_or(true);
         if self.local {
-            store.mark_local(part.slot);
+            store.mark_local(slot);
         }
-        let hold = Hold { slot: part.slot, generation: part.generation, end: u64::MAX };
+        let hold = Hold { slot, generation, end: u64::MAX };
         let kept = self.holds.push(hold);
         debug_assert!(kept.is_ok(), "no request is answered while the holds are full");
     }
@@ -426,7 +426,7 @@ impl Connection {
             Transfer::Blocked => return Some(Outcome::Wait(Interest::ReadWrite)),
             Transfer::Ended => return Some(self.reset(desk)),
         }
-        let held = part.is_some();
+        let held = part.as_ref().and_then(Part::slot).is_some();
         self.sent(held, after, linger, desk)
     }
 
@@ -561,22 +561,5 @@ impl Spill {
             }
         }
         Transfer::Moved(self.end)
-    }
-}
-
-impl Part {
-    /// Sends from the slot, at most `most` bytes; `None` if the slot holds another segment now.
-    fn send(&mut self, socket: BorrowedFd<'_>, desk: &Desk, most: u64) -> Option<Transfer> {
-        let store = desk.store.borrow();
-        if store.generation(self.slot) != self.generation {
-            return None;
-        }
-        let count = usize::try_from((self.end - self.at).min(most)).unwrap_or(usize::MAX);
-        let moved = net::transmit_file(socket, store.file(self.slot)?, self.at, count);
-        if let Transfer::Moved(n) = moved {
-            self.at += widen(n);
-            desk.status.add(Counter::HttpBytesOut, widen(n));
-        }
-        Some(moved)
     }
 }

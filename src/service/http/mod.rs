@@ -13,6 +13,7 @@ mod connection;
 mod drain;
 mod guard;
 mod key;
+mod long;
 mod socket;
 mod tunnelled;
 

@@ -13,15 +13,13 @@
 //! Only looks; `super` takes what is found, and clears the rest.
 //! Source: RFC 8216 §6.2.1, §6.2.2.
 
-use crate::limits::{
-    LEDGER_STREAMS_MAX, LEFTOVER_DEPTH_MAX, LEFTOVERS_MAX, PLAYLIST_BYTES_MAX,
-    STREAM_PATH_BYTES_MAX,
-};
+use crate::limits::{LEDGER_STREAMS_MAX, LEFTOVER_DEPTH_MAX, LEFTOVERS_MAX, STREAM_PATH_BYTES_MAX};
 use crate::media::playlist::{
     AdoptError, Adopted, Advice, Change, Dates, Playlist, PlaylistConfig, SegmentId,
 };
 use crate::service::ledger::Numbers;
 use crate::service::store::Store;
+use crate::service::store::governor::PAGE_BYTES;
 use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, SlotName, masked};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::Stream;
@@ -32,10 +30,9 @@ use crate::time::Instant;
 use crate::wire::ts::packet::PACKET_BYTES;
 use crate::wire::writer::Writer;
 use core::cmp::Reverse;
-use core::fmt::Write as _;
 use core::time::Duration;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,13 +45,14 @@ pub(super) struct Left {
     dates: Dates,
     /// Its segments, each for the slot of its place here: those listed, first first, and then those
     /// that are kept, newest first.
-    segments: Vec<Option<LeftSegment>>,
+    segments: Vec<LeftSegment>,
+    /// Which they are, in the order of their numbers.
+    ids: Vec<SegmentId>,
 }
 
 /// A segment that goes on.
 struct LeftSegment {
     id: SegmentId,
-    file: File,
     bytes: usize,
     /// Until when it is kept; none if it is listed.
     keep_until: Option<Instant>,
@@ -63,40 +61,53 @@ struct LeftSegment {
 impl Left {
     /// Whether the file at `path`, below `root`, is one of its own.
     pub(super) fn holds(&self, root: &Path, path: &Path) -> bool {
-        let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
-        let own = |segment: &LeftSegment| SegmentName::new(segment.id).bytes() == name;
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let own = |id: SegmentId| {
+            let known = self.ids.binary_search_by_key(&id.sequence, |id| id.sequence);
+            let known = known.ok().and_then(|at| self.ids.get(at));
+            known == Some(&id) && SegmentName::new(id).bytes() == name.as_bytes()
+        };
         path.parent().and_then(|folder| folder.strip_prefix(root).ok()) == Some(self.path.as_ref())
-            && (name == PLAYLIST.as_bytes() || self.segments.iter().flatten().any(own))
+            && (name == PLAYLIST || SegmentId::read(name).is_some_and(own))
     }
 
-    /// Bytes of its segments.
+    /// Bytes that its segments take.
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.iter().flatten().map(|segment| widen(segment.bytes)).sum()
+        self.segments.iter().map(LeftSegment::taken).sum()
+    }
+
+    /// How many of its first `slots` slots are taken.
+    pub(super) fn slots(&self, slots: usize) -> usize {
+        self.segments.len().min(slots)
     }
 }
 
-/// The slot with this number, of so many that each stream has: with the segment that goes on there,
-/// or a new one.
+impl LeftSegment {
+    /// Bytes of its pages.
+    fn taken(&self) -> u64 {
+        widen(self.bytes).next_multiple_of(PAGE_BYTES)
+    }
+}
+
+/// The slot of `name` for the segment that goes on at the place `at` of a stream, if one does.
 pub(super) fn row(
-    left: &mut [Left],
-    (number, slots_per_stream): (usize, usize),
-    (root, slots): (&Path, &Folder),
-    capacity: usize,
-) -> io::Result<Row> {
-    let mut name = SlotName::new();
-    let named = write!(name, "{number}");
-    debug_assert!(named.is_ok());
-    let stream = left.get_mut(number / slots_per_stream);
-    let taken = stream.and_then(|Left { folder, segments, .. }| {
-        Some((folder, segments.get_mut(number % slots_per_stream)?.take()?))
-    });
-    let Some((folder, segment)) = taken else {
-        let path = root.join(SLOTS).join(name.as_str());
-        return Ok(Row::new(Slot::create(&path, capacity)?, name));
+    left: Option<&Left>,
+    at: usize,
+    (slots, name): (&Folder, &SlotName),
+    (capacity, closes): (usize, bool),
+) -> io::Result<Option<Row>> {
+    let Some((left, segment)) = left.and_then(|left| Some((left, left.segments.get(at)?))) else {
+        return Ok(None);
     };
-    let LeftSegment { id, file, bytes, keep_until } = segment;
-    folder.link(SegmentName::new(id).bytes(), slots, name.as_bytes())?;
-    let mut row = Row::new(Slot::adopt(file, capacity)?, name);
+    let LeftSegment { id, bytes, keep_until } = *segment;
+    let segment_name = SegmentName::new(id);
+    left.folder.link(segment_name.bytes(), slots, name.as_bytes())?;
+    let file = left.folder.file(segment_name.bytes(), true)?;
+    let mut slot = Slot::adopt(file, capacity, bytes)?;
+    if closes {
+        slot.close();
+    }
+    let mut row = Row::new(slot, name.clone(), closes);
     let sequence = id.sequence;
     row.state = match keep_until {
         Some(keep_until) => Use::Retired { sequence, keep_until },
@@ -105,7 +116,7 @@ pub(super) fn row(
     row.epoch = id.epoch;
     row.container = id.container;
     row.bytes = bytes;
-    Ok(row)
+    Ok(Some(row))
 }
 
 impl Store {
@@ -132,6 +143,9 @@ pub(super) struct Space {
     /// Streams, and slots of each.
     pub(super) streams: usize,
     pub(super) slots: usize,
+    /// What the segments of each may take, and the text of its playlist, in bytes.
+    pub(super) share_bytes: u64,
+    pub(super) text_bytes: usize,
     /// Whether the folder is on a tmpfs.
     pub(super) in_memory: bool,
 }
@@ -180,6 +194,14 @@ enum NotLeft {
     /// Unsupported: what is on storage may be older than what was shown.
     #[error("hls.dir is not on a tmpfs")]
     Storage,
+    /// Exhausted: its share of tmpfs.
+    #[error("its segments and the next take {bytes} bytes of {max}; raise hls.tmpfs_mib")]
+    Share {
+        /// What they take.
+        bytes: u64,
+        /// What they may take.
+        max: u64,
+    },
     /// Exhausted: places for streams.
     #[error("all {max} streams are in use; raise limits.streams")]
     Places {
@@ -223,7 +245,7 @@ fn adopt(
     tell: &mut impl FnMut(&str, Numbers),
 ) -> Result<Left, NotLeft> {
     let folder = Folder::open(at)?;
-    let text = folder.read(PLAYLIST.as_bytes(), PLAYLIST_BYTES_MAX)?;
+    let text = folder.read(PLAYLIST.as_bytes(), space.text_bytes)?;
     let adopted = Adopted::read(&text)?;
     let (sequence, discontinuity) = (adopted.next_sequence(), adopted.discontinuities());
     tell(path, Numbers { sequence, discontinuity, version: 0 });
@@ -236,7 +258,7 @@ fn adopt(
     // The clock of a run begins with it: this is now.
     let now = Instant(0);
     let playlist = adopted.playlist((space.config, space.advice), now, place * space.slots)?;
-    let mut rendered = vec![0; PLAYLIST_BYTES_MAX];
+    let mut rendered = vec![0; space.text_bytes];
     let mut w = Writer::new(&mut rendered);
     if playlist.emit(&mut w, 0).is_err() || w.written() != text {
         return Err(NotLeft::Text);
@@ -244,7 +266,13 @@ fn adopt(
     let mut segments = Vec::new();
     for (sequence, name) in (adopted.media_sequence()..).zip(adopted.names()) {
         let segment = SegmentId::read(name).and_then(|id| open(&folder, id, None));
-        segments.push(Some(segment.ok_or(NotLeft::Segment(sequence))?));
+        segments.push(segment.ok_or(NotLeft::Segment(sequence))?);
+    }
+    // As much as the largest is left for the one that comes next.
+    let largest = segments.iter().map(LeftSegment::taken).max().unwrap_or(0);
+    let mut bytes = segments.iter().map(LeftSegment::taken).sum::<u64>() + largest;
+    if bytes > space.share_bytes {
+        return Err(NotLeft::Share { bytes, max: space.share_bytes });
     }
     // With all slots taken, the next segment takes the one that has been kept longest.
     let free = space.slots.saturating_sub(segments.len());
@@ -254,9 +282,15 @@ fn adopt(
         // The oldest is the first to go where its slot is needed.
         open(&folder, id, Some(Instant(keep_until.0.saturating_sub(younger))))
     });
-    segments.extend(left.take(free).map(Some));
+    let fits = |segment: &LeftSegment| {
+        bytes += segment.taken();
+        bytes <= space.share_bytes
+    };
+    segments.extend(left.take(free).take_while(fits));
+    let mut ids: Vec<SegmentId> = segments.iter().map(|segment| segment.id).collect();
+    ids.sort_unstable_by_key(|id| id.sequence);
     let (path, dates) = (path.to_owned(), adopted.dates());
-    Ok(Left { path, folder, playlist, dates, segments })
+    Ok(Left { path, folder, playlist, dates, segments, ids })
 }
 
 /// The segments in a folder that have left its playlist, newest first.
@@ -275,5 +309,5 @@ fn open(folder: &Folder, id: SegmentId, keep_until: Option<Instant>) -> Option<L
     let file = folder.file(SegmentName::new(id).bytes(), true).ok()?;
     let bytes = usize::try_from(file.metadata().ok()?.len()).ok()?;
     let whole = bytes > 0 && (id.container.is_packed() || bytes.is_multiple_of(PACKET_BYTES));
-    whole.then_some(LeftSegment { id, file, bytes, keep_until })
+    whole.then_some(LeftSegment { id, bytes, keep_until })
 }

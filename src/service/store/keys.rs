@@ -135,13 +135,6 @@ impl Store {
         self.find_key(path).ok_or(KeyRefusal::Unknown)
     }
 
-    /// Key of the newest segment of the stream at `path`, for its master playlist.
-    #[must_use]
-    pub fn key_tag(&self, path: &str) -> Option<KeyTag> {
-        let stream = self.streams.get(self.stream(path)?)?.as_ref()?;
-        stream.key.map(|key| key.tag)
-    }
-
     fn find_key(&self, path: &str) -> Option<Key> {
         let (stream, file) = path.rsplit_once('/')?;
         let index = self.stream(stream)?;

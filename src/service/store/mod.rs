@@ -7,21 +7,30 @@
 //! folder, complete when their name appears; so the next run goes on with them. Writing to tmpfs
 //! does not block; nothing here waits, and nothing here knows what is in a segment.
 //!
+//! The slots of a live window are made at start. Those that a longer playlist needs are made when
+//! they are first used, and closed between uses; `governor` keeps all of a stream's within its
+//! share of tmpfs. A presentation that has ended goes in steps: see `ending`.
+//!
 //! | folder | holds |
 //! |---|---|
 //! | `.slots/N` | the slots, made at start |
 //! | `live/cam/5f3a0c11-12.ts` | a hard link to the slot with segment 12 |
 //! | `live/cam/index.m3u8` | the playlist, replaced by rename |
 //! | `live/cam/master.m3u8`, `iframes.m3u8` | those beside it, likewise |
+//! | `live/cam/.index.m3u8.0`, `.1` | the files of a playlist that only grows: see `scroll` |
 
 mod adopt;
+mod ending;
+mod governor;
 mod groups;
 mod keys;
 mod names;
 mod packed;
 mod ranges;
 mod refusal;
+mod rooms;
 mod row;
+mod scroll;
 mod sink;
 mod slots;
 mod stream;
@@ -29,6 +38,7 @@ mod text;
 mod variant;
 mod view;
 
+pub use ending::Cause;
 pub use keys::{KeyRefusal, SegmentKey};
 pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
@@ -37,14 +47,15 @@ pub use sink::StreamSink;
 pub use view::{PlaylistView, SegmentView, StreamFacts, StreamView};
 
 use crate::config::settings::Config;
-use crate::limits::{PLAYLIST_BYTES_MAX, STREAM_AWAY_TIME_MIN};
+use crate::limits::STREAM_AWAY_TIME_MIN;
 use crate::media::container::Container;
 use crate::media::playlist::{
     Advice, Change, Closed, Dates, Marks, Planned, Playlist, PlaylistConfig, Seen, SegmentId, Span,
 };
 use crate::media::sink::Segment;
 use crate::service::ledger::{Ledger, Numbers};
-use crate::service::store::adopt::{Left, Space};
+use crate::service::store::adopt::Left;
+use crate::service::store::governor::Share;
 use crate::service::store::groups::Groups;
 use crate::service::store::keys::Keyring;
 use crate::service::store::names::{MASTER, PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
@@ -59,6 +70,7 @@ use crate::sys::folder::Folder;
 use crate::sys::tmpfs::{self, Claim, Facts};
 use crate::time::{Instant, Ticks, UnixMillis};
 use core::mem::take;
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -71,11 +83,21 @@ pub struct Store {
     epoch: u32,
     rows: Box<[Row]>,
     rows_per_stream: usize,
+    /// The first of a stream's rows, whose slots are made at start and stay open.
+    rows_live: usize,
     slots: Folder,
     streams: Box<[Option<Stream>]>,
+    /// What each place takes of the tmpfs.
+    shares: Box<[Share]>,
+    /// What each may take, in bytes.
+    share_bytes: u64,
     /// Of streams that have no place.
     texts: Vec<(Text, Variant)>,
+    /// Of streams that have no place.
+    playlists: Vec<Playlist>,
     config: PlaylistConfig,
+    /// How long a publisher may be away before its playlist ends, if it does.
+    away_max: Option<Duration>,
     advice: Advice,
     keyring: Keyring,
     groups: Groups,
@@ -91,19 +113,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Private memory of one stream's playlist, in bytes.
-    pub const PLAYLIST_BYTES: usize =
-        Text::footprint(PLAYLIST_BYTES_MAX) + size_of::<Option<Stream>>();
-
-    /// Private memory of one slot's row, in bytes; its pages are tmpfs.
-    pub const ROW_BYTES: usize = size_of::<Row>();
-
-    /// Private memory of the playlists beside it, in bytes.
-    #[must_use]
-    pub const fn variant_bytes(config: &Config) -> usize {
-        Variant::bytes(listed_max(narrow(config.slots_per_stream())))
-    }
-
     /// Makes the folder, goes on with what an earlier run left in it, removes the rest, and makes
     /// all slots. The clock of the run is taken to be at its start.
     ///
@@ -113,25 +122,10 @@ impl Store {
         let root = config.hls_dir.clone();
         tmpfs::create_folder(&root, 0o755)?;
         let claim = Claim::take(&root)?;
-        let rows_per_stream = narrow(config.slots_per_stream());
-        let playlists = PlaylistConfig {
-            segment: Ticks::from_millis(config.hls_segment_ms.into()),
-            window_segments: narrow(config.hls_window_segments),
-            listed_max: listed_max(rows_per_stream),
-            target_duration_s: Some(config.hls_target_duration_s).filter(|target| *target > 0),
-            media_sequence: 0,
-            discontinuity_sequence: 0,
-        };
         let streams = narrow(config.limits_streams);
-        let in_memory = Facts::read(&root)?.in_memory;
-        let advice = Advice {
-            start_offset_s: config.hls_start_offset_s,
-            independent: config.hls_independent_segments,
-        };
-        let slots = rows_per_stream;
-        let space = Space { config: playlists, advice, streams, slots, in_memory };
+        let space = rooms::space(config, Facts::read(&root)?.in_memory);
         let mut ledger = Ledger::new();
-        let mut left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
+        let left = adopt::look(&root, space, |path, numbers| ledger.note(path, numbers));
         let goes_on = |path: &Path| left.iter().any(|stream| stream.holds(&root, path));
         tmpfs::clear_leftovers(&root, |path| {
             path.file_name().is_some_and(is_ours) && !goes_on(path)
@@ -145,33 +139,34 @@ impl Store {
             );
         }
         let taken: u64 = left.iter().map(Left::bytes).sum();
-        facts.require(&root, config.slots_bytes().saturating_sub(taken))?;
+        facts.require(&root, config.tmpfs_bytes().saturating_sub(taken))?;
         tmpfs::create_folder(&root.join(SLOTS), 0o755)?;
         let folder =
             Folder::open(&root.join(SLOTS)).map_err(|cause| StoreError::Slots { cause })?;
-        let capacity = narrow(config.limits_slot_bytes);
-        let slots = rows_per_stream * streams;
-        let rows = (0..slots).map(|number| {
-            adopt::row(&mut left, (number, rows_per_stream), (&root, &folder), capacity)
-                .map_err(|cause| StoreError::Slot { number, slots, cause })
-        });
-        let rows = rows.collect::<Result<_, _>>()?;
+        let rows = rooms::rows(config, (&root, &folder), &left)?;
+        let away_max = Duration::from_secs(config.hls_away_end_s.into());
         let texts = || {
-            let variant = Variant::new(playlists.segment, playlists.listed_max);
-            (Text::new(PLAYLIST_BYTES_MAX), variant)
+            let variant = Variant::new(space.config.segment, rooms::pictured(config));
+            (Text::new(space.text_bytes), variant)
         };
         let mut store = Self {
             root,
             epoch,
             rows,
-            rows_per_stream,
+            rows_per_stream: space.slots,
+            rows_live: narrow(config.slots_per_stream()),
             slots: folder,
             streams: (0..streams).map(|_| None).collect(),
+            shares: (0..streams).map(|_| Share::new()).collect(),
+            share_bytes: config.share_bytes(),
             texts: (0..streams).map(|_| texts()).collect(),
-            config: playlists,
-            advice,
+            // Those that go on bring their own.
+            playlists: (left.len()..streams).map(|_| Playlist::new(space.config)).collect(),
+            config: space.config,
+            away_max: config.ends_away().then_some(away_max),
+            advice: space.advice,
             keyring: Keyring::new(config),
-            groups: Groups::new(&config.groups, playlists.segment, streams),
+            groups: Groups::new(&config.groups, space.config.segment, streams),
             ledger,
             status,
             wall: clock::synchronised,
@@ -179,6 +174,7 @@ impl Store {
             _claim: claim,
         };
         store.go_on(left);
+        store.account_all();
         Ok(store)
     }
 
@@ -201,6 +197,9 @@ impl Store {
     /// `NoStreamPlace`.
     pub fn publish(&mut self, path: &str, now: Instant) -> Result<usize, NoStreamPlace> {
         let max = self.streams.len();
+        if let Some(ended) = self.stream(path).filter(|&stream| self.is_ended(stream)) {
+            self.take_down(ended, now);
+        }
         let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
         if self.stream(path).is_none() {
@@ -259,13 +258,8 @@ impl Store {
     /// be called by the shared tick.
     pub fn tick(&mut self, now: Instant) {
         self.list_due(now);
-        for row in 0..self.rows.len() {
-            if let Some(Use::Retired { keep_until, .. }) = self.rows.get(row).map(|r| r.state)
-                && keep_until <= now
-            {
-                self.forget(row);
-            }
-        }
+        self.end_due(now);
+        self.forget_due(now);
     }
 
     /// Lists every segment that had to wait: the program stops. What left a playlist stays, for
@@ -283,7 +277,8 @@ impl Store {
         {
             return Some(view);
         }
-        let stream = self.streams.get(self.stream(stream)?)?.as_ref()?;
+        let index = self.stream(stream)?;
+        let stream = self.streams.get(index)?.as_ref()?;
         let target_s = stream.playlist.target_duration_s().unwrap_or(0);
         if file != PLAYLIST || !stream.playlist.is_listed() {
             return stream.variant.view(file, target_s);
@@ -291,11 +286,19 @@ impl Store {
         Some(PlaylistView {
             body: stream.text.body(),
             version: in_epoch(self.epoch, stream.versions_before + stream.playlist.version()),
+            edition: stream.text.scroll.edition().map(|edition| (index, edition)),
             target_ms: target_s.saturating_mul(1000),
             max_age_s: 0,
             is_ended: stream.playlist.is_ended(),
             packed: stream.text.packed(),
         })
+    }
+
+    /// The file of a long playlist, by what `PlaylistView::edition` said; none if it was replaced
+    /// long ago.
+    #[must_use]
+    pub fn edition(&self, (stream, edition): (usize, u64)) -> Option<&fs::File> {
+        self.streams.get(stream)?.as_ref()?.text.scroll.file(edition)
     }
 
     /// The segment at `path`, such as `live/cam/5f3a0c11-12.ts`: listed, or still kept.
@@ -309,16 +312,10 @@ impl Store {
         }
         let index = self.stream(stream)?;
         let playlist = &self.streams.get(index)?.as_ref()?.playlist;
-        let first = index * self.rows_per_stream;
-        let rows = self.rows.get(first..first + self.rows_per_stream)?;
-        let (offset, row) = rows.iter().enumerate().find(|(_, row)| match row.state {
-            Use::Listed { sequence } | Use::Retired { sequence, .. } => {
-                sequence == id.sequence && row.epoch == id.epoch && row.container == id.container
-            }
-            Use::Free | Use::Writing => false,
-        })?;
+        let slot = playlist.slot(id.sequence).or_else(|| self.find(index, id.sequence))?;
+        let row = self.rows.get(slot).filter(|row| row.id(id.sequence) == id)?;
         Some(SegmentView {
-            slot: first + offset,
+            slot,
             generation: row.generation,
             bytes: row.bytes.try_into().ok()?,
             version: in_epoch(id.epoch, id.sequence),
@@ -404,6 +401,7 @@ impl Store {
         if let Err(cause) = &opened {
             log::error!("stream has no folder stream={} cause=\"{cause}\"", masked(path));
         }
+        let mut playlist = self.playlists.pop()?;
         let numbers = self.ledger.begin(path);
         let own = numbers.discontinuity;
         let beside = self.begin_beside((index, path), own, numbers != Numbers::ZERO);
@@ -413,7 +411,7 @@ impl Store {
             discontinuity_sequence: discontinuities,
             ..self.config
         };
-        let mut playlist = Playlist::new(config);
+        playlist.renew(config);
         playlist.settle(target_s);
         playlist.advise(self.advice);
         self.seat(path, opened.ok(), playlist, numbers, now)
@@ -432,12 +430,15 @@ impl Store {
         let (mut text, mut variant) = self.texts.pop()?;
         text.clear();
         variant.begin(playlist.next_sequence());
+        let lasts = Duration::from_micros(playlist.micros());
+        let gone_at = playlist.is_ended().then(|| now.after(lasts));
         Some(Stream {
             path: name,
             folder,
             versions_before: numbers.version,
             playlist,
             resumes: numbers != Numbers::ZERO,
+            gone_at,
             cues: 0,
             key: None,
             text,
@@ -474,16 +475,12 @@ impl Store {
         );
         self.ledger.note(&stream.path, stream.numbers());
         let folder = self.root.join(stream.path.as_str());
-        for name in [PLAYLIST].iter().chain(&Variant::FILES) {
-            if let Err(cause) = fs::remove_file(folder.join(name)) {
-                let stream = masked(&stream.path);
-                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
-            }
-        }
+        stream.remove_names();
         // The folders of the application go too, up to the first that holds something else.
         let empty = |folder: &&Path| *folder != self.root && fs::remove_dir(folder).is_ok();
         let _gone = folder.ancestors().take_while(empty).count();
         self.texts.push((stream.text, stream.variant));
+        self.playlists.push(stream.playlist);
         Some(index)
     }
 
@@ -512,11 +509,13 @@ impl Store {
             row.key = place.key;
             place.playlist.set_key(place.key.map(|key| key.tag));
             let Some(bytes) = keys::seal(row, sequence, segment.bytes) else {
-                row.state = Use::Free;
-                return;
+                return self.discard(slot);
             };
             if let Err(cause) = row.slot.end(bytes) {
                 log::error!("slot cannot be cut off slot={slot} cause=\"{cause}\"");
+            }
+            if row.closes && row.holds == 0 {
+                row.slot.close();
             }
             row.bytes = bytes;
             row.start = segment.start;
@@ -540,6 +539,8 @@ impl Store {
             independent: segment.independent,
             slot,
         };
+        self.listed(stream, slot);
+        self.govern(stream, segment.duration);
         let marks = Marks { date, container, passed };
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
             let target_s = self.playlist_mut(stream).and_then(|p| p.target_duration_s());
@@ -551,10 +552,7 @@ impl Store {
     /// Does what a change of the playlist asks for.
     fn apply(&mut self, stream: usize, change: &Change) {
         for retired in &change.retired {
-            if let Some(row) = self.rows.get_mut(retired.slot) {
-                let (sequence, keep_until) = (retired.sequence, retired.keep_until);
-                row.state = Use::Retired { sequence, keep_until };
-            }
+            self.retire(stream, retired);
         }
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         place.playlist.report(&self.status);
@@ -562,10 +560,14 @@ impl Store {
             return;
         }
         self.ledger.note(&place.path, place.numbers());
+        let edition = place.versions_before + place.playlist.version();
         let Stream { path, folder, playlist, text, variant, .. } = place;
-        text.replace((folder.as_ref(), PLAYLIST, TEMPORARY), path, |w| {
-            playlist.emit(w, self.epoch)
-        });
+        let names = (folder.as_ref(), PLAYLIST, TEMPORARY);
+        if playlist.is_long() {
+            text.scroll((playlist, self.epoch, edition), names, path);
+        } else {
+            text.replace(names, path, |w| playlist.emit(w, self.epoch));
+        }
         variant.update((folder.as_ref(), path, self.epoch), playlist, change, &self.rows);
         self.offer_beside(stream);
     }
@@ -574,12 +576,6 @@ impl Store {
 /// What the wall clock says now, if it can be believed.
 fn seen(clock: Option<fn() -> Option<UnixMillis>>, now: Instant) -> Option<Seen> {
     Some(Seen { wall: clock?()?, now })
-}
-
-/// Segments that a playlist may hold where a stream has so many slots: one is being written, and
-/// one may be held up.
-const fn listed_max(rows_per_stream: usize) -> usize {
-    rows_per_stream.saturating_sub(2)
 }
 
 /// A number that is not used in another run.

@@ -27,6 +27,9 @@ pub(super) const I_FRAMES: &str = "iframes.m3u8";
 /// Name of the same before it is complete.
 pub(super) const I_FRAMES_TEMPORARY: &str = ".iframes.m3u8.new";
 
+/// Names of the two files of a playlist that only grows; they take turns.
+pub(super) const TURNS: [&str; 2] = [".index.m3u8.0", ".index.m3u8.1"];
+
 /// Folder of the slots.
 pub(super) const SLOTS: &str = ".slots";
 
@@ -78,7 +81,7 @@ pub(super) fn is_ours(name: &OsStr) -> bool {
             && sequence.bytes().all(|b| b.is_ascii_digit())
     });
     let slot = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-    segment || slot || FILES.contains(&name)
+    segment || slot || FILES.contains(&name) || TURNS.contains(&name)
 }
 
 const FILES: [&str; 6] =

@@ -1,13 +1,14 @@
 //! The compressed form of one playlist: made at most once per version, and not before a viewer
 //! that takes it asks.
 //!
-//! A box whose players do not ask for gzip pays nothing. The room is taken at start. Whether a
-//! viewer takes it is decided elsewhere. Source: rule R42, draft-pantos-http-live-streaming-12
-//! §6.2.1.
+//! A box whose players do not ask for gzip pays nothing. The room is taken at start. A text longer
+//! than any window of segments is not compressed: all others would wait for it with each version.
+//! Whether a viewer takes it is decided elsewhere.
+//! Source: rule R42, draft-pantos-http-live-streaming-12 §6.2.1.
 
 use core::cell::RefCell;
 
-use crate::limits::GZIP_SHARE;
+use crate::limits::{GZIP_SHARE, PLAYLIST_BYTES_MAX};
 use crate::status::{Counter, Status};
 use crate::wire::gzip::gzip;
 use crate::wire::writer::Writer;
@@ -32,7 +33,7 @@ impl Packed {
 
     /// Bytes of the room for a text of `bytes`.
     pub(super) const fn room(bytes: usize) -> usize {
-        bytes / GZIP_SHARE
+        (if bytes < PLAYLIST_BYTES_MAX { bytes } else { PLAYLIST_BYTES_MAX }) / GZIP_SHARE
     }
 
     /// The text is another one's now.
@@ -51,6 +52,7 @@ impl Packed {
         let Made { room: from, of } = &mut *made;
         let bytes = match *of {
             Some((made, bytes)) if made == version => bytes,
+            _ if text.len() > PLAYLIST_BYTES_MAX => None,
             _ => {
                 status.add(Counter::PlaylistsPacked, 1);
                 let mut w = Writer::new(from);
@@ -86,6 +88,17 @@ mod tests {
         let short = packed.copy((2, b"#EXTM3U\n"), &mut room, &status).unwrap();
         assert!(short < bytes);
         assert_eq!(status.get(Counter::PlaylistsPacked), 2);
+    }
+
+    #[test]
+    fn version_longer_than_any_window_is_not_packed() {
+        let (status, mut room) = (Status::new(), vec![0; PLAYLIST_BYTES_MAX]);
+        let packed = Packed::new(2 * PLAYLIST_BYTES_MAX);
+        assert_eq!(Packed::room(2 * PLAYLIST_BYTES_MAX), PLAYLIST_BYTES_MAX / GZIP_SHARE);
+        let text = vec![b'a'; PLAYLIST_BYTES_MAX + 1];
+        assert_eq!(packed.copy((1, &text), &mut room, &status), None);
+        assert_eq!(status.get(Counter::PlaylistsPacked), 0, "it is not tried");
+        assert!(packed.copy((2, &text[1..]), &mut room, &status).is_some());
     }
 
     #[test]

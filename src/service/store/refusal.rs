@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A slot cannot be made.
     #[error(
         "hls.dir: slot {} of {slots}: {cause}; enlarge the tmpfs, or lower limits.slot_bytes, \
-         limits.streams or hls.window_segments",
+         limits.streams, hls.window_segments or hls.tmpfs_mib",
         number + 1
     )]
     Slot {

@@ -35,6 +35,10 @@ pub(super) struct Row {
     /// A receiver on this machine may refer to its pages for as long as it likes.
     pub(super) local: bool,
     pub(super) bytes: usize,
+    /// What its pages were counted as in its stream's share, in bytes.
+    pub(super) counted: u64,
+    /// Its slot is closed while it is neither written nor sent from.
+    pub(super) closes: bool,
     pub(super) created_unix: Option<u64>,
     /// Of the segment, for as long as it may be asked for.
     pub(super) key: Option<SegmentKey>,
@@ -56,7 +60,7 @@ pub(super) enum Rank {
 }
 
 impl Row {
-    pub(super) const fn new(slot: Slot, name: SlotName) -> Self {
+    pub(super) const fn new(slot: Slot, name: SlotName, closes: bool) -> Self {
         Self {
             slot,
             name,
@@ -67,6 +71,8 @@ impl Row {
             holds: 0,
             local: false,
             bytes: 0,
+            counted: 0,
+            closes,
             created_unix: None,
             key: None,
             frames: IFrames::new(),

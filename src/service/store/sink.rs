@@ -69,8 +69,7 @@ impl Sink for StreamSink<'_> {
     fn reserve(&mut self, bytes: usize) -> bool {
         let Some((slot, at)) = self.writing() else { return false };
         let need = at + bytes + self.store.keyring.padding();
-        let row = self.store.rows.get_mut(slot);
-        row.is_some_and(|row| row.slot.reserve(need).is_ok())
+        self.store.reserve(self.stream, slot, need)
     }
 
     fn samples(&self) -> Option<SampleCipher> {

@@ -5,6 +5,7 @@ use crate::media::playlist::{Dates, Playlist, Seen};
 use crate::media::sink::Segment;
 use crate::service::ledger::Numbers;
 use crate::service::store::keys::SegmentKey;
+use crate::service::store::names::{PLAYLIST, TURNS, masked};
 use crate::service::store::text::Text;
 use crate::service::store::variant::Variant;
 use crate::service::store::view::StreamFacts;
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     pub(super) playlist: Playlist,
     /// Of its newest segment.
     pub(super) key: Option<SegmentKey>,
+    /// When the playlist, which has ended, is to go.
+    pub(super) gone_at: Option<Instant>,
     /// The next segment does not continue what players may know of the stream.
     pub(super) resumes: bool,
     pub(super) text: Text,
@@ -41,6 +44,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Takes the names of its playlist.
+    pub(super) fn remove_names(&self) {
+        let Some(folder) = &self.folder else { return };
+        for name in [PLAYLIST].iter().chain(&TURNS).chain(&Variant::FILES) {
+            if let Err(cause) = folder.remove(name.as_bytes()) {
+                let stream = masked(&self.path);
+                log::debug!("playlist had no name stream={stream} name={name} cause=\"{cause}\"");
+            }
+        }
+    }
+
     /// The first of its numbers that are free.
     pub(super) fn numbers(&self) -> Numbers {
         Numbers {

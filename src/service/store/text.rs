@@ -1,26 +1,32 @@
 //! One playlist as it is served and as it stands in the folder.
 //!
 //! A fixed buffer, written whole for each version; the file is replaced by rename, so that nobody
-//! ever reads half of one (rule R30). Beside it is room for its compressed form. Knows no playlist
-//! rules. Source: RFC 8216 §6.2.1.
+//! ever reads half of one (rule R30). `scroll` writes long ones in parts instead. Beside it is room
+//! for its compressed form. Knows no playlist rules. Source: RFC 8216 §6.2.1.
 
 use crate::service::store::names::masked;
 use crate::service::store::packed::Packed;
+use crate::service::store::scroll::Scroll;
 use crate::sys::folder::Folder;
 use crate::wire::writer::{Full, Writer};
 
 /// The text of one playlist, and the room it is written in.
 #[derive(Debug)]
 pub(super) struct Text {
-    room: Box<[u8]>,
-    bytes: usize,
-    packed: Packed,
+    pub(super) room: Box<[u8]>,
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+    /// How a long one is written.
+    pub(super) scroll: Scroll,
+    pub(super) packed: Packed,
 }
 
 impl Text {
     /// No version yet, and room for `bytes` of one.
     pub(super) fn new(bytes: usize) -> Self {
-        Self { room: vec![0; bytes].into_boxed_slice(), bytes: 0, packed: Packed::new(bytes) }
+        let room = vec![0; bytes].into_boxed_slice();
+        let packed = Packed::new(bytes);
+        Self { room, start: 0, bytes: 0, scroll: Scroll::new(), packed }
     }
 
     /// Private memory of a text with room for `bytes`, in bytes.
@@ -30,7 +36,9 @@ impl Text {
 
     /// There is no version again.
     pub(super) fn clear(&mut self) {
+        self.start = 0;
         self.bytes = 0;
+        self.scroll = Scroll::new();
         self.packed.forget();
     }
 
@@ -59,7 +67,7 @@ impl Text {
 
     /// The version there is; empty if there is none.
     pub(super) fn body(&self) -> &[u8] {
-        self.room.get(..self.bytes).unwrap_or_default()
+        self.room.get(self.start..self.bytes).unwrap_or_default()
     }
 
     /// Its compressed form, made when it is first asked for.

@@ -2,7 +2,9 @@
 //! they stand in the folder.
 //!
 //! Both follow the media playlist: they appear with its first version that they can say something
-//! of, and are written after it. The master is written again only when its text changes. What they
+//! of, and are written after it. The master is written again only when its text changes. Beside a
+//! long playlist, one of I-frames would cost as much as the whole of it with each version: there
+//! is none, and the master names none. What the master says holds for a long one too. What they
 //! say, `media::playlist` decides. Source: RFC 8216 §4.3.4, §6.2.1.
 
 use super::names::{I_FRAMES, I_FRAMES_TEMPORARY, MASTER, MASTER_TEMPORARY, PLAYLIST, masked};
@@ -46,7 +48,8 @@ impl Variant {
         MASTER_BYTES_MAX + 256 + listed_max * I_FRAME_LINES_BYTES_MAX
     }
 
-    /// Of a stream whose segments are meant to last `segment`, with at most so many listed.
+    /// Of a stream whose segments are meant to last `segment`, with pictures of so many listed at
+    /// most.
     pub(super) fn new(segment: Ticks, listed_max: usize) -> Self {
         let most = i64::try_from(I_FRAMES_PER_SEGMENT_MAX).unwrap_or(i64::MAX);
         Self {
@@ -131,7 +134,8 @@ impl Variant {
         self.is_ended = playlist.is_ended();
         let first = playlist.media_sequence();
         self.offer.listed(first, playlist.next_sequence());
-        if playlist.listed().any(|listed| !frames(listed.slot).is_empty()) {
+        let is_short = !playlist.is_long();
+        if is_short && playlist.listed().any(|listed| !frames(listed.slot).is_empty()) {
             let place = (folder, I_FRAMES, I_FRAMES_TEMPORARY);
             let sequence = self.i_frames_gone;
             self.i_frames
@@ -148,11 +152,7 @@ impl Variant {
         let i_frames = (!self.i_frames.body().is_empty()).then_some(I_FRAMES);
         let emitted = self.offer.emit(&mut w, PLAYLIST, i_frames).and_then(|()| {
             // The key of what is newest: players begin there.
-            playlist
-                .listed()
-                .last()
-                .and_then(|last| last.key)
-                .map_or(Ok(()), |key| key.emit_session(&mut w))
+            playlist.newest_key().map_or(Ok(()), |key| key.emit_session(&mut w))
         });
         if emitted.is_err() || w.written() != self.master.body() {
             let place = (folder, MASTER, MASTER_TEMPORARY);
@@ -194,6 +194,7 @@ pub(super) fn view(
     Some(PlaylistView {
         body,
         version: fnv1a(body),
+        edition: None,
         target_ms: target_s.saturating_mul(1000),
         max_age_s,
         is_ended,

@@ -17,6 +17,8 @@ pub struct PlaylistView<'a> {
     pub body: &'a [u8],
     /// Changes with every change of the text, also over restarts.
     pub version: u64,
+    /// The file that holds it too, if it is a long one: the stream's number, and the file's.
+    pub edition: Option<(usize, u64)>,
     /// Target duration in milliseconds.
     pub target_ms: u32,
     /// Seconds it may be kept; 0 if it must be asked for each time.

@@ -106,8 +106,9 @@ impl<'a> MasterPlaylist<'a> {
     }
 }
 
-/// Tags that only a media playlist may hold (RFC 8216 §4.3.2, §4.3.3).
-const MEDIA_TAGS: [&str; 14] = [
+/// Tags that only a media playlist may hold (draft-pantos-http-live-streaming-12 §3.4, RFC 8216
+/// §4.3.2 and §4.3.3, its successor §4.4.4).
+pub const MEDIA_TAGS: [&str; 15] = [
     "EXTINF",
     "EXT-X-BYTERANGE",
     "EXT-X-DISCONTINUITY",
@@ -122,6 +123,7 @@ const MEDIA_TAGS: [&str; 14] = [
     "EXT-X-PLAYLIST-TYPE",
     "EXT-X-I-FRAMES-ONLY",
     "EXT-X-ALLOW-CACHE",
+    "EXT-X-GAP",
 ];
 
 #[cfg(test)]

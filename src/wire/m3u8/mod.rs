@@ -16,7 +16,7 @@ mod range;
 mod variant;
 
 pub use attributes::{Attribute, AttributeError, AttributeValue, Attributes};
-pub use master::MasterPlaylist;
+pub use master::{MEDIA_TAGS, MasterPlaylist};
 pub use range::{ByteRange, Map};
 pub use variant::{MediaType, Rendition, Variant};
 

@@ -9,7 +9,7 @@ use super::flv;
 use super::http::{Client, Listed, newest_segment};
 use super::process::{Running, cpu_seconds};
 use super::rtmp::{Paced, Publisher, pace};
-use super::servers::{Bench, Kind, Server, free_port};
+use super::servers::{Bench, Kind, Server, free_port, nginx_serves};
 use super::table::{Row, Target};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
@@ -117,6 +117,7 @@ impl Front {
 }
 
 fn configuration(folder: &Path, root: &Path, http: SocketAddr) -> String {
+    let served = nginx_serves(folder);
     let (folder, root) = (folder.display(), root.display());
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
     format!(
@@ -125,18 +126,7 @@ worker_processes 1;
 error_log {folder}/error.log warn;
 pid {folder}/nginx.pid;
 events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000000;
-    client_body_temp_path {folder}/b;
-    proxy_temp_path {folder}/p;
-    fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u;
-    scgi_temp_path {folder}/s;
-    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
-    server {{
+{served}    server {{
         listen {http} backlog=1024;
         root {root};
         add_header Cache-Control no-cache;

@@ -34,6 +34,7 @@ mod rtmps;
 mod serve;
 mod servers;
 mod table;
+mod updates;
 
 use servers::Bench;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ use table::Row;
 pub(crate) struct Tools {
     pub(crate) mux: PathBuf,
     pub(crate) dechunk: PathBuf,
+    pub(crate) update: PathBuf,
     pub(crate) memory_test: Option<PathBuf>,
 }
 
@@ -65,6 +67,7 @@ const GROUPS: &[(&str, Measure)] = &[
     ("get", serve::segments),
     ("playlist", serve::playlists),
     ("crowd", crowd::crowd),
+    ("update", updates::rows),
     ("latency", latency::listed),
     ("binary", ingest::binary),
     ("instructions", offline::instructions),
@@ -107,7 +110,8 @@ fn main() -> ExitCode {
         quick,
     };
     let memory_test = find("memory-test").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let tools = Tools { mux: path("mux"), dechunk: path("dechunk"), memory_test };
+    let (mux, dechunk, update) = (path("mux"), path("dechunk"), path("update"));
+    let tools = Tools { mux, dechunk, update, memory_test };
 
     let mut rows = Vec::new();
     for (name, measure) in GROUPS {

@@ -155,7 +155,7 @@ fn counted(name: String, program: &Path, args: &[&str]) -> Row {
 }
 
 /// The number behind `key=` in a line of such pairs.
-fn field(text: &str, key: &str) -> Option<f64> {
+pub(crate) fn field(text: &str, key: &str) -> Option<f64> {
     let mut pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
     pairs.find(|pair| pair.0 == key)?.1.parse().ok()
 }

@@ -129,7 +129,27 @@ pub(crate) fn free_port() -> SocketAddr {
     }
 }
 
+/// How nginx serves files at its best: the front of its `http` block.
+pub(crate) fn nginx_serves(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/b;
+    proxy_temp_path {folder}/p;
+    fastcgi_temp_path {folder}/f;
+    uwsgi_temp_path {folder}/u;
+    scgi_temp_path {folder}/s;
+    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
+"
+    )
+}
+
 fn nginx_conf(folder: &Path, hls: &Path, rtmp: SocketAddr, http: SocketAddr) -> String {
+    let served = nginx_serves(folder);
     let (folder, hls) = (folder.display(), hls.display());
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
     format!(
@@ -154,18 +174,7 @@ rtmp {{
         }}
     }}
 }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000000;
-    client_body_temp_path {folder}/b;
-    proxy_temp_path {folder}/p;
-    fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u;
-    scgi_temp_path {folder}/s;
-    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
-    server {{
+{served}    server {{
         listen {http} backlog=1024;
         location /hls {{ alias {hls}; add_header Cache-Control no-cache; }}
     }}

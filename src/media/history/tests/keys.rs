@@ -82,6 +82,22 @@ fn r50_segments_are_encrypted_as_their_key_tag_says() {
 }
 
 #[test]
+fn r41_key_of_an_ended_presentation_goes_with_its_segments() {
+    let mut live = encrypted();
+    live.segments.truncate(4);
+    let ended = |n: usize, text: String| if n == 3 { text + "#EXT-X-ENDLIST\n" } else { text };
+    let gone = |ms| {
+        let mut bench = live.bench(ended);
+        bench.pages.push(Page::new(0, "http://box/1.key", KEY));
+        bench.pages.push(Page::gone(12_000, &live.url()));
+        bench.pages.push(Page::gone(ms, "http://box/1.key"));
+        bench.run(60_000)
+    };
+    assert_eq!(gone(11_000), ["R51"]);
+    assert_eq!(gone(23_000), Vec::<String>::new());
+}
+
+#[test]
 fn r50_key_of_listed_segments_stays() {
     let live = encrypted();
     let mut bench = live.bench(same);
