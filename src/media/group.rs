@@ -278,7 +278,7 @@ impl Group {
         cuts.map(move |(place, cut)| (first.saturating_add(count(place) + 1), *cut))
     }
 
-    /// Number of the last cut that is at most `reach` behind `at`, with a key frame if there must be
+    /// Number of the last cut that is at most `reach` behind `at`, with a key frame if it must have
     /// one.
     fn cut_at(&self, at: Ticks, reach: Ticks, key: bool) -> u64 {
         let reached = |(_, cut): &(u64, Cut)| cut.at.0 <= at.0 + reach.0 && (cut.key || !key);

@@ -1,6 +1,6 @@
 //! Two sizes, two languages and a radio from one ffmpeg, offered under one master playlist: read by
-//! parsers of others, watched by the checker, played by ffmpeg and by hls.js, which changes size and
-//! language while it plays.
+//! parsers of others, watched by the checker, played by ffmpeg and by hls.js, which changes size
+//! and language while it plays.
 
 use std::process::Command;
 use std::time::Duration;

@@ -130,8 +130,8 @@ pub(super) fn segments(mine: &Record, other: &Media, now: Instant, report: &mut 
     }
 }
 
-/// Times and digest of the audio beside a segment's pictures. Where there are none it may be another
-/// language, or for those who have little bandwidth.
+/// Times and digest of the audio beside a segment's pictures. Where there are none it may be
+/// another language, or for those who have little bandwidth.
 fn sound(record: &Record) -> Option<((u64, u64, u32), u64)> {
     let State::Got(Content::Transport(transport)) = &record.state else { return None };
     transport.tracks.iter().find(|track| track.codec.is_video())?;
@@ -140,8 +140,8 @@ fn sound(record: &Record) -> Option<((u64, u64, u32), u64)> {
     Some(((times.first.wire(), times.last.wire(), times.steps), track.digest))
 }
 
-/// The media time at which a segment begins: when its first picture or sound is presented, which is
-/// what variants have alike, in whatever order they are sent.
+/// The media time at which a segment begins: when its first picture or sound is presented, which
+/// variants have alike, in whatever order they are sent.
 fn time(record: &Record) -> Option<Ticks> {
     match &record.state {
         State::Got(Content::Transport(transport)) => Some(transport.leader()?.times?.shows),
