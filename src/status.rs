@@ -111,6 +111,12 @@ counters! {
     SegmentsOverlong = "segments_overlong",
     /// Cue points that no playlist lists: the stream has no dates, or too many of them.
     CuesDropped = "cues_dropped",
+    /// Pictures and audio packets dropped where a stream goes on at the next cut of its group.
+    GroupWaits = "group_waits",
+    /// Members of groups that were found on a clock of their own: they are only roughly aligned.
+    GroupRough = "group_rough",
+    /// Discontinuities that members of a group could mark only a segment after another.
+    GroupLate = "group_late",
     /// Key pictures beyond those that the I-frame playlist lists of one segment.
     IFramesUnlisted = "i_frames_unlisted",
     // HTTP

@@ -200,20 +200,25 @@ impl Path {
 
 #[test]
 fn media_path_takes_no_memory_from_recv_to_published_segment() {
-    media_path("off");
+    media_path("off", &[]);
+}
+
+#[test]
+fn media_path_takes_no_memory_where_streams_are_offered_side_by_side() {
+    media_path("off", &["group.live/all.variants=live/cam,live/other"]);
 }
 
 #[test]
 fn media_path_takes_no_memory_where_segments_are_encrypted() {
-    media_path("aes-128");
+    media_path("aes-128", &[]);
 }
 
 #[test]
 fn media_path_takes_no_memory_where_samples_are_encrypted() {
-    media_path("sample-aes");
+    media_path("sample-aes", &[]);
 }
 
-fn media_path(encryption: &str) {
+fn media_path(encryption: &str, more: &[&str]) {
     count_apart();
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let encryption = format!("hls.encryption={encryption}");
@@ -225,6 +230,7 @@ fn media_path(encryption: &str) {
         "hls.segment_ms=1000",
         "hls.window_segments=4",
     ];
+    let pairs: Vec<&str> = pairs.into_iter().chain(more.iter().copied()).collect();
     let config = config(folder.path(), &pairs);
     let status = Rc::new(Status::new());
     let mut store = Store::open(&config, 7, Rc::clone(&status)).unwrap();

@@ -96,6 +96,7 @@ impl Budget {
                 line("stream: playlist", streams, widen(Store::playlist_bytes(config))),
                 line("segments: samples being encrypted", 1, widen(scratch_bytes(config))),
                 line("stream: master, I-frames", streams, widen(Store::variant_bytes(config))),
+                line("groups: their masters", 1, widen(Store::group_bytes(config.groups.len()))),
                 line("slot: its row in the store", rows, widen(Store::ROW_BYTES)),
                 line("stream: slate", if config.shows_slates() { streams } else { 0 }, slate),
                 line("publisher: place, two to refuse", places, widen(Ingest::PLACE_BYTES)),

@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::config::document::{self, DocumentError};
-use crate::config::relay;
-use crate::config::rights;
-use crate::config::settings::{Config, Draft, SettingError, TABLE};
+use crate::config::settings::{Config, Draft, SettingError, TABLE, sections};
 use crate::config::value::Seen;
 use crate::limits::{
     CHECK_SECONDS_DEFAULT, CHECK_SECONDS_MAX, PULL_FILE_SECONDS_MAX, SETTINGS_TEXT_BYTES_MAX,
@@ -269,7 +267,7 @@ impl fmt::Display for Page {
                 writeln!(f, "  {key} = {default}  ({kind}; {applies})")?;
                 writeln!(f, "      {}", setting.help())?;
             }
-            for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
+            for [key, allowed, default, help] in sections() {
                 writeln!(f, "  {key} = {default}  ({allowed}; at restart)")?;
                 writeln!(f, "      {help}")?;
             }

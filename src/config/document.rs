@@ -8,8 +8,9 @@
 use core::fmt;
 use core::ops::Range;
 
-use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value as Toml};
+use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, TomlError, Value as Toml};
 
+use super::group;
 use super::relay;
 use super::rights;
 use super::settings::{Config, Draft, Setting, SettingError, TABLE};
@@ -49,8 +50,8 @@ pub fn read(text: &str, draft: &mut Draft) -> Result<(), DocumentError> {
 }
 
 /// Whether a group has sections of a person's own names.
-fn has_sections(group: &str) -> bool {
-    relay::is_relay(group) || rights::is_right(group)
+fn has_sections(name: &str) -> bool {
+    relay::is_relay(name) || rights::is_right(name) || group::is_group(name)
 }
 
 /// Reads a section, whose name is part of its keys.
@@ -64,6 +65,7 @@ fn read_section(
         let place = span(section, leaf, item);
         let value = match item {
             Item::Value(Toml::String(text)) => text.value().clone(),
+            Item::Value(Toml::Array(list)) => listed(list),
             Item::Value(_) | Item::None | Item::Table(_) | Item::ArrayOfTables(_) => {
                 item.to_string().trim().to_owned()
             }
@@ -73,6 +75,20 @@ fn read_section(
             .map_err(|cause| DocumentError::setting(text, place, cause))?;
     }
     Ok(())
+}
+
+/// The texts of a list, with commas between them; what is no text stands as it is written.
+fn listed(list: &Array) -> String {
+    let mut all = String::new();
+    for value in list {
+        let comma = if all.is_empty() { "" } else { "," };
+        all.push_str(comma);
+        match value.as_str() {
+            Some(text) => all.push_str(text),
+            None => all.push_str(value.to_string().trim()),
+        }
+    }
+    all
 }
 
 /// The checked configuration that the text form alone means.
@@ -322,6 +338,29 @@ mod tests {
         assert!(!line.contains("secret"), "{line}");
         assert!(error(&text.replace("[user.bob]", "[user.eve]")).contains("user.bob.password"));
         assert!(error("[stream]\npublish_key = \"secret\"\n").contains("no setting of a stream"));
+    }
+
+    #[test]
+    fn sections_of_groups_are_read_with_their_lists() {
+        let text = "[group.\"live/cam\"]\nvariants = [\"live/hi\", # sharp\n \"live/lo\"]\n\
+            audio = [\"live/hi en English\", \"live/de de Deutsch\"]\n\
+            audio_only = \"live/de\"\n";
+        let groups = config(text).unwrap().groups;
+        let [cam] = &groups[..] else { panic!() };
+        assert_eq!((cam.path.as_str(), cam.variants.len()), ("live/cam", 2));
+        assert_eq!(cam.audio[1].name, "Deutsch");
+        assert_eq!(cam.audio_only.as_deref(), Some("live/de"));
+        let wrong = error(&text.replace("live/lo", "lo"));
+        let place = "line 2, column 1: group.live/cam.variants takes paths of streams, like ";
+        assert!(wrong.starts_with(place), "{wrong}");
+        let wrong = error(&text.replace("de Deutsch", "Deutsch"));
+        assert!(
+            wrong.starts_with("line 4, column 1: group.live/cam.audio takes STREAM"),
+            "{wrong}"
+        );
+        assert!(error(&text.replace("\"live/lo\"", "{a = 1}")).contains("variants takes paths"));
+        assert!(error(&text.replace("live/lo", "live/cam")).contains("live/cam is a group and"));
+        assert!(error("[group]\nvariants = \"live/a\"\n").contains("no setting of a group"));
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use super::settings::TABLE;
-use super::{relay, rights};
+use super::settings::{TABLE, sections};
 
 /// The README's table of settings, in Markdown, a line feed after each row.
 #[must_use]
@@ -22,7 +21,7 @@ impl fmt::Display for MarkdownTable {
             let (kind, applies, help) = (setting.kind, setting.applies, setting.help());
             writeln!(f, "| `{key}` | `{default}` | {kind} | {applies} | {help} |")?;
         }
-        for [key, allowed, default, help] in relay::TABLE.iter().chain(rights::TABLE) {
+        for [key, allowed, default, help] in sections() {
             writeln!(f, "| `{key}` | `{default}` | {allowed} | at restart | {help} |")?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Settings: one table, the kinds of value in it, its text form. Pure: reads no file.
 
 pub mod document;
+pub mod group;
 mod markdown;
 pub mod networks;
 pub mod relay;

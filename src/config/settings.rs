@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::group::{self, GroupConfig, GroupError};
 pub use super::markdown::markdown_table;
 use super::networks::Networks;
 use super::relay::{self, RelayConfig, RelayError};
@@ -36,11 +37,14 @@ macro_rules! settings {
             pub relays: Vec<RelayConfig>,
             /// Sections of streams and users.
             pub rights: Rights,
+            /// Sections of streams that are offered side by side.
+            pub groups: Vec<GroupConfig>,
         }
 
         impl Config {
             fn defaults() -> Self {
-                Self { $($field: $default,)* relays: Vec::new(), rights: Rights::default() }
+                let (relays, rights, groups) = (Vec::new(), Rights::default(), Vec::new());
+                Self { $($field: $default,)* relays, rights, groups }
             }
         }
 
@@ -304,6 +308,9 @@ impl Draft {
         if rights::is_right(key) {
             return Ok(self.0.rights.set(key, text)?);
         }
+        if group::is_group(key) {
+            return Ok(group::set(&mut self.0.groups, key, text)?);
+        }
         let setting = Setting::find(key).ok_or_else(|| SettingError::unknown(key))?;
         let value = setting.parse(text)?;
         (setting.put)(&mut self.0, value);
@@ -334,6 +341,7 @@ impl Draft {
         sizes::check(&config)?;
         relay::check(&config.relays)?;
         config.rights.check()?;
+        group::check(&config.groups)?;
         Ok(config)
     }
 }
@@ -381,6 +389,9 @@ pub enum SettingError {
     /// A section of a stream or user.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// A section of streams side by side.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// Misbehaved: two services on one port.
     #[error(
         "rtmp.listen is {rtmp} and http.listen is {http}: two services cannot share a port; \
@@ -470,6 +481,11 @@ impl SettingError {
             None => Self::Unknown { seen },
         }
     }
+}
+
+/// Rows of the settings that stand in sections: key, allowed, default, what it is.
+pub fn sections() -> impl Iterator<Item = &'static [&'static str; 4]> {
+    relay::TABLE.iter().chain(rights::TABLE).chain(group::TABLE)
 }
 
 /// The known key nearest to `key`, if any is near enough to be meant.
@@ -813,10 +829,7 @@ mod tests {
     #[test]
     fn markdown_table_has_a_row_for_each_setting() {
         let table = markdown_table();
-        assert_eq!(
-            table.lines().count(),
-            2 + TABLE.len() + relay::TABLE.len() + rights::TABLE.len()
-        );
+        assert_eq!(table.lines().count(), 2 + TABLE.len() + sections().count());
         let row = "| `limits.slot_bytes` | `3MiB` | 256KiB to 64MiB | at restart | \
                    Room of one segment; a segment that fills it is cut early. |";
         assert!(table.lines().any(|line| line == row), "{table}");

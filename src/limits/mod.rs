@@ -4,11 +4,13 @@
 //! used for anything. Settings choose values within these bounds; they never exceed them.
 
 mod check;
+mod groups;
 mod ledger;
 mod playlist;
 mod rtmp;
 
 pub use check::*;
+pub use groups::*;
 pub use ledger::*;
 pub use playlist::*;
 pub use rtmp::*;
@@ -229,7 +231,7 @@ pub const TARGET_EXCESS_MS_MAX: i64 = 499;
 /// a duration (at most 19 in front of the comma), a name of at most 33 and a key; then its date
 /// ranges.
 pub const PLAYLIST_BYTES_MAX: usize = 320
-    + (130 + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
+    + (130 + GROUP_TAGS_BYTES_MAX + KEY_LINE_BYTES_MAX) * PLAYLIST_SEGMENTS_MAX
     + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1);
 
 /// A compressed playlist has room for one byte in so many of the plain one: it comes out at a
@@ -255,7 +257,7 @@ pub const FILE_WRITE_PACKETS: usize = 1024;
 const _: () = assert!((FILE_WRITE_PACKETS * 188).is_multiple_of(4096));
 
 /// Bytes that a segment takes in a playlist: four lines.
-pub const PLAYLIST_LINE_BYTES_MAX: usize = 160;
+pub const PLAYLIST_LINE_BYTES_MAX: usize = 160 + GROUP_TAGS_BYTES_MAX;
 
 /// The wall clock is moved if it gains or loses this between two segments: what keeps a clock right
 /// turns it by 500 ppm at most, 10 ms in the longest segment. Microseconds.
@@ -296,7 +298,8 @@ pub const I_FRAMES_PER_SEGMENT_MAX: usize = 12;
 
 /// Bytes that one segment takes in an I-frame playlist: a discontinuity (21), its key and where its
 /// tables are (71), and for each picture a duration (31), a range (39) and a name (33).
-pub const I_FRAME_LINES_BYTES_MAX: usize = 96 + KEY_LINE_BYTES_MAX + 104 * I_FRAMES_PER_SEGMENT_MAX;
+pub const I_FRAME_LINES_BYTES_MAX: usize =
+    96 + GROUP_TAGS_BYTES_MAX + KEY_LINE_BYTES_MAX + 104 * I_FRAMES_PER_SEGMENT_MAX;
 
 /// Encodings of one track that a master playlist names: the present one, and those before it that
 /// are still listed. A camera that changes more often than a window lasts is out of order.

@@ -7,6 +7,7 @@ pub mod codecs;
 pub mod container;
 pub mod cue;
 pub mod demux;
+pub mod group;
 pub mod history;
 pub mod mux;
 pub mod pipeline;

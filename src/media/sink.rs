@@ -6,6 +6,7 @@
 use crate::media::cipher::SampleCipher;
 use crate::media::codecs::Encoding;
 use crate::media::container::Container;
+use crate::media::group::Share;
 use crate::time::Ticks;
 use crate::wire::ts::packet::PACKET_BYTES;
 
@@ -78,6 +79,11 @@ pub trait Sink {
     /// Memory in which samples are encrypted: borrowed by taking it, given back by setting it.
     /// There is none where `samples` gives no cipher.
     fn scratch(&mut self) -> Option<&mut Box<[u8]>> {
+        None
+    }
+
+    /// The place of this stream among others that it is offered beside, if it is.
+    fn share(&mut self) -> Option<Share<'_>> {
         None
     }
 

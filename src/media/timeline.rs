@@ -87,6 +87,8 @@ pub struct Timeline {
     started: bool,
     /// The largest end placed, on the presentation axis.
     end: i64,
+    /// Where the next sample goes on if the sender's time starts anew with it; `end` if not said.
+    origin: Option<Ticks>,
     /// Duration of the last video frame.
     frame: i64,
     counts: Counts,
@@ -107,6 +109,7 @@ impl Timeline {
             generation: 0,
             started: false,
             end: epoch.0 + LEAD,
+            origin: None,
             frame: FRAME_MS_DEFAULT * TICKS_PER_MS,
             counts: Counts::default(),
             reported: Counts::default(),
@@ -202,6 +205,24 @@ impl Timeline {
         self.skew = Skew::OneClock;
     }
 
+    /// Says where on the decode axis the next sample goes on if the sender's time starts anew with
+    /// it, which is not before `end`: another stream's clock decides. None if nobody does.
+    pub const fn offer(&mut self, origin: Option<Ticks>) {
+        self.origin = origin;
+    }
+
+    /// The time on the wire of the last sample of video, or of audio where there is none, and its
+    /// position on the decode axis.
+    #[must_use]
+    pub fn last(&self) -> Option<(Millis, Ticks)> {
+        let later = |a: Placed, b: Placed| if b.position > a.position { b } else { a };
+        let last = match (self.video.at, self.audio.at) {
+            (Some(video), Some(audio)) => later(video, audio),
+            (video, audio) => video.or(audio)?,
+        };
+        Some((last.at, Ticks(last.position)))
+    }
+
     /// The largest end placed: where presentation goes on after a restart. One lead after the
     /// epoch before the first sample.
     #[must_use]
@@ -295,7 +316,7 @@ impl Timeline {
             Way::Joined
         };
         self.started = true;
-        (self.end - LEAD, self.generation, way)
+        (self.begins_at(), self.generation, way)
     }
 
     /// The first sample of the second track.
@@ -344,13 +365,19 @@ impl Timeline {
 
     /// A sample that fits nothing known: it goes on where all that was placed ends.
     fn jump(&mut self, at: Millis, own: Placed) -> (i64, u64, Way) {
-        let to = self.end - LEAD;
+        let to = self.begins_at();
         let moved = ticks_between(own.at, at);
         self.jump = Some(Jump { to, moved, shift: to - (own.position + moved) });
         self.skew = Skew::new();
         self.counts.jumps += 1;
         self.generation += 1;
         (to, self.generation, Way::Jumped)
+    }
+
+    /// Where a time begins that is not related to the one before.
+    fn begins_at(&self) -> i64 {
+        let least = self.end - LEAD;
+        self.origin.map_or(least, |origin| origin.0.max(least))
     }
 
     /// Raises `position` to where the track may go on, and the other track by as much: their
@@ -467,7 +494,7 @@ fn step(from: Millis, to: Millis) -> Option<Step> {
 }
 
 /// The distance from a sample of one track to one of the other, if they can share a clock.
-fn distance(from: Millis, to: Millis) -> Option<i64> {
+pub(super) fn distance(from: Millis, to: Millis) -> Option<i64> {
     readings(from, to)
         .map(|(ticks, _)| ticks)
         .find(|ticks| ticks.abs() <= TRACKS_APART_MS_MAX * TICKS_PER_MS)

@@ -503,7 +503,7 @@ impl Sink for FileSink {
             let mut line = [0; KEY_LINE_BYTES_MAX + PLAYLIST_LINE_BYTES_MAX];
             let mut w = Writer::new(&mut line);
             sink.playlist.key(&mut w, sink.keys.tag()).map_err(io::Error::other)?;
-            let marks = Marks { date, container: sink.container };
+            let marks = Marks { date, container: sink.container, passed: 0 };
             let listed = sink.playlist.segment_with(&mut w, sink.epoch, &closed, marks);
             listed.map_err(io::Error::other)?;
             sink.lines.extend_from_slice(w.written());

@@ -454,7 +454,10 @@ impl Streams {
         let mut store = self.store.borrow_mut();
         place.ring_bells();
         place.pipeline.set_limit(store.cut_limit(stream));
-        let problem = place.pipeline.problem();
+        let problem = match place.pipeline.problem() {
+            "" => store.group_problem(stream),
+            problem => problem,
+        };
         let size = place.pipeline.size();
         let Some(facts) = store.facts_mut(stream) else { return };
         if let Some(size) = size {

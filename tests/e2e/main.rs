@@ -32,6 +32,7 @@ mod enhanced;
 mod field;
 mod files;
 mod foreign;
+mod groups;
 mod hostile;
 mod judges;
 mod master;

@@ -99,8 +99,8 @@ fn master_playlist_of_the_standard_is_refused() {
 
 /// A master playlist in the form of RFC 8216 §8.5 and §8.6, with every attribute that ours uses.
 const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:4\n\
-    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",NAME=\"English\",DEFAULT=YES,AUTOSELECT=YES,\
-    URI=\"en.m3u8\"\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",LANGUAGE=\"en\",NAME=\"English\",\
+    DEFAULT=YES,AUTOSELECT=YES,URI=\"en.m3u8\"\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1280000,AVERAGE-BANDWIDTH=1000000,\
     CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO=\"aac\"\n\
     low/index.m3u8\n\
@@ -129,6 +129,7 @@ fn master_playlist_is_written_line_by_line_and_read_whole() {
         kind: MediaType::Audio,
         group: "aac",
         name: "English",
+        language: Some("en"),
         default: true,
         autoselect: true,
         uri: Some("en.m3u8"),

@@ -202,6 +202,11 @@ pub fn native_page(playlist: &str, folder: &Path) -> PathBuf {
 /// A folder with `page.html`, which plays a playlist with hls.js: media source extensions instead
 /// of the browser's own HLS, and the cross-origin headers that they need.
 pub fn hls_js_page(playlist: &str, folder: &Path) -> PathBuf {
+    hls_js_page_with(playlist, folder, "")
+}
+
+/// The same, with a script of the page's own that knows `hls`.
+pub fn hls_js_page_with(playlist: &str, folder: &Path, script: &str) -> PathBuf {
     let library = node_folder().join("node_modules/hls.js/dist/hls.min.js");
     std::fs::create_dir_all(folder).expect("folder");
     std::fs::copy(library, folder.join("hls.js")).expect("hls.js");
@@ -211,7 +216,7 @@ pub fn hls_js_page(playlist: &str, folder: &Path) -> PathBuf {
          hls.on(Hls.Events.ERROR, (_, data) => \
          window.notes.push(data.details + (data.fatal ? \"-fatal\" : \"\")));\
          hls.loadSource(\"{playlist}\");\
-         hls.attachMedia(document.querySelector(\"video\"));</script>"
+         hls.attachMedia(document.querySelector(\"video\"));{script}</script>"
     );
     std::fs::write(folder.join("page.html"), page).expect("page");
     folder.to_owned()

@@ -101,7 +101,9 @@ impl Record {
     /// It is no longer listed; it was at `listed`.
     pub(super) fn left(&mut self, listed: Instant, now: Instant) {
         let keep = Duration::from_micros(self.entry.micros.saturating_add(self.longest));
-        self.grace = Some(Grace { until: listed.after(keep), next: now, failed: false });
+        // A part of a segment is not fetched, and so not again.
+        let next = if self.url.is_empty() { Instant(u64::MAX) } else { now };
+        self.grace = Some(Grace { until: listed.after(keep), next, failed: false });
     }
 
     /// Takes the segment's answer. True if there is now content to compare.

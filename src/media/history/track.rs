@@ -67,6 +67,8 @@ impl Codec {
 pub(super) struct Times {
     pub(super) first: Ticks,
     pub(super) last: Ticks,
+    /// When what is decoded first is presented.
+    pub(super) shows: Ticks,
     /// PES packets between them.
     pub(super) steps: u32,
 }
@@ -124,7 +126,7 @@ impl Track {
             self.close(site, report);
             let Ok((header, bytes)) = PesHeader::parse(rest) else { return };
             rest = rest.get(bytes..).unwrap_or_default();
-            self.time(header.dts.unwrap_or(header.pts), site, report);
+            self.time((header.dts.unwrap_or(header.pts), header.pts), site, report);
         }
         if self.times.is_some() {
             let room = HISTORY_UNIT_HEAD_BYTES.saturating_sub(self.head.len());
@@ -158,9 +160,9 @@ impl Track {
     }
 
     /// R23 inside the segment.
-    fn time(&mut self, now: Ticks, site: Site<'_>, report: &mut Report) {
+    fn time(&mut self, (now, shows): (Ticks, Ticks), site: Site<'_>, report: &mut Report) {
         let Some(times) = &mut self.times else {
-            self.times = Some(Times { first: now, last: now, steps: 0 });
+            self.times = Some(Times { first: now, last: now, shows, steps: 0 });
             return;
         };
         if distance(times.last, now) < 0 {

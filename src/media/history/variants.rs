@@ -130,18 +130,21 @@ pub(super) fn segments(mine: &Record, other: &Media, now: Instant, report: &mut 
     }
 }
 
-/// Times and digest of a segment's audio.
+/// Times and digest of the audio beside a segment's pictures. Where there are none it may be
+/// another language, or for those who have little bandwidth.
 fn sound(record: &Record) -> Option<((u64, u64, u32), u64)> {
     let State::Got(Content::Transport(transport)) = &record.state else { return None };
+    transport.tracks.iter().find(|track| track.codec.is_video())?;
     let track = transport.tracks.iter().find(|track| track.codec.is_audio())?;
     let times = track.times?;
     Some(((times.first.wire(), times.last.wire(), times.steps), track.digest))
 }
 
-/// The media time at which a segment begins.
+/// The media time at which a segment begins: when its first picture or sound is presented, which
+/// variants have alike, in whatever order they are sent.
 fn time(record: &Record) -> Option<Ticks> {
     match &record.state {
-        State::Got(Content::Transport(transport)) => Some(transport.leader()?.times?.first),
+        State::Got(Content::Transport(transport)) => Some(transport.leader()?.times?.shows),
         State::Got(Content::Packed(time)) => Some(*time),
         State::Got(Content::Other) | State::Wanted(..) | State::Passed => None,
     }

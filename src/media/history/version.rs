@@ -332,6 +332,8 @@ impl<'a, 'r> Reading<'a, 'r> {
             }
             Line::Discontinuity => {
                 self.discontinuity = true;
+                // Each tag counts, also where several stand before one segment.
+                self.discontinuities += 1;
                 self.own_tag(text);
             }
             Line::Other { name, value } => self.other(name, value.unwrap_or_default(), text),
@@ -404,7 +406,6 @@ impl<'a, 'r> Reading<'a, 'r> {
         if self.version.entries.len() >= HISTORY_SEGMENTS_MAX {
             return;
         }
-        self.discontinuities += u64::from(self.discontinuity);
         let before = self.version.discontinuity_sequence.unwrap_or(0);
         self.version.entries.push(Entry {
             uri: uri.to_owned(),

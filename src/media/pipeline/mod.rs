@@ -24,7 +24,7 @@ use crate::media::demux::{self, Choice, Parts, Unit};
 use crate::media::mux::Track;
 use crate::media::pipeline::detail::{audio_detail, video_detail};
 use crate::media::pipeline::silence::Silence;
-use crate::media::pipeline::sounds::{Audio, Heard};
+use crate::media::pipeline::sounds::{Audio, COMPOSITION_LEAD, Heard};
 use crate::media::segmenter::{Outlet, Picture, Segmenter};
 use crate::media::sink::{Note, Sink};
 use crate::media::timeline::Timeline;
@@ -113,6 +113,8 @@ impl Pipeline {
         } else {
             demux::audio(payload, &mut self.audio_track)
         };
+        let origin = sink.share().and_then(|share| share.origin(message.at));
+        self.timeline.offer(origin);
         let mut out = Outlet { ring, sink, status };
         match taken_apart {
             Ok(parts) => {
@@ -120,6 +122,11 @@ impl Pipeline {
                 self.unit(message, payload, parts, &mut out);
             }
             Err(_) => status.add(Counter::MediaMalformed, 1),
+        }
+        if let Some(mut share) = sink.share()
+            && let Some(last) = self.timeline.last()
+        {
+            share.heard(last, self.timeline.end().minus(COMPOSITION_LEAD));
         }
         self.timeline.report(status);
     }

@@ -9,6 +9,8 @@
 //! it is the caller's to mark.
 //! Source: RFC 8216 §6.2.1, §6.2.2.
 
+use core::mem::take;
+
 use super::lines::SegmentId;
 use super::{Advice, Counts, Dates, Entry, Marks, Playlist, PlaylistConfig, cut_limit};
 use crate::limits::{PENDING_SEGMENTS_MAX, SEQUENCE_MAX, TARGET_DURATION_S_MAX};
@@ -88,8 +90,10 @@ impl<'a> Adopted<'a> {
     /// Discontinuity sequence number behind the last segment.
     #[must_use]
     pub fn discontinuities(&self) -> u64 {
-        let tags = self.text.segments().filter(|segment| segment.discontinuity).count();
-        let tags = u64::try_from(tags).unwrap_or(u64::MAX);
+        let tags = |(segment, _, passed): (ListedSegment<'_>, _, u8)| {
+            u64::from(segment.discontinuity) + u64::from(passed)
+        };
+        let tags: u64 = self.segments().map(tags).sum();
         self.text.discontinuity_sequence.saturating_add(tags)
     }
 
@@ -127,12 +131,12 @@ impl<'a> Adopted<'a> {
         }
         let longest = self.longest();
         let listed = (self.text.media_sequence..).zip(first_slot..).zip(self.segments());
-        for ((sequence, slot), (segment, date)) in listed {
+        for ((sequence, slot), (segment, date, passed)) in listed {
             let SegmentId { epoch, container, .. } = id(sequence, &segment)?;
             let ListedSegment { micros, discontinuity, .. } = segment;
-            let (epoch, marks) = (Some(epoch), Marks { date, container });
+            let (epoch, marks) = (Some(epoch), Marks { date, container, passed });
             playlist.micros += micros;
-            playlist.tags += u64::from(discontinuity);
+            playlist.tags += u64::from(discontinuity) + u64::from(passed);
             let key = None;
             playlist.entries.push_back(Entry { epoch, micros, discontinuity, marks, slot, key });
         }
@@ -154,7 +158,7 @@ impl<'a> Adopted<'a> {
     #[must_use]
     pub fn dates(&self) -> Dates {
         let mut last: Option<(u64, UnixMillis)> = None;
-        for (sequence, (segment, date)) in (self.text.media_sequence..).zip(self.segments()) {
+        for (sequence, (segment, date, _)) in (self.text.media_sequence..).zip(self.segments()) {
             let begins = date.map(|date| (sequence, date));
             last = begins.or(last).map(|(sequence, at)| {
                 let millis = segment.micros.div_ceil(1000);
@@ -164,17 +168,21 @@ impl<'a> Adopted<'a> {
         last.map_or_else(Dates::new, |(sequence, end)| Dates::after(sequence, end))
     }
 
-    /// The segments, each with its date.
-    fn segments(&self) -> impl Iterator<Item = (ListedSegment<'a>, Option<UnixMillis>)> + use<'a> {
-        let mut date = None;
-        let dates = self.lines.lines().filter_map(move |line| {
+    /// The segments, each with its date and its discontinuity tags beyond the first.
+    fn segments(
+        &self,
+    ) -> impl Iterator<Item = (ListedSegment<'a>, Option<UnixMillis>, u8)> + use<'a> {
+        let (mut date, mut tags) = (None, 0u8);
+        let lines = self.lines.lines().filter_map(move |line| {
             if let Some(text) = line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:") {
                 date = date::parse(text);
             }
+            tags = tags.saturating_add(u8::from(line == "#EXT-X-DISCONTINUITY"));
             let is_address = !line.is_empty() && !line.starts_with('#');
-            is_address.then(|| date.take())
+            let passed = is_address.then(|| take(&mut tags).saturating_sub(1));
+            passed.map(|passed| (date.take(), passed))
         });
-        self.text.segments().zip(dates)
+        self.text.segments().zip(lines).map(|(segment, (date, passed))| (segment, date, passed))
     }
 
     /// Its target duration, if the settings can live with it: it never changes (R10).

@@ -26,6 +26,7 @@
 use crate::limits::{
     CLOCK_STEP_US_MIN, DATE_DRIFT_SEGMENTS, DATE_FAULT_US_MAX, DATE_SLACK_US, DATE_SLEW_US_MAX,
 };
+use crate::media::group::Group;
 use crate::media::sink::Segment;
 use crate::time::{Instant, UnixMillis};
 
@@ -116,6 +117,18 @@ impl Dates {
         ended: Option<Seen>,
         listed_first: u64,
     ) -> Option<UnixMillis> {
+        self.date_beside(span, (begun, ended), listed_first, None)
+    }
+
+    /// The same beside other streams, whose dates are the same at the same time (R61): `beside` is
+    /// their group, and the discontinuity sequence number of the segment.
+    pub fn date_beside(
+        &mut self,
+        span: Span,
+        (begun, ended): (Option<Seen>, Option<Seen>),
+        listed_first: u64,
+        beside: Option<(&mut Group, u64)>,
+    ) -> Option<UnixMillis> {
         let begun = begun?;
         let seen = offset(span, begun, ended);
         let mut mapping = match self.mapping {
@@ -126,6 +139,11 @@ impl Dates {
             None => Mapping::new(seen, begun),
         };
         let dated = !mapping.over || span.discontinuity;
+        if let Some((group, number)) = beside.filter(|_| !mapping.over) {
+            let anew = span.discontinuity || self.mapping.is_none();
+            let least = self.mapping.map_or(i64::MIN, |last| last.end.saturating_sub(span.start));
+            mapping.offset = group.date(number, mapping.offset, anew).max(least);
+        }
         if dated {
             mapping.end = span.end.saturating_add(mapping.offset);
             mapping.last = span.sequence;

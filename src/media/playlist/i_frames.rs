@@ -82,6 +82,7 @@ fn segment(
     let mut n = Writer::new(&mut name);
     segment_name(&mut n, epoch, listed.sequence, Container::Ts)?;
     let uri = core::str::from_utf8(n.written()).unwrap_or_default();
+    (0..listed.passed).try_for_each(|_| Line::Discontinuity.emit(w))?;
     if listed.discontinuity {
         Line::Discontinuity.emit(w)?;
     }
@@ -116,7 +117,7 @@ const TABLE_BYTES: u64 = 2 * PACKET_BYTES as u64;
 mod tests {
     use super::super::{Closed, PlaylistConfig, PlaylistKind};
     use super::*;
-    use crate::limits::I_FRAME_LINES_BYTES_MAX;
+    use crate::limits::{GROUP_TAGS_MAX, I_FRAME_LINES_BYTES_MAX};
     use crate::time::Instant;
     use crate::wire::m3u8::MediaPlaylist;
 
@@ -196,8 +197,8 @@ mod tests {
         let frames = vec![most; I_FRAMES_PER_SEGMENT_MAX];
         let (method, epoch, number) = (Method::SampleAes, u32::MAX, u64::MAX);
         let key = Some(KeyTag { method, epoch, number });
-        let mut listed =
-            Listed { sequence: u64::MAX, slot: 0, micros: u64::MAX, discontinuity: true, key };
+        let (sequence, slot, micros, passed) = (u64::MAX, 0, u64::MAX, GROUP_TAGS_MAX - 1);
+        let mut listed = Listed { sequence, slot, micros, discontinuity: true, passed, key };
         let mut room = [0; I_FRAME_LINES_BYTES_MAX];
         for micros in [u64::MAX, 60_499_999] {
             listed.micros = micros;

@@ -60,7 +60,7 @@ impl KeyTag {
     /// `Full` if it does not fit.
     pub fn emit(key: Option<Self>, w: &mut Writer<'_>) -> Result<(), Full> {
         match key {
-            Some(key) => key.line(w, "EXT-X-KEY", key.said_iv()),
+            Some(key) => key.line(w, "EXT-X-KEY", "", key.said_iv()),
             None => Line::Other { name: "EXT-X-KEY", value: Some("METHOD=NONE") }.emit(w),
         }
     }
@@ -71,7 +71,7 @@ impl KeyTag {
     /// # Errors
     /// `Full` if it does not fit.
     pub fn emit_for(&self, sequence: u64, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.line(w, "EXT-X-KEY", Some(self.iv(sequence)))
+        self.line(w, "EXT-X-KEY", "", Some(self.iv(sequence)))
     }
 
     /// Writes the line of a master playlist by which players fetch the key before they need it.
@@ -79,7 +79,15 @@ impl KeyTag {
     /// # Errors
     /// `Full` if it does not fit.
     pub fn emit_session(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.line(w, "EXT-X-SESSION-KEY", self.said_iv())
+        self.line(w, "EXT-X-SESSION-KEY", "", self.said_iv())
+    }
+
+    /// The same where the key is in `folder`, which ends with a slash.
+    ///
+    /// # Errors
+    /// `Full` if it does not fit.
+    pub fn emit_session_of(&self, w: &mut Writer<'_>, folder: &str) -> Result<(), Full> {
+        self.line(w, "EXT-X-SESSION-KEY", folder, self.said_iv())
     }
 
     /// Writes the file name of the key.
@@ -116,9 +124,10 @@ impl KeyTag {
         &self,
         w: &mut Writer<'_>,
         tag: &str,
+        folder: &str,
         iv: Option<[u8; BLOCK_BYTES]>,
     ) -> Result<(), Full> {
-        put(w, format_args!("#{tag}:METHOD={},URI=\"", self.method.name()))?;
+        put(w, format_args!("#{tag}:METHOD={},URI=\"{folder}", self.method.name()))?;
         self.name(w)?;
         match iv {
             Some(iv) => {

@@ -36,6 +36,7 @@
 
 mod adopt;
 mod dates;
+mod group;
 mod i_frames;
 mod key;
 mod lines;
@@ -50,6 +51,7 @@ mod vod;
 
 pub use adopt::{AdoptError, Adopted};
 pub use dates::{Dates, Seen, Span};
+pub use group::{GroupAudio, GroupOffer, GroupVariant};
 pub use i_frames::{IFrame, IFrames, emit_i_frames, lasting};
 pub use key::{KeyTag, Method};
 pub use lines::{SegmentId, segment_name};
@@ -136,6 +138,9 @@ pub struct Marks {
     pub date: Option<UnixMillis>,
     /// What kind of file it is.
     pub container: Container,
+    /// Discontinuities of streams beside this one that it has not had before, beyond its own: each
+    /// has a tag, so that equal times have equal numbers (R60). At most `GROUP_TAGS_MAX` with it.
+    pub passed: u8,
 }
 
 /// What a call did to the playlist.
@@ -170,6 +175,8 @@ pub struct Listed {
     pub micros: u64,
     /// Whether it does not continue the one before.
     pub discontinuity: bool,
+    /// Discontinuity tags beyond that one.
+    pub passed: u8,
     /// Its key, if it is encrypted.
     pub key: Option<KeyTag>,
 }
@@ -329,7 +336,7 @@ impl Playlist {
             slot: closed.slot,
             key: self.key,
         };
-        self.tags += u64::from(entry.discontinuity);
+        self.tags += entry.tags();
         let protocol = entry.key.map_or(PROTOCOL_MIN, |key| key.method.version());
         self.protocol = self.protocol.max(protocol);
         self.entries.push_back(entry);
@@ -339,6 +346,12 @@ impl Playlist {
     /// Segments that close from now on are encrypted with `key`, or not at all.
     pub const fn set_key(&mut self, key: Option<KeyTag>) {
         self.key = key;
+    }
+
+    /// Settles the target duration, seconds, if no segment has done it: that of other streams which
+    /// this one is offered beside.
+    pub fn settle(&mut self, target_s: Option<u32>) {
+        self.target_s = self.target_s.or(target_s);
     }
 
     /// Makes a new version if one is due.
@@ -437,8 +450,8 @@ impl Playlist {
     pub fn listed(&self) -> impl Iterator<Item = Listed> + '_ {
         (self.media_sequence..).zip(self.entries.iter()).take(self.listed).map(
             |(sequence, entry)| {
-                let Entry { slot, micros, discontinuity, key, .. } = *entry;
-                Listed { sequence, slot, micros, discontinuity, key }
+                let Entry { slot, micros, discontinuity, key, marks, .. } = *entry;
+                Listed { sequence, slot, micros, discontinuity, passed: marks.passed, key }
             },
         )
     }
@@ -528,8 +541,8 @@ impl Playlist {
         assert!(self.entries.is_empty() || self.target_s.is_some());
         let total: u64 = self.listed().map(|listed| listed.micros).sum();
         assert_eq!(self.micros, total);
-        let tags = self.entries.iter().filter(|entry| entry.discontinuity).count();
-        assert_eq!(u64::try_from(tags), Ok(self.tags));
+        let tags: u64 = self.entries.iter().map(Entry::tags).sum();
+        assert_eq!(tags, self.tags);
         for entry in &self.entries {
             let seconds = rounded_seconds(entry.micros);
             assert!(seconds <= self.target_s.unwrap_or(0).into(), "R9");

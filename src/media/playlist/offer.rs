@@ -127,34 +127,60 @@ impl Offer {
     /// `Full` if it does not fit; a part of it may have been written.
     pub fn emit(&self, w: &mut Writer<'_>, uri: &str, i_frames: Option<&str>) -> Result<(), Full> {
         let (video, all) = (self.codecs(false), self.codecs(true));
-        let bandwidth = self.rate.bandwidth();
-        let whole = Variant {
-            bandwidth,
-            average_bandwidth: Some(self.rate.average().min(bandwidth)),
-            codecs: Some(&all),
-            resolution: self.size,
-            frame_millihertz: self.rate.frame_millihertz().filter(|_| !self.video.is_empty()),
-            audio: None,
-        };
         Line::Header.emit(w)?;
         // I-frames need version 4 by the draft; all else has been there from the first.
         Line::Version(if i_frames.is_some() { 4 } else { 1 }).emit(w)?;
-        Line::StreamInf(whole).emit(w)?;
+        Line::StreamInf(self.variant(&all)).emit(w)?;
         Line::Uri(uri).emit(w)?;
         let Some(i_frames) = i_frames else { return Ok(()) };
+        Line::IFrameStreamInf(self.pictures(&video), i_frames).emit(w)
+    }
+
+    /// What its variant says of it, with `codecs` and nothing of a group of renditions.
+    pub(super) fn variant<'c>(&self, codecs: &'c str) -> Variant<'c> {
+        let bandwidth = self.rate.bandwidth();
+        Variant {
+            bandwidth,
+            average_bandwidth: Some(self.rate.average().min(bandwidth)),
+            codecs: Some(codecs),
+            resolution: self.size,
+            frame_millihertz: self.rate.frame_millihertz().filter(|_| self.has_pictures()),
+            audio: None,
+        }
+    }
+
+    /// The same of its I-frames.
+    pub(super) fn pictures<'c>(&self, codecs: &'c str) -> Variant<'c> {
         let bandwidth = self.i_frames.bandwidth();
-        let pictures = Variant {
+        Variant {
             bandwidth,
             average_bandwidth: Some(self.i_frames.average().min(bandwidth)),
-            codecs: Some(&video),
+            codecs: Some(codecs),
+            resolution: self.size,
             frame_millihertz: None,
-            ..whole
-        };
-        Line::IFrameStreamInf(pictures, i_frames).emit(w)
+            audio: None,
+        }
+    }
+
+    /// Whether there are pictures in what is listed.
+    #[must_use]
+    pub fn has_pictures(&self) -> bool {
+        !self.video.is_empty()
+    }
+
+    /// Whether there is audio in what is listed.
+    #[must_use]
+    pub fn has_sounds(&self) -> bool {
+        !self.audio.is_empty()
+    }
+
+    /// The names of its audio.
+    pub(super) fn sounds(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.audio.iter().map(|(name, _)| *name)
     }
 
     /// The names of what is listed, of video alone or of all, separated by commas.
-    fn codecs(&self, all: bool) -> heapless::String<CODEC_LIST_BYTES_MAX> {
+    pub(super) fn codecs(&self, all: bool) -> heapless::String<CODEC_LIST_BYTES_MAX> {
         let mut list = heapless::String::new();
         let video = self.video.iter().map(|(name, _)| name.as_str());
         let audio = self.audio.iter().map(|(name, _)| *name).filter(|_| all);

@@ -7,9 +7,16 @@ use core::time::Duration;
 
 use heapless::Vec;
 
-use super::{Change, Playlist, Retired};
+use super::{Change, Entry, Playlist, Retired};
 use crate::limits::PENDING_SEGMENTS_MAX;
 use crate::time::Instant;
+
+impl Entry {
+    /// Discontinuity tags in front of it.
+    pub(super) fn tags(&self) -> u64 {
+        u64::from(self.discontinuity) + u64::from(self.marks.passed)
+    }
+}
 
 impl Playlist {
     /// Lists what waits, removes what may leave.
@@ -69,8 +76,8 @@ impl Playlist {
         self.micros = rest;
         let sequence = self.media_sequence;
         self.media_sequence += 1;
-        self.discontinuity_sequence += u64::from(oldest.discontinuity);
-        self.tags -= u64::from(oldest.discontinuity);
+        self.discontinuity_sequence += oldest.tags();
+        self.tags -= oldest.tags();
         Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
     }
 
@@ -81,8 +88,8 @@ impl Playlist {
         self.listed = self.listed.saturating_sub(1);
         let sequence = self.media_sequence;
         self.media_sequence += 1;
-        self.tags -= u64::from(oldest.discontinuity);
-        self.discontinuity_sequence += u64::from(oldest.discontinuity);
+        self.tags -= oldest.tags();
+        self.discontinuity_sequence += oldest.tags();
         let keep = Duration::from_micros(oldest.micros + self.longest.micros().max(self.micros));
         Some(Retired { slot: oldest.slot, sequence, keep_until: now.after(keep) })
     }

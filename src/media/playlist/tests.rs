@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::limits::{
-    DATE_RANGE_BYTES_MAX, DATE_RANGES_MAX, PLAYLIST_BYTES_MAX, PLAYLIST_HEAD_BYTES_MAX,
-    PLAYLIST_SEGMENTS_MAX,
+    DATE_RANGE_BYTES_MAX, DATE_RANGES_MAX, GROUP_TAGS_BYTES_MAX, GROUP_TAGS_MAX,
+    PLAYLIST_BYTES_MAX, PLAYLIST_HEAD_BYTES_MAX, PLAYLIST_SEGMENTS_MAX,
 };
 use crate::wire::writer::Writer;
 use proptest::prelude::*;
@@ -263,6 +263,35 @@ fn independent_segments_goes_with_the_first_forced_cut_for_good() {
 }
 
 #[test]
+fn r12_r36_r60_each_tag_of_a_segment_counts_and_leaves_with_it() {
+    let (mut p, now) = steady(config(), 2);
+    let marks = Marks { passed: GROUP_TAGS_MAX - 1, ..Marks::default() };
+    let broken = Closed { discontinuity: true, ..segment(6_000) };
+    let before = text(&p).len();
+    assert!(p.closed_with(at(now + 6), broken, marks).updated);
+    let tags = "#EXT-X-DISCONTINUITY\n".repeat(GROUP_TAGS_MAX.into());
+    assert!(text(&p).contains(&format!("ab-1.ts\n{tags}#EXTINF")), "{}", text(&p));
+    let own = "#EXT-X-DISCONTINUITY\n#EXTINF:6.000000,\n000000ab-2.ts\n".len();
+    assert_eq!(text(&p).len(), before + own + GROUP_TAGS_BYTES_MAX);
+    assert_eq!((p.discontinuity_sequence(), p.discontinuities()), (0, GROUP_TAGS_MAX.into()));
+    for i in 2..20 {
+        assert!(p.closed(at(now + 6 * i), segment(6_000)).updated);
+    }
+    assert_eq!(p.discontinuity_sequence(), GROUP_TAGS_MAX.into());
+    assert_eq!(p.discontinuities(), GROUP_TAGS_MAX.into());
+}
+
+#[test]
+fn r10_target_duration_of_others_is_taken_over_once() {
+    let mut p = Playlist::new(config());
+    p.settle(None);
+    p.settle(Some(4));
+    p.settle(Some(9));
+    assert!(p.closed(at(1), segment(2_000)).updated);
+    assert_eq!(p.target_duration_s(), Some(4));
+}
+
+#[test]
 fn largest_playlist_fits_its_bound() {
     let mut p = Playlist::new(PlaylistConfig {
         segment: Ticks::from_millis(60_000),
@@ -280,7 +309,8 @@ fn largest_playlist_fits_its_bound() {
             independent: i > 200,
             ..segment(if i % 70 == 0 { 60_499 } else { 1_001 })
         };
-        let _ = p.closed(at(31 * i), closed);
+        let marks = Marks { passed: GROUP_TAGS_MAX - 1, ..Marks::default() };
+        let _ = p.closed_with(at(31 * i), closed, marks);
         p.check_invariants();
         assert!(text(&p).len() < PLAYLIST_BYTES_MAX);
     }

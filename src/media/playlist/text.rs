@@ -78,8 +78,9 @@ impl Playlist {
             }
             let Entry { discontinuity, micros, marks, .. } = *entry;
             let epoch = entry.epoch.unwrap_or(epoch);
-            let Marks { date, container } = marks;
+            let Marks { date, container, passed } = marks;
             self.ranges.emit(w, sequence)?;
+            (0..passed).try_for_each(|_| Line::Discontinuity.emit(w))?;
             SegmentLines { discontinuity, date, micros, container, epoch, sequence }.emit(w)?;
         }
         Ok(())

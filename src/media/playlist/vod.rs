@@ -52,7 +52,7 @@ impl VodPlaylist {
         w: &mut Writer<'_>,
         epoch: u32,
         closed: &Closed,
-        Marks { date, container }: Marks,
+        Marks { date, container, .. }: Marks,
     ) -> Result<(), Full> {
         let mut durations = self.durations;
         let micros = durations.next(closed.duration.max(Ticks(1)));
@@ -161,7 +161,8 @@ mod tests {
             Closed { duration: Ticks(1 << 53), discontinuity: true, independent: true, slot: 0 };
         let mut lines = [0; PLAYLIST_LINE_BYTES_MAX];
         let mut w = Writer::new(&mut lines);
-        let marks = Marks { date: Some(UnixMillis(u64::MAX)), container: Container::Adts };
+        let date = Some(UnixMillis(u64::MAX));
+        let marks = Marks { date, container: Container::Adts, passed: 0 };
         vod.segment_with(&mut w, u32::MAX, &longest, marks).unwrap();
         let text = core::str::from_utf8(w.written()).unwrap();
         assert_eq!(text.lines().count(), 4, "{text}");

@@ -8,6 +8,7 @@
 //! touches no file. `writing` does what is decided here.
 //! Source: RFC 8216 §3, §4.3.2.3; H.222.0 §2.4.4.
 
+mod beside;
 mod metadata;
 mod open;
 mod packed;
@@ -15,14 +16,14 @@ mod sealing;
 mod sound;
 mod writing;
 
-use self::open::{Open, Tracks};
+use self::open::{First, Open, Tracks};
 use self::packed::Packing;
 pub use sound::{Prefix, Silent, Sound};
 
 use crate::limits::{
     AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
-    AUDIO_PES_TICKS_MAX, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT,
-    PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
+    AUDIO_PES_TICKS_MAX, COMPOSITION_LEAD_MS, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX,
+    FRAME_MS_DEFAULT, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
 };
 use crate::media::annexb::{AccessUnit, ParameterSets};
 use crate::media::carriage::{AudioFormat, VideoFormat};
@@ -89,17 +90,6 @@ enum Change {
     HoldsAudio,
 }
 
-/// The first picture of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
-    /// An IDR picture.
-    Idr,
-    /// Decoding can start at it, though later pictures may refer to what was before it.
-    RecoveryPoint,
-    /// Decoding cannot start at it.
-    Other,
-}
-
 /// The segmenter of one stream.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -131,6 +121,10 @@ pub struct Segmenter {
     format_heard: Option<AudioFormat>,
     /// Duration of a picture.
     frame: Ticks,
+    /// When the last picture shows, less the lead of all presentation.
+    shows: Ticks,
+    /// What is counted of media that no segment takes.
+    nowhere: Counter,
 }
 
 impl Segmenter {
@@ -157,6 +151,8 @@ impl Segmenter {
             metadata: false,
             format_heard: None,
             frame: FRAME,
+            shows: Ticks::ZERO,
+            nowhere: Counter::MediaWithoutSlot,
         }
     }
 
@@ -226,6 +222,7 @@ impl Segmenter {
             return;
         }
         let key = picture.unit.is_random_access();
+        self.shows = picture.pts.minus(Ticks::from_millis(COMPOSITION_LEAD_MS));
         let begins = !matches!(self.video, Video::Running { .. } | Video::Resuming);
         if !self.can_follow(picture, key) || !self.take_up(picture.dts, key) {
             out.status.add(Counter::MediaBeforeKeyframe, 1);
@@ -247,7 +244,7 @@ impl Segmenter {
                 out.status.add(Counter::SlotsFull, 1);
                 self.turn(changes);
                 self.cut(picture.dts, Track::Video, out);
-            } else if self.cut_due(picture.dts, key, out.status) {
+            } else if self.cut_due(picture.dts, key, out) {
                 self.before_cut(picture.dts, out);
                 self.turn(changes);
                 self.cut(picture.dts, Track::Video, out);
@@ -377,7 +374,7 @@ impl Segmenter {
     }
 
     /// Whether the segment must end before the picture at `dts`.
-    fn cut_due(&self, dts: Ticks, key: bool, status: &Status) -> bool {
+    fn cut_due(&self, dts: Ticks, key: bool, out: &mut Outlet<'_, impl Sink>) -> bool {
         let Some(open) = self.open else { return false };
         let lasted = dts.minus(open.start);
         if open.container.is_packed() || key && self.change != Change::Done {
@@ -385,12 +382,13 @@ impl Segmenter {
         }
         // Late video goes on in a segment that has just begun.
         let enough = if open.video.is_some() { self.target } else { Ticks(self.target.0 / 2) };
-        if key && lasted.plus(CUT_SLACK_TICKS) >= enough {
+        let due = lasted.plus(CUT_SLACK_TICKS) >= enough;
+        if key && self.due_beside_others(out.sink).unwrap_or(due) {
             return true;
         }
         let forced = lasted.plus(self.frame) > self.limit.unwrap_or(SEGMENT_TICKS_MAX);
         if forced && !key {
-            status.add(Counter::SegmentsForced, 1);
+            out.status.add(Counter::SegmentsForced, 1);
         }
         forced
     }
@@ -412,10 +410,14 @@ impl Segmenter {
             return;
         };
         let lasted = sound.dts.minus(open.start);
+        let overlong = lasted.plus(sound.duration) > self.limit.unwrap_or(SEGMENT_TICKS_MAX);
         let due = if open.video.is_some() || !alone {
-            lasted.plus(sound.duration) > self.limit.unwrap_or(SEGMENT_TICKS_MAX)
+            overlong
         } else {
-            lasted.plus(Ticks(sound.duration.0 / 2)) >= self.target
+            let half = Ticks(sound.duration.0 / 2);
+            let group =
+                out.sink.share().map(|share| share.is_due(sound.dts, half, false) || overlong);
+            group.unwrap_or(lasted.plus(half) >= self.target)
         };
         // A picture that is about to come would end the segment itself, and better.
         if (due && !self.video_is_near(sound.dts)) || changes {
@@ -571,18 +573,6 @@ impl Change {
             (Self::HoldsAudio, _) | (_, Self::HoldsAudio) => Self::HoldsAudio,
             (Self::Pending, _) | (_, Self::Pending) => Self::Pending,
             (Self::Done, Self::Done) => Self::Done,
-        }
-    }
-}
-
-impl First {
-    const fn of(unit: &AccessUnit) -> Self {
-        if unit.is_idr() {
-            Self::Idr
-        } else if unit.is_random_access() {
-            Self::RecoveryPoint
-        } else {
-            Self::Other
         }
     }
 }

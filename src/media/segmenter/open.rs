@@ -2,10 +2,10 @@
 //!
 //! Plain values; `super` decides with them and `writing` fills them in.
 
+use crate::media::annexb::AccessUnit;
 use crate::media::carriage::{AudioFormat, VideoFormat};
 use crate::media::container::Container;
 use crate::media::mux::{ClockPacket, Track};
-use crate::media::segmenter::First;
 use crate::time::Ticks;
 
 /// A segment that is being written.
@@ -53,6 +53,29 @@ impl Open {
             pictures,
             discontinuity,
             metadata,
+        }
+    }
+}
+
+/// The first picture of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// An IDR picture.
+    Idr,
+    /// Decoding can start at it, though later pictures may refer to what was before it.
+    RecoveryPoint,
+    /// Decoding cannot start at it.
+    Other,
+}
+
+impl First {
+    pub(super) const fn of(unit: &AccessUnit) -> Self {
+        if unit.is_idr() {
+            Self::Idr
+        } else if unit.is_random_access() {
+            Self::RecoveryPoint
+        } else {
+            Self::Other
         }
     }
 }

@@ -24,11 +24,12 @@ impl Segmenter {
     pub(super) fn begin(&mut self, start: Ticks, with: Track, out: &mut Outlet<'_, impl Sink>) {
         debug_assert!(self.open.is_none());
         let container = self.container(with);
-        if out.sink.begin_as(container).is_err() {
+        if !self.is_admitted(start, with, out.sink) || out.sink.begin_as(container).is_err() {
             self.starve();
             return;
         }
-        let discontinuity = core::mem::take(&mut self.discontinuity);
+        let discontinuity = core::mem::take(&mut self.discontinuity)
+            | self.begin_beside_others(start, with, out.sink);
         let metadata = self.mux.metadata_counter();
         self.waiting_since = None;
         if container.is_packed() {
@@ -130,7 +131,7 @@ impl Segmenter {
 
     pub(super) fn write_picture(&mut self, picture: &Picture<'_>, out: &mut Outlet<'_, impl Sink>) {
         let Some(open) = self.open else {
-            out.status.add(Counter::MediaWithoutSlot, 1);
+            out.status.add(self.nowhere, 1);
             return;
         };
         let Ok(sealed) = self.seal_picture(picture, out.sink) else {
@@ -212,7 +213,7 @@ impl Segmenter {
             return;
         };
         let Some(open) = self.open else {
-            out.status.add(Counter::MediaWithoutSlot, 1);
+            out.status.add(self.nowhere, 1);
             return;
         };
         let Ok(sealed) = self.seal_sound(frames, out.ring, out.sink) else {

@@ -125,6 +125,7 @@ impl Store {
         for (index, stream) in left.into_iter().enumerate() {
             let Left { path, folder, playlist, dates, .. } = stream;
             let numbers = self.ledger.begin(&path);
+            self.begin_beside((index, &path), playlist.discontinuities(), true);
             let seated = self.seat(&path, Some(folder), playlist, numbers, Instant(0));
             if let Some(place) = self.streams.get_mut(index) {
                 *place = seated.map(|stream| Stream { dates, ..stream });

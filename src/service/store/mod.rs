@@ -22,10 +22,12 @@
 mod adopt;
 mod ending;
 mod governor;
+mod groups;
 mod keys;
 mod names;
 mod packed;
 mod ranges;
+mod refusal;
 mod rooms;
 mod row;
 mod scroll;
@@ -40,6 +42,7 @@ pub use ending::Cause;
 pub use keys::{KeyRefusal, SegmentKey};
 pub(crate) use keys::{encryption_method, scratch_bytes};
 pub(crate) use names::{masked, masked_pair};
+pub use refusal::{NoStreamPlace, StoreError};
 pub use sink::StreamSink;
 pub use view::{Away, PlaylistView, SegmentView, StreamFacts, StreamView};
 
@@ -52,8 +55,9 @@ use crate::media::sink::Segment;
 use crate::service::ledger::{Ledger, Numbers};
 use crate::service::store::adopt::Left;
 use crate::service::store::governor::Share;
+use crate::service::store::groups::Groups;
 use crate::service::store::keys::Keyring;
-use crate::service::store::names::{PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
+use crate::service::store::names::{MASTER, PLAYLIST, SLOTS, SegmentName, TEMPORARY, is_ours};
 use crate::service::store::row::{Row, Use};
 use crate::service::store::stream::{Stream, kbit_s};
 use crate::service::store::text::Text;
@@ -62,50 +66,13 @@ use crate::status::Status;
 use crate::storage::narrow;
 use crate::sys::clock;
 use crate::sys::folder::Folder;
-use crate::sys::tmpfs::{self, Claim, Facts, TmpfsError};
+use crate::sys::tmpfs::{self, Claim, Facts};
 use crate::time::{Instant, Ticks, UnixMillis};
 use core::mem::take;
 use core::time::Duration;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Why the store cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The folder cannot be used.
-    #[error("hls.dir: {0}")]
-    Folder(#[from] TmpfsError),
-    /// A slot cannot be made.
-    #[error(
-        "hls.dir: slot {} of {slots}: {cause}; enlarge the tmpfs, or lower limits.slot_bytes, \
-         limits.streams, hls.window_segments or hls.tmpfs_mib",
-        number + 1
-    )]
-    Slot {
-        /// Which one.
-        number: usize,
-        /// How many there should be.
-        slots: usize,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// The folder of the slots cannot be opened.
-    #[error("hls.dir: {cause}; choose another hls.dir or give this one to our user")]
-    Slots {
-        /// What the system says.
-        cause: io::Error,
-    },
-}
-
-/// Every place for a stream is taken by one that is live or was a moment ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("all {max} streams are in use; raise limits.streams")]
-pub struct NoStreamPlace {
-    /// Value of `limits.streams`.
-    pub max: usize,
-}
 
 /// All slots and playlists.
 #[derive(Debug)]
@@ -132,6 +99,7 @@ pub struct Store {
     away_max: Option<Duration>,
     advice: Advice,
     keyring: Keyring,
+    groups: Groups,
     /// What must not come again, whatever becomes of a stream.
     ledger: Ledger,
     status: Rc<Status>,
@@ -197,6 +165,7 @@ impl Store {
             away_max: config.ends_away().then_some(away_max),
             advice: space.advice,
             keyring: Keyring::new(config),
+            groups: Groups::new(&config.groups, space.config.segment, streams),
             ledger,
             status,
             wall: clock::synchronised,
@@ -233,11 +202,12 @@ impl Store {
         let found = self.stream(path).or_else(|| self.streams.iter().position(Option::is_none));
         let index = found.or_else(|| self.evict(now)).ok_or(NoStreamPlace { max })?;
         if self.stream(path).is_none() {
-            let stream = self.new_stream(path, now).ok_or(NoStreamPlace { max })?;
+            let stream = self.new_stream((index, path), now).ok_or(NoStreamPlace { max })?;
             if let Some(place) = self.streams.get_mut(index) {
                 *place = Some(stream);
             }
         }
+        self.groups.comes(index);
         if let Some(Some(stream)) = self.streams.get_mut(index) {
             stream.publisher = Some(now);
             stream.facts = StreamFacts::default();
@@ -263,6 +233,8 @@ impl Store {
             stream.publisher = None;
             stream.away_since = now;
         }
+        self.groups.goes(stream);
+        self.offer_beside(stream);
     }
 
     /// Memory of the stream's next segment.
@@ -299,6 +271,11 @@ impl Store {
     #[must_use]
     pub fn playlist(&self, path: &str) -> Option<PlaylistView<'_>> {
         let (stream, file) = path.rsplit_once('/')?;
+        if file == MASTER
+            && let Some(view) = self.groups.view(stream)
+        {
+            return Some(view);
+        }
         let index = self.stream(stream)?;
         let stream = self.streams.get(index)?.as_ref()?;
         let target_s = stream.playlist.target_duration_s().unwrap_or(0);
@@ -392,6 +369,7 @@ impl Store {
     /// # Panics
     /// If a listed segment's slot says otherwise.
     pub fn check_invariants(&self) {
+        self.groups.check_invariants();
         for (index, stream) in self.streams.iter().enumerate() {
             let Some(stream) = stream else { continue };
             for listed in stream.playlist.listed() {
@@ -416,7 +394,7 @@ impl Store {
         self.streams.get_mut(stream)?.as_mut().map(|stream| &mut stream.playlist)
     }
 
-    fn new_stream(&mut self, path: &str, now: Instant) -> Option<Stream> {
+    fn new_stream(&mut self, (index, path): (usize, &str), now: Instant) -> Option<Stream> {
         let folder = self.root.join(path);
         let opened = fs::create_dir_all(&folder).and_then(|()| Folder::open(&folder));
         if let Err(cause) = &opened {
@@ -424,12 +402,16 @@ impl Store {
         }
         let mut playlist = self.playlists.pop()?;
         let numbers = self.ledger.begin(path);
+        let own = numbers.discontinuity;
+        let beside = self.begin_beside((index, path), own, numbers != Numbers::ZERO);
+        let (discontinuities, target_s) = beside.unwrap_or((own, None));
         let config = PlaylistConfig {
             media_sequence: numbers.sequence,
-            discontinuity_sequence: numbers.discontinuity,
+            discontinuity_sequence: discontinuities,
             ..self.config
         };
         playlist.renew(config);
+        playlist.settle(target_s);
         playlist.advise(self.advice);
         self.seat(path, opened.ok(), playlist, numbers, now)
     }
@@ -478,6 +460,7 @@ impl Store {
         for row in first..first + self.rows_per_stream {
             self.forget(row);
         }
+        self.groups.forget(index);
         let stream = self.streams.get_mut(index)?.take()?;
         log::info!(
             "stream given up stream={} away_s={} cause=\"its place was needed\"",
@@ -499,12 +482,21 @@ impl Store {
     fn finish(&mut self, stream: usize, slot: usize, segment: &Segment, now: Instant) {
         let Some(place) = self.streams.get_mut(stream).and_then(Option::as_mut) else { return };
         let sequence = place.playlist.next_sequence();
-        let discontinuity = segment.discontinuity | take(&mut place.resumes);
-        let segment = &Segment { discontinuity, ..*segment };
         place.kbit_s = kbit_s(segment);
+        let had = place.playlist.discontinuities();
+        let beside = self.groups.ends(stream, segment, had, now, &self.status);
+        // Beside others it resumes with the numbers that they have.
+        let alone = segment.discontinuity | take(&mut place.resumes);
+        let discontinuity = beside.map_or(alone, |ending| ending.tags > 0);
+        let passed = beside.map_or(0, |ending| ending.tags.saturating_sub(1));
+        let segment = &Segment { discontinuity, ..*segment };
         let span = Span::of(segment, sequence);
-        let (begun, ended) = (place.begun.take(), seen(self.clock, now));
-        let date = place.dates.date(span, begun, ended, place.playlist.media_sequence());
+        let moments = (place.begun.take(), seen(self.clock, now));
+        let first = place.playlist.media_sequence();
+        let group = beside.zip(self.groups.group_mut(stream));
+        let group = group.map(|(ending, group)| (group, ending.number));
+        let date = place.dates.date_beside(span, moments, first, group);
+        place.playlist.settle(beside.and_then(|ending| ending.target_s));
         let mut container = Container::Ts;
         if let Some(row) = self.rows.get_mut(slot) {
             container = row.container;
@@ -520,6 +512,7 @@ impl Store {
                 row.slot.close();
             }
             row.bytes = bytes;
+            row.start = segment.start;
             row.created_unix = (self.wall)();
             row.state = Use::Listed { sequence };
             row.epoch = self.epoch;
@@ -542,8 +535,10 @@ impl Store {
         };
         self.listed(stream, slot);
         self.govern(stream, segment.duration);
-        let marks = Marks { date, container };
+        let marks = Marks { date, container, passed };
         if let Some(change) = self.playlist_mut(stream).map(|p| p.closed_with(now, closed, marks)) {
+            let target_s = self.playlist_mut(stream).and_then(|p| p.target_duration_s());
+            self.settle_beside(stream, target_s);
             self.apply(stream, &change);
         }
     }
@@ -568,6 +563,7 @@ impl Store {
             text.replace(names, path, |w| playlist.emit(w, self.epoch));
         }
         variant.update((folder.as_ref(), path, self.epoch), playlist, change, &self.rows);
+        self.offer_beside(stream);
     }
 }
 

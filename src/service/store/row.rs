@@ -7,7 +7,7 @@ use super::names::SlotName;
 use crate::media::container::Container;
 use crate::media::playlist::{IFrames, SegmentId};
 use crate::sys::slots::Slot;
-use crate::time::Instant;
+use crate::time::{Instant, Ticks};
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(super) struct Row {
     pub(super) key: Option<SegmentKey>,
     /// Key pictures of its segment.
     pub(super) frames: IFrames,
+    /// When its segment begins.
+    pub(super) start: Ticks,
 }
 
 /// Preference among slots: the least is taken.
@@ -74,6 +76,7 @@ impl Row {
             created_unix: None,
             key: None,
             frames: IFrames::new(),
+            start: Ticks::ZERO,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::media::cipher::SampleCipher;
 use crate::media::container::Container;
+use crate::media::group::Share;
 use crate::media::sink::{NoRoom, Note, Segment, Sink};
 use crate::service::store::{Store, seen};
 use crate::time::Instant;
@@ -74,6 +75,12 @@ impl Sink for StreamSink<'_> {
     fn samples(&self) -> Option<SampleCipher> {
         let stream = self.store.streams.get(self.stream)?.as_ref()?;
         stream.key?.samples(stream.playlist.next_sequence())
+    }
+
+    fn share(&mut self) -> Option<Share<'_>> {
+        let stream = self.store.streams.get(self.stream)?.as_ref()?;
+        let discontinuities = stream.playlist.discontinuities();
+        self.store.groups.share(self.stream, self.now, discontinuities)
     }
 
     fn scratch(&mut self) -> Option<&mut Box<[u8]>> {

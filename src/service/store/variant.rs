@@ -160,31 +160,51 @@ impl Variant {
         }
     }
 
+    /// What is known of it, once all of it has a name.
+    pub(super) fn offer(&self, playlist: &Playlist) -> Option<&Offer> {
+        Some(&self.offer).filter(|offer| offer.is_named(playlist.media_sequence()))
+    }
+
+    /// Whether there is an I-frame playlist.
+    pub(super) fn has_i_frames(&self) -> bool {
+        !self.i_frames.body().is_empty()
+    }
+
     /// The files that go when the stream is given up.
     pub(super) const FILES: [&str; 2] = [MASTER, I_FRAMES];
 
     /// The playlist with the name `file`, if it is one of these and there is one.
     pub(super) fn view(&self, file: &str, target_s: u32) -> Option<PlaylistView<'_>> {
         let (text, max_age_s, is_ended) = match file {
-            MASTER => {
-                let age = target_s.clamp(*MASTER_AGE_S.start(), *MASTER_AGE_S.end());
-                (&self.master, age, false)
-            }
+            MASTER => (&self.master, master_age_s(target_s), false),
             I_FRAMES => (&self.i_frames, 0, self.is_ended),
             _ => return None,
         };
-        let body = Some(text.body()).filter(|body| !body.is_empty())?;
-        let version = fnv1a(body);
-        Some(PlaylistView {
-            body,
-            version,
-            edition: None,
-            target_ms: target_s.saturating_mul(1000),
-            max_age_s,
-            is_ended,
-            packed: text.packed(),
-        })
+        view(text, target_s, (max_age_s, is_ended))
     }
+}
+
+/// A text that is known by what it says, if there is one.
+pub(super) fn view(
+    text: &Text,
+    target_s: u32,
+    (max_age_s, is_ended): (u32, bool),
+) -> Option<PlaylistView<'_>> {
+    let body = Some(text.body()).filter(|body| !body.is_empty())?;
+    Some(PlaylistView {
+        body,
+        version: fnv1a(body),
+        edition: None,
+        target_ms: target_s.saturating_mul(1000),
+        max_age_s,
+        is_ended,
+        packed: text.packed(),
+    })
+}
+
+/// Seconds that a master playlist may be kept.
+pub(super) fn master_age_s(target_s: u32) -> u32 {
+    target_s.clamp(*MASTER_AGE_S.start(), *MASTER_AGE_S.end())
 }
 
 /// There is nothing to say any more.

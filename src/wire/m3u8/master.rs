@@ -216,8 +216,9 @@ mod tests {
             };
             let kind = [MediaType::Audio, MediaType::Video, MediaType::Subtitles][kind];
             let uri = (said || kind == MediaType::Subtitles).then_some(texts.2.as_str());
-            let rendition =
-                Rendition { kind, group, name: group, default: said, autoselect: said, uri };
+            let (name, default, autoselect) = (group, said, said);
+            let language = said.then_some("de");
+            let rendition = Rendition { kind, group, name, language, default, autoselect, uri };
             for line in [
                 Line::StreamInf(variant),
                 Line::IFrameStreamInf(variant, group),

@@ -135,6 +135,8 @@ pub struct Rendition<'a> {
     pub group: &'a str,
     /// What a person chooses it by; unique in its group.
     pub name: &'a str,
+    /// Language tag (RFC 5646).
+    pub language: Option<&'a str>,
     /// Whether it is played unless another is chosen.
     pub default: bool,
     /// Whether a player may choose it by itself.
@@ -146,7 +148,7 @@ pub struct Rendition<'a> {
 impl<'a> Rendition<'a> {
     pub(super) fn parse(list: &'a str) -> Option<Self> {
         let (mut kind, mut group, mut name, mut uri) = (None, None, None, None);
-        let (mut default, mut autoselect) = (None, None);
+        let (mut language, mut default, mut autoselect) = (None, None, None);
         for attribute in Attributes::new(list) {
             let attribute = attribute.ok()?;
             let repeated = match (attribute.name, attribute.value) {
@@ -156,14 +158,13 @@ impl<'a> Rendition<'a> {
                 }
                 ("GROUP-ID", AttributeValue::Quoted(text)) => group.replace(text).is_some(),
                 ("NAME", AttributeValue::Quoted(text)) => name.replace(text).is_some(),
+                ("LANGUAGE", AttributeValue::Quoted(text)) => language.replace(text).is_some(),
                 ("URI", AttributeValue::Quoted(text)) => uri.replace(text).is_some(),
                 ("DEFAULT", AttributeValue::Bare(text)) => default.replace(yes(text)?).is_some(),
                 ("AUTOSELECT", AttributeValue::Bare(text)) => {
                     autoselect.replace(yes(text)?).is_some()
                 }
-                ("TYPE" | "GROUP-ID" | "NAME" | "URI" | "DEFAULT" | "AUTOSELECT", _) => {
-                    return None;
-                }
+                (name, _) if RENDITION_NAMES.contains(&name) => return None,
                 _ => false,
             };
             if repeated {
@@ -179,13 +180,16 @@ impl<'a> Rendition<'a> {
             return None;
         }
         let autoselect = autoselect.unwrap_or(false);
-        Some(Self { kind, group: group?, name: name?, default, autoselect, uri })
+        Some(Self { kind, group: group?, name: name?, language, default, autoselect, uri })
     }
 
     pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         let mut list = List::new(w, "#EXT-X-MEDIA:")?;
         list.bare("TYPE", format_args!("{}", self.kind.name()))?;
         list.quoted("GROUP-ID", self.group)?;
+        if let Some(language) = self.language {
+            list.quoted("LANGUAGE", language)?;
+        }
         list.quoted("NAME", self.name)?;
         for (name, said) in [("DEFAULT", self.default), ("AUTOSELECT", self.autoselect)] {
             if said {
@@ -198,6 +202,10 @@ impl<'a> Rendition<'a> {
         list.end()
     }
 }
+
+/// Attributes that are read; of another form they are malformed.
+const RENDITION_NAMES: [&str; 7] =
+    ["TYPE", "GROUP-ID", "NAME", "LANGUAGE", "URI", "DEFAULT", "AUTOSELECT"];
 
 fn yes(text: &str) -> Option<bool> {
     match text {
