@@ -53,7 +53,7 @@ impl Line {
 }
 
 /// Lines of the budget.
-const LINES: usize = 17;
+const LINES: usize = 18;
 
 /// The whole budget of one configuration.
 #[derive(Clone, Debug)]
