@@ -262,16 +262,20 @@ host_triple() {
     "$cross_dir/toolchain/bin/rustc" -vV | sed -n 's/^host: //p'
 }
 
+# What makes a program small: calls instead of copies of short functions (1.4 % of the size, 1.8 %
+# of the instructions of a segment, of which nine tenths are the kernel's), and panics that name
+# their file without its line (2.2 %).
+small_code="-C llvm-args=-inline-threshold=25 -Zlocation-detail=file"
+
 # cargo for a small program on this machine: command, further arguments. Code that is the same in
-# several places is written once (the outliner): 3 % of the size, and 3 % of the instructions of a
-# segment, of which nine tenths are the kernel's.
+# several places is written once (the outliner): 3 % of the size, and 3 % of those instructions.
 host_cargo() {
     local command=$1
     shift
     env PATH="$cross_dir/toolchain/bin:$PATH" RUSTC_BOOTSTRAP=1 \
         CARGO="$cross_dir/toolchain/bin/cargo" RUSTC="$cross_dir/toolchain/bin/rustc" \
         CARGO_TARGET_DIR="$cross_dir/build" \
-        RUSTFLAGS="${RUSTFLAGS:-} -C llvm-args=-enable-machine-outliner=always" \
+        RUSTFLAGS="${RUSTFLAGS:-} $small_code -C llvm-args=-enable-machine-outliner=always" \
         "$cross_dir/toolchain/bin/cargo" "$command" --target "$(host_triple)" "$@" \
         "${small_std[@]}"
 }

@@ -20,21 +20,22 @@ pub(crate) const CONFIGURATION: [u8; 2] = [0x11, 0x90];
 pub(crate) fn frame(index: u64) -> &'static [u8] {
     let place = usize::try_from(index % LOOP_FRAMES).unwrap_or(0);
     let span = PLACES.get(place).copied().unwrap_or((0, 0));
-    FILE.get(span.0..span.1).unwrap_or_default()
+    FILE.get(span.0.into()..span.1.into()).unwrap_or_default()
 }
 
 static FILE: &[u8] = include_bytes!("../../app/assets/testcard.aac.bin");
 
 /// Where each frame begins and ends in the file; a broken file does not compile.
-static PLACES: [(usize, usize); 375] = places();
+static PLACES: [(u16, u16); 375] = places();
 
 #[expect(
     clippy::indexing_slicing,
     clippy::as_conversions,
-    clippy::large_stack_arrays,
+    clippy::cast_possible_truncation,
     reason = "runs in the compiler, where a mistake is an error and no stack is used"
 )]
-const fn places() -> [(usize, usize); 375] {
+const fn places() -> [(u16, u16); 375] {
+    assert!(FILE.len() <= u16::MAX as usize);
     let mut places = [(0, 0); 375];
     let mut at = 0;
     let mut frame = 0;
@@ -42,7 +43,7 @@ const fn places() -> [(usize, usize); 375] {
         let length = (FILE[at] as usize) << 8 | FILE[at + 1] as usize;
         assert!(length > 0);
         at += 2 + length;
-        places[frame] = (at - length, at);
+        places[frame] = ((at - length) as u16, at as u16);
         frame += 1;
     }
     assert!(at == FILE.len());
