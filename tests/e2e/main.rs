@@ -33,6 +33,7 @@ mod field;
 mod files;
 mod foreign;
 mod groups;
+mod hls_players;
 mod hostile;
 mod judges;
 mod master;
