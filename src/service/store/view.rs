@@ -140,9 +140,13 @@ impl Store {
     pub fn expects(&self, path: &str, now: Instant) -> bool {
         let Some((path, PLAYLIST | MASTER)) = path.rsplit_once('/') else { return false };
         let stream = self.stream(path).and_then(|index| self.streams.get(index)?.as_ref());
-        let begun = stream.and_then(|stream| stream.publisher);
-        // The clock of a run begins with it.
-        let known = || self.ledger.knows(path).then_some(Instant(0));
-        begun.or_else(known).is_some_and(|since| now < since.after(STREAM_EXPECTED_TIME))
+        // The clock of a run begins with it. A stream that goes on lacks a master, no playlist.
+        let was_here = match stream {
+            Some(stream) => stream.playlist.is_listed(),
+            None => self.ledger.knows(path),
+        };
+        let camera = stream.and_then(|stream| stream.publisher);
+        let begun = camera.or(was_here.then_some(Instant(0)));
+        begun.is_some_and(|since| now < since.after(STREAM_EXPECTED_TIME))
     }
 }
