@@ -231,7 +231,8 @@ impl Outage {
     const fn seconds(self) -> f64 {
         match self {
             Self::None => 0.0,
-            Self::Kill => 1.0,
+            // What service managers wait unless told otherwise.
+            Self::Kill => 0.1,
             Self::Reboot => 8.0,
         }
     }
