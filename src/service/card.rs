@@ -4,7 +4,7 @@
 //! go the way of every other publisher's. A late wake-up is made up for at once.
 
 use crate::limits::{CARD_MESSAGE_BYTES_MAX, TAKEOVER_TIME_MIN};
-use crate::media::testcard::{CardKind, TestCard};
+use crate::media::testcard::TestCard;
 use crate::service::clock;
 use crate::service::reactor::Reactor;
 use crate::service::stream::{PublishRefusal, Right, Streams};
@@ -45,12 +45,8 @@ pub async fn run(
         let elapsed = u64::try_from(now.since(start).as_millis()).unwrap_or(u64::MAX);
         while card.due_ms() <= elapsed + TOGETHER_MS {
             let Ok(message) = card.next(&mut buffer) else { break };
-            let kind = match message.kind {
-                CardKind::Audio => TagKind::Audio,
-                CardKind::Video => TagKind::Video,
-            };
             let body = buffer.get(..message.bytes).unwrap_or_default();
-            sender.send(kind, message.timestamp, body, now)?;
+            sender.send(message.kind.tag(), message.timestamp, body, now)?;
         }
         streams.settle(stream);
         let wait = card.due_ms().saturating_sub(elapsed).max(1);

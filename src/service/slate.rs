@@ -9,7 +9,6 @@
 //! needs it. Source: RFC 8216 §6.2.1; sheet §6, case (c).
 
 use crate::limits::{RESTART_PAUSE, TICK};
-use crate::media::testcard::CardKind;
 use crate::media::testcard::slate::Slate;
 use crate::service::blocking::unblock;
 use crate::service::card::Sender;
@@ -95,11 +94,7 @@ impl Shown {
         let mut sent = false;
         while self.slate.due_ms() <= elapsed {
             let message = self.slate.message();
-            let kind = match message.kind {
-                CardKind::Audio => TagKind::Audio,
-                CardKind::Video => TagKind::Video,
-            };
-            sender.send(kind, message.timestamp, message.body, now).ok()?;
+            sender.send(message.kind.tag(), message.timestamp, message.body, now).ok()?;
             sent = true;
         }
         if sent {

@@ -6,21 +6,14 @@
 use std::time::{Duration, Instant};
 
 use super::support::follow::Follower;
-use super::support::process::{Running, Scratch};
+use super::support::http;
+use super::support::process::Scratch;
 use super::support::rillcast::Rillcast;
 use super::support::rtmp::Raw;
-use super::support::{http, media, peers};
 use rillcast::limits::PLAYLIST_WAIT_TIME;
 
 const SETTINGS: &[(&str, &str)] = &[("hls.window_segments", "5")];
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A camera that publishes for half a minute, or until the program goes.
-fn camera(rillcast: &Rillcast, life: u32) -> Running {
-    let file = |name: &str| rillcast.scratch.join(&format!("{name}.{life}"));
-    let (truth, log) = (file("camera.flv"), file("camera.log"));
-    peers::ffmpeg(&media::plain(30), &rillcast.publish_url("cam"), &truth, &log)
-}
 
 fn seen(follower: &mut Follower, segments: usize) {
     let done = follower.until(PATIENCE, |f| f.segments.len() >= segments);
@@ -44,7 +37,7 @@ fn stream_goes_on_when_the_program_is_killed_in_the_middle_of_a_segment() {
     let mut rillcast = Rillcast::start(SETTINGS);
     let mut follower = rillcast.follow("cam");
     for life in 1..=3u32 {
-        let mut camera = camera(&rillcast, life);
+        let mut camera = rillcast.camera(life);
         // More than the window holds, so that segments leave it.
         let segments = follower.segments.len() + 8;
         seen(&mut follower, segments);
@@ -77,7 +70,7 @@ fn stream_goes_on_when_the_program_is_killed_in_the_middle_of_a_segment() {
 fn stream_goes_on_when_the_program_is_stopped_and_started() {
     let mut rillcast = Rillcast::start(SETTINGS);
     let mut follower = rillcast.follow("cam");
-    let mut first = camera(&rillcast, 1);
+    let mut first = rillcast.camera(1);
     seen(&mut follower, 4);
     // Far enough into a segment that it has sound: one without would be marked for that.
     std::thread::sleep(Duration::from_millis(400));
@@ -85,7 +78,7 @@ fn stream_goes_on_when_the_program_is_stopped_and_started() {
     assert!(status.success() && took < Duration::from_secs(1), "{status} after {took:?}");
     rillcast.again("TERM", |_| {}, SETTINGS, 2);
     first.signal("KILL");
-    let mut second = camera(&rillcast, 2);
+    let mut second = rillcast.camera(2);
     let segments = follower.segments.len() + 6;
     seen(&mut follower, segments);
     second.signal("KILL");
@@ -98,7 +91,7 @@ fn numbers_go_on_after_a_reboot() {
     let (mut next, mut discontinuity) = (0, 0);
     for life in 1..=3u32 {
         let mut follower = rillcast.follow("cam");
-        let mut camera = camera(&rillcast, life);
+        let mut camera = rillcast.camera(life);
         seen(&mut follower, 3);
         let first = &follower.segments[0].entry;
         assert!(first.sequence >= next, "R11: {} after {next}", first.sequence);
@@ -123,7 +116,7 @@ fn numbers_go_on_after_a_reboot() {
 fn player_that_asks_before_the_camera_is_back_waits_for_it() {
     let mut rillcast = Rillcast::start(SETTINGS);
     let path = Rillcast::playlist_path("cam");
-    let mut first = camera(&rillcast, 1);
+    let mut first = rillcast.camera(1);
     let sequence = |text: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
         line.expect("R11").parse::<u64>().expect("a number")
@@ -145,7 +138,7 @@ fn player_that_asks_before_the_camera_is_back_waits_for_it() {
         let player = scope.spawn(|| http::get(rillcast.http, &path).expect("an answer"));
         std::thread::sleep(Duration::from_secs(2));
         assert!(!player.is_finished(), "no camera is there");
-        let mut second = camera(&rillcast, 2);
+        let mut second = rillcast.camera(2);
         let answer = player.join().expect("the player");
         assert_eq!(answer.status, 200);
         assert!(sequence(&answer.text()) > sequence(&before.text()), "R11");

@@ -4,18 +4,12 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::support::peers;
 use super::support::process::{self, Running};
 use super::support::rillcast::Rillcast;
-use super::support::{media, peers};
 
 /// Seconds that each player plays at least, of those that the camera sends.
 const LEAST_S: usize = 8;
-
-fn camera(rillcast: &Rillcast, life: u32) -> Running {
-    let file = |name: &str| rillcast.scratch.join(&format!("{name}.{life}"));
-    let (truth, log) = (file("camera.flv"), file("camera.log"));
-    peers::ffmpeg(&media::plain(30), &rillcast.publish_url("cam"), &truth, &log)
-}
 
 /// GStreamer decodes what its demuxer for HLS makes of `url`, and names each picture in `log`.
 fn gstreamer(url: &str, log: &str) -> Running {
@@ -43,7 +37,7 @@ fn pictures(file: &str) -> usize {
 fn gstreamer_and_vlc_play_on_when_the_camera_comes_back() {
     let rillcast = Rillcast::start(&[]);
     let url = rillcast.playlist_url("cam");
-    let mut first = camera(&rillcast, 1);
+    let mut first = rillcast.camera(1);
     let mut follower = rillcast.follow("cam");
     assert!(follower.until(Duration::from_secs(20), |f| f.segments.len() >= 3));
     let mut gstreamer = gstreamer(&url, &rillcast.scratch.join("gst.log"));
@@ -53,7 +47,7 @@ fn gstreamer_and_vlc_play_on_when_the_camera_comes_back() {
     std::thread::sleep(Duration::from_secs(5));
     first.signal("KILL");
     std::thread::sleep(Duration::from_secs(2));
-    let mut second = camera(&rillcast, 2);
+    let mut second = rillcast.camera(2);
     std::thread::sleep(Duration::from_secs(8));
     for player in [&mut gstreamer, &mut vlc] {
         assert!(player.ended().is_none(), "it ended: {}", player.text());

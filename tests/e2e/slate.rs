@@ -9,18 +9,11 @@ use rillcast::media::history::Allowance;
 
 use super::support::follow::{Follower, Got};
 use super::support::hls_history::{self, Watch};
-use super::support::process::Running;
 use super::support::rillcast::Rillcast;
-use super::support::{http, media, outside, peers};
+use super::support::{http, outside};
 
 const SETTINGS: &[(&str, &str)] = &[("hls.away", "slate"), ("hls.window_segments", "5")];
 const PATIENCE: Duration = Duration::from_secs(40);
-
-fn camera(rillcast: &Rillcast, life: u32) -> Running {
-    let file = |name: &str| rillcast.scratch.join(&format!("{name}.{life}"));
-    let (truth, log) = (file("camera.flv"), file("camera.log"));
-    peers::ffmpeg(&media::plain(30), &rillcast.publish_url("cam"), &truth, &log)
-}
 
 /// Waits for so many segments more.
 fn more(follower: &mut Follower, segments: usize) {
@@ -38,7 +31,7 @@ fn breaks(segments: &[Got]) -> Vec<usize> {
 #[test]
 fn r37_playlist_moves_on_with_a_slate_while_the_camera_is_away() {
     let rillcast = Rillcast::start(SETTINGS);
-    let mut first = camera(&rillcast, 1);
+    let mut first = rillcast.camera(1);
     let mut follower = rillcast.follow("cam");
     more(&mut follower, 4);
     let watch = Watch::start(&rillcast.playlist_url("cam"), Allowance::default());
@@ -49,7 +42,7 @@ fn r37_playlist_moves_on_with_a_slate_while_the_camera_is_away() {
     more(&mut follower, 8);
     let status = http::get(rillcast.http, "/status.json").expect("status").text();
     assert!(status.contains("\"live\":false"), "the camera is away: {status}");
-    let mut second = camera(&rillcast, 2);
+    let mut second = rillcast.camera(2);
     more(&mut follower, 6);
     let watched = watch.stop();
     second.signal("KILL");
@@ -72,7 +65,7 @@ fn r37_playlist_moves_on_with_a_slate_while_the_camera_is_away() {
 #[test]
 fn slate_is_of_a_stream_that_is_still_there() {
     let mut rillcast = Rillcast::start(SETTINGS);
-    let mut first = camera(&rillcast, 1);
+    let mut first = rillcast.camera(1);
     let mut follower = rillcast.follow("cam");
     more(&mut follower, 2);
     first.signal("KILL");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::follow::Follower;
 use super::process::{self, Running, Scratch};
+use super::{media, peers};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_rillcast");
 
@@ -99,6 +100,14 @@ impl Rillcast {
 
     pub fn publish_url(&self, key: &str) -> String {
         format!("rtmp://{}/live/{key}", self.rtmp)
+    }
+
+    /// A camera at `live/cam` that publishes for half a minute, or until the program goes; `life` is
+    /// for the names of its files.
+    pub fn camera(&self, life: u32) -> Running {
+        let file = |name: &str| self.scratch.join(&format!("{name}.{life}"));
+        let (truth, log) = (file("camera.flv"), file("camera.log"));
+        peers::ffmpeg(&media::plain(30), &self.publish_url("cam"), &truth, &log)
     }
 
     pub fn playlist_path(key: &str) -> String {

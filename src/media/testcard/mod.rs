@@ -83,6 +83,17 @@ pub enum CardKind {
     Video,
 }
 
+impl CardKind {
+    /// The type of its tag.
+    #[must_use]
+    pub const fn tag(self) -> TagKind {
+        match self {
+            Self::Audio => TagKind::Audio,
+            Self::Video => TagKind::Video,
+        }
+    }
+}
+
 /// What was written to the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CardMessage {
@@ -259,11 +270,7 @@ impl TestCard {
             return Err(Full { need: head + tail, have }.into());
         };
         let message = self.next(room)?;
-        let kind = match message.kind {
-            CardKind::Audio => TagKind::Audio,
-            CardKind::Video => TagKind::Video,
-        };
-        let tag = tag_header(kind, message.bytes, message.timestamp);
+        let tag = tag_header(message.kind.tag(), message.bytes, message.timestamp);
         let mut w = Writer::new(buffer);
         tag.emit(&mut w)?;
         w.take(message.bytes)?;

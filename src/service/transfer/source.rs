@@ -4,7 +4,7 @@
 //! Source: Adobe Video File Format 10.1 §E.
 
 use crate::limits::{CARD_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
-use crate::media::testcard::{CardKind, TestCard, TestCardError};
+use crate::media::testcard::{TestCard, TestCardError};
 use crate::proto::rtmp::data::ON_META_DATA;
 use crate::storage::{narrow, widen};
 use crate::time::Millis;
@@ -184,11 +184,7 @@ impl CardTags {
             (kind, Millis(0), body.len())
         } else {
             let message = self.card.next(body)?;
-            let kind = match message.kind {
-                CardKind::Audio => TagKind::Audio,
-                CardKind::Video => TagKind::Video,
-            };
-            (kind, message.timestamp, message.bytes)
+            (message.kind.tag(), message.timestamp, message.bytes)
         };
         body.truncate(bytes);
         Ok(Some(Tag { kind, at, bytes }))
