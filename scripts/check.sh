@@ -83,7 +83,8 @@ say "rust: clippy, warnings are errors"
 cargo clippy --all-targets --locked -- -D warnings
 say "rust: documentation, warnings are errors"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-say "rust: tests"
+say "rust: tests, the house's own rules first"
+cargo test --locked --test tidy --test layering
 cargo test --locked
 
 scripts/build.sh --test host

@@ -102,8 +102,8 @@ impl Rillcast {
         format!("rtmp://{}/live/{key}", self.rtmp)
     }
 
-    /// A camera at `live/cam` that publishes for half a minute, or until the program goes; `life` is
-    /// for the names of its files.
+    /// A camera at `live/cam` that publishes for half a minute, or until the program goes; `life`
+    /// is for the names of its files.
     pub fn camera(&self, life: u32) -> Running {
         let file = |name: &str| self.scratch.join(&format!("{name}.{life}"));
         let (truth, log) = (file("camera.flv"), file("camera.log"));
