@@ -49,7 +49,7 @@ need_hls_parser() {
 check_units() {
     local folder unit status=0
     folder=$(mktemp -d)
-    for unit in board/common/*.service board/common/*.mount; do
+    for unit in board/common/*.{service,socket,mount}; do
         sed "s|/usr/bin/rillcast|$PWD/target/board/host/rillcast|" "$unit" >"$folder/${unit##*/}"
     done
     # Some versions warn about units of the machine itself: only lines about these count.

@@ -36,6 +36,7 @@ use crate::status::Status;
 use crate::storage::{narrow, widen};
 use crate::sys::clock::believable;
 use crate::sys::descriptors;
+use crate::sys::inherited::{Inherited, InheritedError};
 use crate::sys::net::Listener;
 use crate::sys::random;
 use crate::sys::signals::{Asked, Signals};
@@ -61,6 +62,9 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The sockets that a service manager passes cannot be used.
+    #[error("{0}")]
+    Inherited(#[from] InheritedError),
     /// A certificate cannot be used.
     #[error("tls.certificate, tls.key: {0}")]
     Tls(#[from] TlsError),
@@ -96,18 +100,16 @@ pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
     let signals = Signals::block().map_err(io::Error::from)?;
     // A logger that is set already is as good.
     let _set = SimpleLogger::new().with_level(config.log_level).init();
-    let rtmp = TcpListener::bind(config.rtmp_listen).map_err(|cause| ServeError::Port {
-        setting: "rtmp.listen",
-        address: config.rtmp_listen,
-        cause,
-    })?;
-    let rtmps = config.rtmps_listen.map(|address| secure(config, address)).transpose()?;
-    let bound = Listener::bind(config.http_listen, HTTP_BACKLOG, HTTP_DEFER_S);
-    let web = bound.map_err(|cause| ServeError::Port {
-        setting: "http.listen",
-        address: config.http_listen,
-        cause,
-    })?;
+    let mut inherited = Inherited::take()?;
+    let rtmp = listen_rtmp("rtmp.listen", config.rtmp_listen, &mut inherited)?;
+    let rtmps = config.rtmps_listen.map(|address| secure(config, address, &mut inherited));
+    let rtmps = rtmps.transpose()?;
+    let web = listen_http(config.http_listen, &mut inherited)?;
+    for address in inherited.rest() {
+        // Who connects to it waits for ever: only a person can mend that.
+        log::warn!("no setting names a socket that the service manager holds address={address}");
+    }
+    drop(inherited);
     let server = Server::new(config, rtmp, rtmps, web)?;
     let card = testcard.then(|| TestCard::new(&card_config(clock_ms()))).transpose()?;
     let reactor = Reactor::new()?;
@@ -309,20 +311,39 @@ fn start(
     }
 }
 
+/// The port of `setting`, for RTMP: the service manager's socket, if it holds one there.
+fn listen_rtmp(
+    setting: &'static str,
+    address: SocketAddr,
+    inherited: &mut Inherited,
+) -> Result<TcpListener, ServeError> {
+    let held = inherited.listener(address).map(TcpListener::from);
+    let listener = held.map_or_else(|| TcpListener::bind(address), Ok);
+    listener.map_err(|cause| ServeError::Port { setting, address, cause })
+}
+
+/// The same for HTTP.
+fn listen_http(address: SocketAddr, inherited: &mut Inherited) -> Result<Listener, ServeError> {
+    let listener = match inherited.listener(address) {
+        Some(held) => Listener::of(held, HTTP_BACKLOG, HTTP_DEFER_S),
+        None => Listener::bind(address, HTTP_BACKLOG, HTTP_DEFER_S),
+    };
+    listener.map_err(|cause| ServeError::Port { setting: "http.listen", address, cause })
+}
+
 /// Opens the port for RTMP within TLS, with the certificate that the settings name.
-fn secure(config: &Config, address: SocketAddr) -> Result<(TcpListener, TlsServer), ServeError> {
+fn secure(
+    config: &Config,
+    address: SocketAddr,
+    inherited: &mut Inherited,
+) -> Result<(TcpListener, TlsServer), ServeError> {
     let places = narrow(config.tls_places());
     let tls = match (&config.tls_certificate, &config.tls_key) {
         (Some(certificate), Some(key)) => TlsServer::from_files(certificate, key, places)?,
         (None, None) => TlsServer::own(&config.tls_dir, places)?,
         (Some(_), None) | (None, Some(_)) => return Err(ServeError::HalfCertificate),
     };
-    let listener = TcpListener::bind(address).map_err(|cause| ServeError::Port {
-        setting: "rtmps.listen",
-        address,
-        cause,
-    })?;
-    Ok((listener, tls))
+    Ok((listen_rtmp("rtmps.listen", address, inherited)?, tls))
 }
 
 /// Starts the task of one RTMP port.

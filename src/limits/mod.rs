@@ -421,6 +421,10 @@ pub const TASKS_PER_TURN: u32 = 64;
 /// connections that are still draining.
 pub const DESCRIPTORS_SPARE: u64 = 64;
 
+/// Sockets that a service manager may pass to the program: one for each port, and some for boards
+/// that listen on several addresses.
+pub const INHERITED_SOCKETS_MAX: i32 = 8;
+
 /// Pause before a task that ended is started again.
 pub const RESTART_PAUSE: Duration = Duration::from_secs(1);
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod descriptors;
 pub mod folder;
+pub mod inherited;
 pub mod net;
 mod net_raw;
 pub mod poll;

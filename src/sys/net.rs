@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{
@@ -63,17 +64,26 @@ impl Listener {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(family, SockType::Stream, flags, None)?;
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
         if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
-        }
-        if defer_s > 0 {
-            net_raw::defer_accept(socket.as_fd(), defer_s)?;
         }
         // An address of its own length: not every kernel takes the longer storage form.
         match address {
             SocketAddr::V4(address) => bind(socket.as_raw_fd(), &SockaddrIn::from(address))?,
             SocketAddr::V6(address) => bind(socket.as_raw_fd(), &SockaddrIn6::from(address))?,
+        }
+        Self::of(socket, backlog, defer_s)
+    }
+
+    /// The same with a socket that has an address already, and may be listening.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn of(socket: OwnedFd, backlog: i32, defer_s: u32) -> io::Result<Self> {
+        fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        if defer_s > 0 {
+            net_raw::defer_accept(socket.as_fd(), defer_s)?;
         }
         // musl says that 128 is the most; the kernel would take more, but nix asks the library.
         listen(&socket, Backlog::new(backlog).unwrap_or(Backlog::MAXCONN))?;

@@ -3,7 +3,7 @@
 //! One binary, so that streams run side by side. `judges` shows that each judge finds faults; the
 //! other modules use them. `cargo test --test e2e -- --nocapture` prints what was compared.
 //! Programs these need, all in Debian: ffmpeg, gstreamer (good, bad, ugly), nginx with its RTMP
-//! module, chromium, node and npm, tshark.
+//! module, chromium, node and npm, python3, systemd, tshark, vlc.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -47,5 +47,6 @@ mod rtmpts;
 mod silence;
 mod slate;
 mod soak;
+mod sockets;
 mod streams;
 mod tunnel;

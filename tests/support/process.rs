@@ -78,6 +78,12 @@ pub fn accepts(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
 }
 
+/// Ends a program at once that one of ours has started.
+pub fn kill(id: u32) {
+    let status = Command::new("kill").args(["-s", "KILL", &id.to_string()]).status();
+    assert!(status.expect("kill").success(), "no process {id}");
+}
+
 /// A running program with its output in a file.
 pub struct Running {
     child: Child,

@@ -40,6 +40,27 @@ pub fn serve(scratch: &Scratch, rtmp: u16, http: u16, settings: &[(&str, &str)])
     command
 }
 
+/// `command` under a service manager that holds the sockets of `addresses` for it, and starts it
+/// again `pause_s` after it has ended.
+pub fn held(command: &Command, pause_s: f64, addresses: &[SocketAddr]) -> Command {
+    let mut held = Command::new("python3");
+    held.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/manager.py"));
+    held.arg(pause_s.to_string()).args(addresses.iter().map(SocketAddr::to_string)).arg("--");
+    held.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        held.env(name, value.expect("no variable is taken away"));
+    }
+    held
+}
+
+/// The id of the program that a service manager started last, and how often it has; `text` is what
+/// both have printed.
+pub fn started(text: &str) -> (Option<u32>, usize) {
+    let mut ids = text.lines().rev().filter_map(|line| line.strip_prefix("started "));
+    let times = ids.clone().count();
+    (ids.next().and_then(|id| id.parse().ok()), times)
+}
+
 impl Rillcast {
     /// Starts with one-second segments and a window of twelve, changed by `settings`.
     pub fn start(settings: &[(&str, &str)]) -> Self {
