@@ -145,7 +145,7 @@ settings! {
     hls_away_end_s: u32 = "hls.away_end_s",
         Number { min: 0, max: limits::AWAY_END_S_MAX, unit: "s" },
         30, Restart;
-    /// Whether playlists date their segments, while the kernel says that the clock is right.
+    /// Whether segments from a second on are dated, while the kernel says the clock is right.
     hls_dates: bool = "hls.dates", Flag,
         true, Restart;
     /// Whether segments hold cue points and texts as timed ID3 metadata.

@@ -7,7 +7,7 @@
 use super::settings::Config;
 use super::value::Size;
 use crate::limits::{
-    self, PENDING_SEGMENTS_MAX, PLAYLIST_ENTRIES_MAX, PLAYLIST_SEGMENTS_MAX, ROWS_MAX,
+    self, PENDING_SEGMENTS_MAX, PLAYLIST_ENTRIES_MAX, PLAYLIST_SEGMENTS_MAX, REST_US_MAX, ROWS_MAX,
     SHARE_SLOTS_MIN, SLOTS_SPARE,
 };
 
@@ -123,6 +123,12 @@ impl Config {
         self.hls_away == "slate"
     }
 
+    /// Whether live playlists have dates: not where each segment would be a rest.
+    #[must_use]
+    pub fn dates_live(&self) -> bool {
+        self.hls_dates && u64::from(self.hls_segment_ms) * 1_000 >= REST_US_MAX
+    }
+
     /// Whether a playlist ends when its camera stays away.
     #[must_use]
     pub fn ends_away(&self) -> bool {
@@ -233,6 +239,13 @@ mod tests {
         assert_eq!(config.tmpfs_bytes(), config.slots_bytes());
         assert_eq!(config.share_bytes(), 15 * (3 << 20));
         assert!(!config.is_event() && !config.ends_away());
+    }
+
+    #[test]
+    fn segments_below_a_second_have_no_dates() {
+        let dates = |pairs: &[&str]| config(pairs).unwrap().dates_live();
+        assert!(dates(&[]) && dates(&["hls.segment_ms=1000"]));
+        assert!(!dates(&["hls.segment_ms=999"]) && !dates(&["hls.dates=false"]));
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub const SHARE_SLOTS_MIN: u32 = 4;
 /// Seconds that a camera may be away before its playlist ends, at most: a day.
 pub const AWAY_END_S_MAX: u32 = 86_400;
 
+/// A segment shorter than this is a rest: it does not end a playlist that has dates, by which a
+/// player takes segments within a second for one another. Where such are wanted there are no dates.
+/// Microseconds.
+pub const REST_US_MAX: u64 = 1_000_000;
+
 /// Bytes of what stands in a playlist before its first segment: the head, all date ranges, a key.
 pub const PLAYLIST_HEAD_BYTES_MAX: usize =
     320 + DATE_RANGES_MAX * (DATE_RANGE_BYTES_MAX + 1) + KEY_LINE_BYTES_MAX;

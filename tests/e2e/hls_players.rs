@@ -1,12 +1,15 @@
-//! Players of HLS beside browsers and ffmpeg: GStreamer's `hlsdemux2` and VLC, opened once, over a
-//! camera that reboots.
+//! Players of HLS, opened once, over a camera that reboots: GStreamer's `hlsdemux2`, VLC, and
+//! Chromium where the camera left in the middle of a second.
 
 use std::process::Command;
 use std::time::Duration;
 
-use super::support::peers;
+use super::support::board::Board;
+use super::support::follow::Follower;
 use super::support::process::{self, Running};
 use super::support::rillcast::Rillcast;
+use super::support::serve::Folder;
+use super::support::{media, outside, peers};
 
 /// Seconds that each player plays at least, of those that the camera sends.
 const LEAST_S: usize = 8;
@@ -63,3 +66,42 @@ fn gstreamer_and_vlc_play_on_when_the_camera_comes_back() {
     assert!(seen >= LEAST_S * 25, "{seen} pictures");
     assert!(pictures(&recorded) >= LEAST_S * 25, "{}", vlc.text());
 }
+
+/// Chromium finds its place by dates, within a second: a last segment that is shorter is decoded
+/// again, and `Parsed buffers not in DTS sequence` ends it. So such a one is never the last.
+#[test]
+fn chromium_plays_on_behind_a_last_segment_shorter_than_a_second() {
+    let clock = Board::new(true, 0);
+    let rillcast = Rillcast::start_under(&[], &[], &clock.environment());
+    let file = |name: &str| rillcast.scratch.join(name);
+    let camera = |input: &str, life: &str| {
+        let (truth, log) = (file(&format!("{life}.flv")), file(&format!("{life}.log")));
+        peers::ffmpeg(input, &rillcast.publish_url("cam"), &truth, &log)
+    };
+    let mut first = camera(&media::plain_cut_off(), "first");
+    let mut follower = rillcast.follow("cam");
+    assert!(follower.until(Duration::from_secs(20), |f| f.segments.len() >= 3));
+    let page = outside::native_page(&rillcast.playlist_url("cam"), file("page").as_ref());
+    let page = Folder::start(page);
+    let address = format!("http://{}/page.html", page.address);
+    let mut command = outside::browser(&address, SECONDS, &file("profile"));
+    let mut chromium = Running::start("chromium", &mut command, &file("chromium"));
+    assert!(first.finish(Duration::from_secs(20)).success(), "{}", first.text());
+    let short = |f: &Follower| f.segments.iter().position(|got| got.entry.extinf_us < 700_000);
+    assert!(!follower.until(Duration::from_secs(4), |f| short(f).is_some()));
+    assert!(follower.last_text.contains("PROGRAM-DATE-TIME"), "{}", follower.last_text);
+    let _second = camera(&media::plain(20), "second");
+    assert!(follower.until(Duration::from_secs(10), |f| short(f).is_some()), "nothing is lost");
+    let next = short(&follower).unwrap() + 1;
+    assert!(follower.segments[next].entry.discontinuity, "{}", follower.last_text);
+    chromium.finish(Duration::from_secs(u64::from(SECONDS) + 60));
+    let seconds = outside::seconds(&chromium.text());
+    let end = seconds.last().unwrap();
+    println!("Chromium: {:.1} s, error {}", end.time, end.error);
+    assert_eq!(end.error, "none", "{}", chromium.text());
+    assert!(end.time >= 14.0, "{}", chromium.text());
+}
+
+/// Seconds that the browser is open: 6 behind the first segments, 3 without a camera, and so many
+/// that it plays what comes after.
+const SECONDS: u32 = 20;

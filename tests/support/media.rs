@@ -54,6 +54,11 @@ pub fn plain(seconds: u32) -> String {
     made("plain", &format!("{PICTURE} {TONE} -t {seconds} {X264} -bf 0 -c:a aac -b:a 64k"))
 }
 
+/// The same, cut off in the middle of a second.
+pub fn plain_cut_off() -> String {
+    made("cut-off", &format!("{PICTURE} {TONE} -t 10.6 {X264} -bf 0 -c:a aac -b:a 64k"))
+}
+
 /// What a camera sends: a keyframe every two seconds, AAC at 48 kHz.
 pub fn camera(seconds: u32) -> String {
     made("camera", &format!("{CAMERA} -i sine=frequency=440:sample_rate=48000 {}", cam(seconds)))

@@ -12,7 +12,7 @@ use super::finding::{Class, Report, Rule, Site};
 use super::master::Listed;
 use super::record::{Record, State};
 use super::step::{self, Step};
-use super::version::Version;
+use super::version::{Entry, Version};
 use super::{Answer, What};
 use crate::limits::{
     HISTORY_POLL_MILLIS_MAX, HISTORY_POLL_MILLIS_MIN, HISTORY_SEGMENTS_MAX, HISTORY_TRIES_MAX,
@@ -214,7 +214,10 @@ impl Media {
 
     /// R37.
     fn cadence(&mut self, new: &Version, step: Step, answer: &Answer<'_>, report: &mut Report) {
-        let Some(first) = new.entries.get(step.kept) else { return };
+        let fresh = new.entries.get(step.kept..).unwrap_or_default();
+        if fresh.is_empty() {
+            return;
+        }
         let ended = self.last.as_ref().is_some_and(|last| last.ended) || new.ended;
         let away = core::mem::take(&mut self.away);
         let Some((earliest, latest)) = self.came.replace((Some(self.asked), answer.now)) else {
@@ -235,7 +238,7 @@ impl Media {
         let shortest = self.asked.since(latest);
         if shortest > target * 3 / 2 && !away && !ended {
             let text = "a version came %a ms after the one before, more than 1.5 times %b s";
-            let class = if first.discontinuity { Class::Stale } else { Class::Breach };
+            let class = if is_return(fresh, target) { Class::Stale } else { Class::Breach };
             let numbers = [millis(shortest), target.as_secs()];
             report.add(site, (class, Rule(37)), text, numbers);
         }
@@ -310,4 +313,14 @@ pub(super) fn named(url: &str, answer: &Answer<'_>, report: &mut Report) {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a camera that was away is why `fresh` came late: the first segment says so, or the one
+/// behind a rest of the session before, which was not worth a version of its own.
+fn is_return(fresh: &[Entry], target: Duration) -> bool {
+    match fresh {
+        [first, ..] if first.discontinuity => true,
+        [rest, next, ..] => next.discontinuity && Duration::from_micros(rest.micros) < target / 2,
+        [_] | [] => false,
+    }
 }

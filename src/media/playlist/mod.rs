@@ -11,8 +11,9 @@
 //!   nevertheless (a gap inside the source) is listed with the longest legal duration and counted,
 //!   so that R9 holds whatever comes.
 //! * A version comes no earlier than half a target after the one before (R37): a segment closed
-//!   sooner waits, `deadline` says until when. With more than `PENDING_SEGMENTS_MAX` waiting the
-//!   version is made at once and counted.
+//!   sooner waits, `deadline` says until when. A rest, as a camera that goes leaves one behind,
+//!   waits for the next segment (`due`). With more than `PENDING_SEGMENTS_MAX` waiting the version
+//!   is made at once and counted.
 //! * The oldest leaves while more than the window is listed and three targets remain without it
 //!   (R32, R34). Only where `listed_max` is reached does it leave earlier; that is counted.
 //! * An event (R40) loses nothing: it is ended where it is full, by the caller.
@@ -36,6 +37,7 @@
 
 mod adopt;
 mod dates;
+mod due;
 mod group;
 mod i_frames;
 mod key;
@@ -60,7 +62,6 @@ pub use planned::Planned;
 pub use ranges::{DateRange, RangeError};
 pub use vod::VodPlaylist;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use heapless::Vec;
@@ -359,8 +360,7 @@ impl Playlist {
         if self.waiting() == 0 || self.ended {
             return Change::default();
         }
-        let due = self.deadline().is_none_or(|deadline| now >= deadline);
-        if !due {
+        if !self.is_due(now) {
             if self.waiting() <= PENDING_SEGMENTS_MAX {
                 return Change::default();
             }
@@ -377,14 +377,6 @@ impl Playlist {
         let change = self.publish(now);
         self.ended = true;
         change
-    }
-
-    /// When `poll` will make the next version; `None` if nothing waits.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        let updated_at = self.updated_at.filter(|_| self.waiting() > 0)?;
-        let half = u64::from(self.target_s?) * 500_000;
-        Some(updated_at.after(Duration::from_micros(half)))
     }
 
     /// What no segment may exceed: the target duration and what rounding forgives. Before it is
@@ -549,11 +541,6 @@ impl Playlist {
         }
         self.longest.check_invariants();
         assert!(self.listed == 0 || self.longest.micros() >= total, "R35");
-    }
-
-    /// Segments that no version lists yet.
-    fn waiting(&self) -> usize {
-        self.entries.len() - self.listed
     }
 
     /// What the window lists at least, microseconds.

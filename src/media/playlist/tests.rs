@@ -3,9 +3,10 @@
 use super::*;
 use crate::limits::{
     DATE_RANGE_BYTES_MAX, DATE_RANGES_MAX, GROUP_TAGS_BYTES_MAX, GROUP_TAGS_MAX,
-    PLAYLIST_BYTES_MAX, PLAYLIST_HEAD_BYTES_MAX, PLAYLIST_SEGMENTS_MAX,
+    PLAYLIST_BYTES_MAX, PLAYLIST_HEAD_BYTES_MAX, PLAYLIST_SEGMENTS_MAX, REST_US_MAX,
 };
 use crate::wire::writer::Writer;
+use core::time::Duration;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000;
@@ -214,6 +215,45 @@ fn r37_version_waits_for_half_a_target_after_the_one_before() {
     assert!(p.poll(at(now + 3)).updated);
     assert_eq!(p.listed().count(), 2);
     assert_eq!(p.deadline(), None);
+}
+
+/// Closes a segment that has a date, if `dated`.
+fn close(p: &mut Playlist, seconds: u64, ms: i64, dated: bool) -> bool {
+    let date = dated.then_some(UnixMillis(seconds * 1_000));
+    p.closed_with(at(seconds), segment(ms), Marks { date, ..Marks::default() }).updated
+}
+
+#[test]
+fn rest_is_not_the_last_of_a_playlist_with_dates() {
+    let rest = i64::try_from(REST_US_MAX / 1_000).unwrap();
+    for (dated, ms, waits) in [(true, rest - 1, true), (true, rest, false), (false, 80, false)] {
+        let mut p = Playlist::new(config());
+        assert!(close(&mut p, 6, 6_000, dated));
+        assert_eq!(close(&mut p, 12, ms, dated), !waits, "{ms}");
+        // The camera is away for as long as it likes.
+        assert_eq!(p.deadline(), None);
+        assert!(!p.poll(Instant(u64::MAX)).updated);
+        assert_eq!(p.listed().count(), if waits { 1 } else { 2 }, "{ms}");
+        assert!(close(&mut p, 90, 6_000, dated), "with the next, at once");
+        assert_eq!(p.listed().count(), 3);
+        p.check_invariants();
+    }
+}
+
+#[test]
+fn rest_is_listed_at_the_end_and_where_too_many_wait() {
+    let mut p = Playlist::new(config());
+    close(&mut p, 6, 6_000, true);
+    assert!(!close(&mut p, 12, 80, true));
+    assert!(p.end(at(13)).updated);
+    assert_eq!(p.listed().count(), 2);
+    let mut p = Playlist::new(config());
+    close(&mut p, 6, 6_000, true);
+    for n in 1..=PENDING_SEGMENTS_MAX {
+        assert!(!close(&mut p, 12 * u64::try_from(n).unwrap(), 80, true), "a camera that flaps");
+    }
+    assert!(close(&mut p, 99, 80, true));
+    assert_eq!((p.listed().count(), p.counts.updates_early), (2 + PENDING_SEGMENTS_MAX, 1));
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Store {
             ledger,
             status,
             wall: clock::synchronised,
-            clock: config.hls_dates.then_some(clock::synchronised_millis),
+            clock: config.dates_live().then_some(clock::synchronised_millis),
             _claim: claim,
         };
         store.go_on(left);

@@ -161,6 +161,24 @@ fn r37_versions_come_between_half_and_one_and_a_half_target_durations() {
 }
 
 #[test]
+fn r37_rest_of_a_session_may_come_with_the_next() {
+    let late = |ms, returned| {
+        let mut live = Live::of(&mut Mux::new(), &[2000, 2000, 2000, 2000, ms, 2000, 2000, 2000]);
+        live.segments[5].discontinuity = returned;
+        let mut bench = live.bench(same);
+        let (own, url) = (live.listed_ms(4), live.url());
+        bench.pages.retain(|page| page.url != url || page.from_ms != own);
+        for page in bench.pages.iter_mut().filter(|page| page.from_ms > own) {
+            page.from_ms += 3000;
+        }
+        bench.run(live.until_ms() + 3000)
+    };
+    assert_eq!(late(800, true), ["R37 stale"]);
+    assert_eq!(late(800, false), ["R37"], "no camera was away");
+    assert_eq!(late(1200, true), ["R37"], "it was worth a version");
+}
+
+#[test]
 fn r37_stale_playlist_is_told_at_the_end_of_the_watch() {
     let live = Live::new();
     assert_eq!(live.bench(same).run(live.until_ms() + 1500), Vec::<String>::new());
