@@ -92,14 +92,19 @@ impl Scene {
         ];
         let mut command = rillcast::serve(&self.scratch, 1935, 8080, &settings);
         command.envs(self.board.environment());
+        let ports = [1935, 8080].map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
+        let command = rillcast::held(&command, Outage::Kill.seconds(), &ports);
         let log = self.scratch.join(&format!("serve-{}", self.starts));
-        let mut server = Running::start("rillcast", &mut self.cable.within(&command), &log);
-        let end = Instant::now() + Duration::from_secs(10);
-        while !server.text().contains("watch at http://") {
-            assert!(server.ended().is_none() && Instant::now() < end, "{}", server.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.server = Some(server);
+        self.server = Some(Running::start("rillcast", &mut self.cable.within(&command), &log));
+        self.wait_program(1);
+    }
+
+    /// Waits until the program serves for the `times`th time since the box has power.
+    fn wait_program(&self, times: usize) {
+        process::wait_for("the program", Duration::from_secs(10), || {
+            let text = self.server.as_ref()?.text();
+            (text.matches("watch at http://").count() == times).then_some(())
+        });
     }
 
     fn url(&self) -> String {
@@ -126,31 +131,36 @@ impl Scene {
         }
     }
 
-    /// Kills the program as nothing but power loss does.
-    fn kill(&mut self) {
+    /// Nothing of the box runs any more, its service manager neither.
+    fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.signal("KILL");
             server.finish(Duration::from_secs(5));
-            println!("{:6.1} s  program killed", self.began.elapsed().as_secs_f64());
         }
     }
 
-    /// Something happens to the whole box; the camera finds nobody and comes back later.
+    /// Something happens to the program or to the whole box, and ends the camera's session.
     fn interrupt(&mut self, outage: Outage) {
-        if outage == Outage::Reboot {
-            self.cable.unplug();
-        }
-        self.kill();
-        self.off();
-        if outage == Outage::Reboot {
-            std::fs::remove_dir_all(self.scratch.join("hls")).expect("the tmpfs");
-            self.board.set_1970();
-            self.cable.reboot();
-        }
-        std::thread::sleep(Duration::from_secs_f64(outage.seconds()));
-        self.serve();
-        if outage == Outage::Reboot {
-            self.cable.plug();
+        println!("{:6.1} s  {outage:?}", self.began.elapsed().as_secs_f64());
+        match outage {
+            Outage::None => return,
+            Outage::Kill => {
+                let text = self.server.as_ref().expect("a program").text();
+                process::kill(rillcast::started(&text).0.expect("its id"));
+                self.off();
+                self.wait_program(2);
+            }
+            Outage::Reboot => {
+                self.cable.unplug();
+                self.stop();
+                self.off();
+                std::fs::remove_dir_all(self.scratch.join("hls")).expect("the tmpfs");
+                self.board.set_1970();
+                self.cable.reboot();
+                std::thread::sleep(Duration::from_secs_f64(outage.seconds()));
+                self.serve();
+                self.cable.plug();
+            }
         }
         println!("{:6.1} s  program is back", self.began.elapsed().as_secs_f64());
     }
@@ -196,7 +206,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         self.off();
-        self.kill();
+        self.stop();
     }
 }
 
@@ -211,7 +221,7 @@ const REBOOT_S: f64 = 3.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outage {
     None,
-    /// It is killed, and what looks after it starts it again.
+    /// It is killed. What looks after it holds its ports and starts it again.
     Kill,
     /// The power of the box fails.
     Reboot,
@@ -231,8 +241,8 @@ impl Outage {
     const fn seconds(self) -> f64 {
         match self {
             Self::None => 0.0,
-            // What service managers wait unless told otherwise.
-            Self::Kill => 0.1,
+            // What the service manager waits before it starts the program again.
+            Self::Kill => 1.0,
             Self::Reboot => 8.0,
         }
     }

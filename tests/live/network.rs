@@ -23,22 +23,10 @@ pub fn is_inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    let run = || run_inside(test);
-    let (mut passed, mut said) = run();
-    let is_proof = std::env::var_os("RILLCAST_LIVE_SECONDS").is_some();
-    if let Some(fault) = KNOWN.iter().find(|fault| !passed && !is_proof && said.contains(*fault)) {
-        println!("{test}: once more, after a player's own fault: {fault}");
-        (passed, said) = run();
-    }
+    let (passed, said) = run_inside(test);
     assert!(passed, "{test} in a network of its own:\n{said}");
     false
 }
-
-/// Faults of players that are known and not ours to mend. The short run is repeated once for them,
-/// the long proof never: Chromium's demuxer trips now and then over the first segment after a
-/// camera's reboot, whose times go forward; ffmpeg ends at the first connection that is refused,
-/// as for a tenth of a second when the program is started again.
-const KNOWN: [&str; 2] = ["Parsed_buffers_not_in_DTS_sequence", "Connection refused"];
 
 /// Whether `test` passed in a network of its own, and all that it printed.
 fn run_inside(test: &str) -> (bool, String) {
