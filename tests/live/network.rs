@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::outside;
 use crate::support::process::{self, Running, Scratch};
 
 /// Address of the box.
@@ -23,6 +24,8 @@ pub fn is_inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
+    // There is no way out from inside.
+    outside::node_folder();
     let (passed, said) = run_inside(test);
     assert!(passed, "{test} in a network of its own:\n{said}");
     false

@@ -98,8 +98,9 @@ pub fn ffmpeg_decodes_segments(segments: &[super::follow::Got]) -> Result<(u64, 
     ffmpeg_decodes(&path)
 }
 
-/// The folder with `node_modules/hls-parser`, installed at first use.
-fn node_folder() -> &'static Path {
+/// The folder with `node_modules`: hls-parser and hls.js, installed at first use, which takes the
+/// internet.
+pub fn node_folder() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
         let folder = PathBuf::from(MANIFEST).join("target/node");
