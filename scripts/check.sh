@@ -85,7 +85,8 @@ say "rust: documentation, warnings are errors"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 say "rust: tests, the house's own rules first"
 cargo test --locked --test tidy --test layering
-cargo test --locked
+# Most wait for media in real time more than they compute.
+RUST_TEST_THREADS=4 cargo test --locked
 
 scripts/build.sh --test host
 check_size target/board/host/rillcast
