@@ -117,6 +117,8 @@ counters! {
     GroupRough = "group_rough",
     /// Discontinuities that members of a group could mark only a segment after another.
     GroupLate = "group_late",
+    /// Sound tracks that a group wants as streams of their own, and for which there was no place.
+    GroupTracksRefused = "group_tracks_refused",
     /// Key pictures beyond those that the I-frame playlist lists of one segment.
     IFramesUnlisted = "i_frames_unlisted",
     // HTTP

@@ -75,6 +75,82 @@ fn r60_members_of_one_encoder_begin_their_segments_at_the_same_times() {
     }
 }
 
+const TRACKS: &[&str] = &[
+    "group.live/cam.variants=live/hi,live/lo",
+    "group.live/cam.audio=live/hi en English,live/hi#1 de Deutsch",
+    "group.live/cam.audio_only=live/lo#0",
+];
+
+#[test]
+fn r60_sound_tracks_of_a_stream_are_streams_of_its_group() {
+    let mut board = Board::new(TRACKS);
+    let mut members = pair();
+    members[0].second = true;
+    let paths = ["live/hi", "live/lo", "live/hi.audio1", "live/lo.audio0"];
+    board.come(&mut members);
+    board.run(&mut members, 12 * S);
+    board.watch();
+    for round in 0..=2 {
+        board.run(&mut members, 30 * S);
+        let lists = paths.map(|path| board.listed(path));
+        for (list, path) in lists.iter().zip(paths) {
+            assert_eq!(list.target_s, lists[0].target_s, "R60");
+            assert_eq!(list.is_video, !path.contains("audio"), "{path}");
+            board::compare(&lists[0], list, list.is_video);
+            assert_eq!(list.behind_last(), round, "{path}");
+        }
+        board.go(&mut members);
+        board.pause(3 * S);
+        board.reboot(&mut members);
+        board.come(&mut members);
+    }
+    board.run(&mut members, 8 * S);
+    let text = board.text("live/cam/master.m3u8");
+    let master = MasterPlaylist::parse(text.as_bytes()).unwrap();
+    let addresses: Vec<&str> = master.variants().map(|(_, uri)| uri).collect();
+    let want = ["../hi/index.m3u8", "../lo/index.m3u8", "../lo.audio0/index.m3u8"];
+    assert_eq!(addresses, want, "{text}");
+    let renditions: Vec<_> = master.renditions().map(|one| (one.name, one.uri)).collect();
+    let deutsch = ("Deutsch", Some("../hi.audio1/index.m3u8"));
+    assert_eq!(renditions, [("English", None), deutsch], "{text}");
+    board.assert_clean("tracks");
+    assert_eq!(board.count(Counter::GroupTracksRefused), 0);
+}
+
+#[test]
+fn sound_track_ends_with_what_it_is_taken_from() {
+    let mut board = Board::new(TRACKS);
+    let mut members = pair();
+    members[0].second = true;
+    board.come(&mut members);
+    board.run(&mut members, 12 * S);
+    assert!(!board.end("live/hi.audio1"), "the camera goes on");
+    assert!(board.end("live/hi"));
+    let ended = |path: &str| board.text(path).ends_with("#EXT-X-ENDLIST\n");
+    assert!(ended("live/hi/index.m3u8") && ended("live/hi.audio1/index.m3u8"));
+    assert!(!ended("live/lo/index.m3u8") && !ended("live/lo.audio0/index.m3u8"));
+}
+
+#[test]
+fn nobody_publishes_at_the_path_of_a_group_or_of_a_track() {
+    let board = Board::new(TRACKS);
+    for path in ["live/cam", "live/hi.audio1", "live/lo.audio0"] {
+        assert!(board.refusal(path).contains("choose another name"), "{path}");
+    }
+}
+
+#[test]
+fn sound_tracks_without_a_place_are_counted_and_the_rest_goes_on() {
+    let mut board = Board::new(TRACKS);
+    let mut other = [Member::new("live/hall", true, true)];
+    let mut members = pair();
+    board.come(&mut other);
+    board.come(&mut members);
+    board.run(&mut members, 12 * S);
+    assert_eq!(board.count(Counter::GroupTracksRefused), 1);
+    assert!(board.text("live/cam/master.m3u8").contains("../lo/index.m3u8"));
+}
+
 #[test]
 fn r60_reboot_of_all_is_one_discontinuity_in_each() {
     let mut board = Board::new(ALL);

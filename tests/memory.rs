@@ -205,7 +205,7 @@ fn media_path_takes_no_memory_from_recv_to_published_segment() {
 
 #[test]
 fn media_path_takes_no_memory_where_streams_are_offered_side_by_side() {
-    media_path("off", &["group.live/all.variants=live/cam,live/other"]);
+    media_path("off", &["group.live/all.variants=live/cam,live/other", "limits.streams=2"]);
 }
 
 #[test]

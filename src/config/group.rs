@@ -1,7 +1,8 @@
 //! Sections of streams that are offered side by side: `[group."APP/NAME"]`.
 //!
 //! `TABLE` belongs to the table of `settings` and is shown with it. A group has a path of its own,
-//! at which nobody publishes, and is made of streams that are published one by one. What becomes of
+//! at which nobody publishes, and is made of streams that are published one by one, or are a sound
+//! track of such a stream: `live/cam#1` is a stream of its own, `live/cam.audio1`. What becomes of
 //! them is decided elsewhere.
 
 use crate::limits::{
@@ -9,11 +10,24 @@ use crate::limits::{
     NAME_BYTES_MAX, RENDITION_NAME_BYTES_MAX,
 };
 
+/// A sound track of a published stream that is a stream of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundTrack {
+    /// Path of the stream that it is.
+    pub path: String,
+    /// Path of the stream that it is taken from.
+    pub of: String,
+    /// Number of the track there (Enhanced RTMP; what has no number is 0).
+    pub track: u8,
+}
+
 /// An audio rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioRendition {
     /// Path of its stream; that of a variant if the audio is within the variants.
     pub stream: String,
+    /// Where that is taken from, if nobody publishes it.
+    pub track: Option<SoundTrack>,
     /// Language tag (RFC 5646).
     pub language: String,
     /// What a person chooses it by.
@@ -31,6 +45,8 @@ pub struct GroupConfig {
     pub audio: Vec<AudioRendition>,
     /// Path of the variant without pictures.
     pub audio_only: Option<String>,
+    /// Where that is taken from, if nobody publishes it.
+    pub audio_only_track: Option<SoundTrack>,
 }
 
 impl GroupConfig {
@@ -43,6 +59,21 @@ impl GroupConfig {
             apart(path) && !self.audio.iter().any(|audio| audio.stream.as_str() == *path)
         };
         variants.chain(audio).chain(self.audio_only.as_deref().filter(known))
+    }
+
+    /// The sound tracks among them; one may be there twice.
+    pub fn tracks(&self) -> impl Iterator<Item = &SoundTrack> {
+        self.audio.iter().filter_map(|audio| audio.track.as_ref()).chain(&self.audio_only_track)
+    }
+}
+
+impl SoundTrack {
+    /// `APP/NAME#TRACK`.
+    fn parse(text: &str) -> Option<Self> {
+        let (of, number) = text.split_once('#')?;
+        let track = number.parse().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit()))?;
+        let path = format!("{of}.audio{track}");
+        (is_path(of) && is_path(&path)).then(|| Self { path, of: of.to_owned(), track })
     }
 }
 
@@ -58,13 +89,13 @@ pub const TABLE: &[[&str; 4]] = &[
         "group.\"APP/NAME\".audio",
         "STREAM LANGUAGE NAME",
         "none",
-        "Other sound, the default first: [\"live/cam_de de Deutsch\"]; of a variant: what it has.",
+        "Sound, the default first: [\"live/de de Deutsch\"]; a variant: what it has; S#1: a track.",
     ],
     [
         "group.\"APP/NAME\".audio_only",
         "stream",
         "none",
-        "Stream without pictures, for slow links; may be one of `audio`.",
+        "Stream without pictures, for slow links; may be one of `audio`; S#0: the sound of S.",
     ],
 ];
 
@@ -122,6 +153,16 @@ pub enum GroupError {
         /// What is there twice.
         twice: String,
     },
+    /// Exhausted: places for streams.
+    #[error(
+        "limits.streams is {max}: the groups have {wanted} streams; set it to {wanted} or more"
+    )]
+    Places {
+        /// The setting.
+        max: u32,
+        /// Streams of all groups.
+        wanted: usize,
+    },
     /// Misbehaved: pictures where there should be none.
     #[error("group.{0}.audio_only is one of its variants: name a stream without pictures")]
     Pictures(String),
@@ -167,16 +208,27 @@ pub fn set(groups: &mut Vec<GroupConfig>, key: &str, text: &str) -> Result<(), G
             let read = |part| rendition(part).ok_or_else(|| GroupError::Rendition { key: key() });
             group.audio = parts.map(read).collect::<Result<_, _>>()?;
         }
-        _ => group.audio_only = Some(stream(text.trim())?),
+        _ => {
+            let track = SoundTrack::parse(text.trim());
+            group.audio_only = match &track {
+                Some(track) => Some(track.path.clone()),
+                None => Some(stream(text.trim())?),
+            };
+            group.audio_only_track = track;
+        }
     }
     Ok(())
 }
 
-/// Looks at the sections as a whole.
+/// Looks at the sections as a whole, where there can be so many streams.
 ///
 /// # Errors
 /// The first that lacks something, or contradicts another.
-pub fn check(groups: &[GroupConfig]) -> Result<(), GroupError> {
+pub fn check(groups: &[GroupConfig], max: u32) -> Result<(), GroupError> {
+    let wanted = groups.iter().flat_map(GroupConfig::members).count();
+    if u32::try_from(wanted).is_ok_and(|wanted| wanted > max) {
+        return Err(GroupError::Places { max, wanted });
+    }
     for (number, group) in groups.iter().enumerate() {
         let path = &group.path;
         if group.variants.is_empty() {
@@ -195,10 +247,13 @@ pub fn check(groups: &[GroupConfig]) -> Result<(), GroupError> {
         if group.audio_only.as_ref().is_some_and(|path| group.variants.contains(path)) {
             return Err(GroupError::Pictures(path.clone()));
         }
-        for member in group.members() {
+        let sources = group.tracks().map(|track| track.of.as_str());
+        for member in group.members().chain(sources) {
             if groups.iter().any(|group| group.path == member) {
                 return Err(GroupError::Itself(member.to_owned()));
             }
+        }
+        for member in group.members() {
             let others = groups.iter().skip(number + 1);
             if others.flat_map(GroupConfig::members).any(|other| other == member) {
                 return Err(GroupError::Twice(member.to_owned()));
@@ -232,8 +287,11 @@ fn rendition(text: &str) -> Option<AudioRendition> {
     let is_name = !name.contains(|c: char| c == '"' || c.is_control());
     let fits = (1..=LANGUAGE_BYTES_MAX).contains(&language.len())
         && (1..=RENDITION_NAME_BYTES_MAX).contains(&name.len());
-    (is_path(stream) && is_tag && is_name && fits).then(|| AudioRendition {
-        stream: stream.to_owned(),
+    let track = SoundTrack::parse(stream);
+    let stream = track.as_ref().map_or(stream, |track| track.path.as_str()).to_owned();
+    (is_path(&stream) && is_tag && is_name && fits).then(|| AudioRendition {
+        stream,
+        track,
         language: language.to_owned(),
         name: name.to_owned(),
     })
@@ -271,7 +329,7 @@ mod tests {
         for (key, text) in pairs {
             set(&mut groups, key, text).map_err(|error| error.to_string())?;
         }
-        check(&groups).map_err(|error| error.to_string())?;
+        check(&groups, 64).map_err(|error| error.to_string())?;
         Ok(groups)
     }
 
@@ -299,6 +357,39 @@ mod tests {
         );
         assert_eq!(hall.path, "live/hall.1");
         assert_eq!(hall.members().collect::<Vec<_>>(), ["live/hall", "live/radio"]);
+    }
+
+    #[test]
+    fn sound_track_of_a_stream_is_a_stream_of_its_own() {
+        let groups = all(&[
+            ("group.live/cam.variants", "live/hi,live/lo"),
+            ("group.live/cam.audio", "live/hi en English,live/hi#1 de Deutsch"),
+            ("group.live/cam.audio_only", "live/lo#0"),
+        ]);
+        let cam = &groups.unwrap()[0];
+        let members: Vec<&str> = cam.members().collect();
+        assert_eq!(members, ["live/hi", "live/lo", "live/hi.audio1", "live/lo.audio0"]);
+        let tracks: Vec<_> = cam.tracks().map(|one| (one.of.as_str(), one.track)).collect();
+        assert_eq!(tracks, [("live/hi", 1), ("live/lo", 0)]);
+        for wrong in ["live/hi#", "live/hi#256", "live/hi#+1", "hi#1", "live/hi#1#2"] {
+            let pairs =
+                [("group.live/cam.variants", "live/hi"), ("group.live/cam.audio_only", wrong)];
+            assert!(all(&pairs).unwrap_err().contains("takes paths of streams"), "{wrong}");
+        }
+        let pairs =
+            [("group.live/cam.variants", "live/hi"), ("group.live/cam.audio_only", "live/cam#1")];
+        assert!(all(&pairs).unwrap_err().contains("live/cam is a group and one of"));
+    }
+
+    #[test]
+    fn every_stream_of_a_group_needs_a_place() {
+        let mut groups = Vec::new();
+        set(&mut groups, "group.live/cam.variants", "live/hi,live/lo").unwrap();
+        set(&mut groups, "group.live/cam.audio", "live/hi#1 de Deutsch").unwrap();
+        assert_eq!(check(&groups, 3), Ok(()));
+        let error = check(&groups, 2).unwrap_err().to_string();
+        let want = "limits.streams is 2: the groups have 3 streams; set it to 3 or more";
+        assert_eq!(error, want);
     }
 
     #[test]
@@ -375,7 +466,7 @@ mod tests {
             if set(&mut groups, &key, &text).is_ok() {
                 prop_assert_eq!(groups.len(), 1);
             }
-            let _ = check(&groups);
+            let _ = check(&groups, 4);
         }
     }
 }

@@ -341,7 +341,7 @@ impl Draft {
         sizes::check(&config)?;
         relay::check(&config.relays)?;
         config.rights.check()?;
-        group::check(&config.groups)?;
+        group::check(&config.groups, config.limits_streams)?;
         Ok(config)
     }
 }

@@ -3,7 +3,8 @@
 use super::{DATE_RANGE_BYTES_MAX, DATE_RANGES_MAX, KEY_LINE_BYTES_MAX};
 
 /// Segments of one playlist at most, whatever its kind: nine hours of two seconds, or a day of six.
-/// Each takes 300 bytes of private memory, and its name is looked up in one folder.
+/// Each takes 1 KiB of private memory, 300 bytes in the playlist and two rows of the store, and its
+/// name is looked up in one folder.
 pub const PLAYLIST_ENTRIES_MAX: u32 = 16_384;
 
 /// Segments of all streams at most, listed or kept: what a start can clear in a second.

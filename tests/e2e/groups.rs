@@ -101,16 +101,42 @@ fn group_is_played_by_ffmpeg_in_any_size_and_without_pictures() {
     let probed = process::run("ffprobe", &mut command, Duration::from_secs(30)).text;
     assert!(probed.contains("width=320") && probed.contains("width=160"), "{probed}");
     assert!(probed.matches("program_id=").count() >= 3, "{probed}");
-    // A player that takes the variant without pictures.
-    let radio = rillcast.playlist_url("radio");
+    sounds(&rillcast.playlist_url("radio"));
+    publisher.finish(Duration::from_secs(60));
+}
+
+/// Players take the variant without pictures.
+fn sounds(radio: &str) {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-xerror", "-live_start_index", "0", "-i", &radio]);
-    command.args(["-t", "4", "-map", "0:a", "-f", "framecrc", "-"]);
+    command.args(["-v", "error", "-nostdin", "-xerror", "-live_start_index", "0", "-i", radio]);
+    command.args(["-t", "4", "-map", "0", "-f", "framecrc", "-"]);
     let done = process::run("ffmpeg plays", &mut command, Duration::from_secs(40));
     let sounds = done.text.lines().filter(|line| line.starts_with("0, ")).count();
     assert!(done.status.success() && sounds >= 180, "{sounds} frames of sound: {}", done.text);
-    let seconds = outside::hls_js_plays(&radio, 6);
+    assert!(!done.text.contains("#media_type 0: video"), "{}", done.text);
+    let seconds = outside::hls_js_plays(radio, 6);
     assert!(moved(&seconds) >= 3.0, "{seconds:?}");
+}
+
+#[test]
+fn sound_of_a_camera_is_a_stream_of_its_own() {
+    let rillcast = Rillcast::start(&[
+        ("group.live/cam.variants", "live/hi,live/lo"),
+        ("group.live/cam.audio_only", "live/hi#0"),
+        ("limits.streams", "5"),
+    ]);
+    let scratch = Scratch::new("group");
+    let mut publisher = publish(&rillcast, &scratch, 40);
+    let text = process::wait_for("the whole group", Duration::from_secs(30), || {
+        let text = http::get(rillcast.http, "/hls/live/cam/master.m3u8").ok()?.text();
+        text.contains("../hi.audio0/index.m3u8").then_some(text)
+    });
+    assert!(outside::hls_parser(&text).is_ok(), "{text}");
+    let mut command = Command::new(BINARY);
+    command.args(["check", &master_url(&rillcast), "--seconds", "12"]);
+    let checked = process::run("rillcast check", &mut command, Duration::from_secs(40));
+    assert!(checked.status.success(), "{}", checked.text);
+    sounds(&rillcast.playlist_url("hi.audio0"));
     publisher.finish(Duration::from_secs(60));
 }
 

@@ -30,6 +30,8 @@ pub struct Member {
     pub path: &'static str,
     pub video: bool,
     pub audio: bool,
+    /// It sends a second track of sound, in messages of its own.
+    pub second: bool,
     /// What it arrives after it was made, ticks.
     pub behind: i64,
     /// What the encoder's clock is ahead of true time, ticks.
@@ -47,7 +49,8 @@ impl Member {
     pub fn new(path: &'static str, video: bool, audio: bool) -> Self {
         let (on_air, picture, sound) = (None, 0, 0);
         let (behind, ahead, gop, profile) = (0, 0, 50, 0x42);
-        Self { path, video, audio, behind, ahead, gop, profile, on_air, picture, sound }
+        let second = false;
+        Self { path, video, audio, second, behind, ahead, gop, profile, on_air, picture, sound }
     }
 
     pub fn behind(self, behind: i64) -> Self {
@@ -84,6 +87,11 @@ fn life(folder: &Path, pairs: &[&str], epoch: u32) -> (Rc<RefCell<Store>>, Strea
     let store = Rc::new(RefCell::new(store));
     let streams = Streams::new(&config, Rc::clone(&store), Rc::clone(&status));
     (store, streams, status)
+}
+
+/// A message of AAC of track 1 alone (Enhanced RTMP, OneTrack), of this packet type.
+fn second_track(packet_type: u8, data: &[u8]) -> Vec<u8> {
+    [&[0x95, packet_type][..], b"mp4a", &[1], data].concat()
 }
 
 impl Board {
@@ -133,6 +141,9 @@ impl Board {
             if member.audio {
                 self.send(member, TagKind::Audio, at, &[0xaf, 0, 0x11, 0x90]);
             }
+            if member.second {
+                self.send(member, TagKind::Audio, at, &second_track(0, &[0x11, 0x90]));
+            }
         }
     }
 
@@ -150,6 +161,18 @@ impl Board {
         member.profile = 0x4d;
         let at = member.stamp(self.now - member.behind);
         self.configure(member, at);
+    }
+
+    /// Why nobody may publish there.
+    pub fn refusal(&self, path: &str) -> String {
+        let by = (self.streams.new_publisher(), Right::Own);
+        let refused = self.streams.publish(path, by, self.clock(), Duration::ZERO);
+        refused.unwrap_err().to_string()
+    }
+
+    /// Ends the presentation at `path` for good.
+    pub fn end(&mut self, path: &str) -> bool {
+        self.streams.end(path, self.clock())
     }
 
     /// They are gone, those that were there.
@@ -203,6 +226,10 @@ impl Board {
             // The same sound in all that have the same language.
             let n = (member.sound / 1_920) as u8;
             self.send(member, TagKind::Audio, at, &[0xaf, 1, 0x21, 0x10, 0x05, 0x20, n]);
+            if member.second {
+                let other = second_track(1, &[0x21, 0x10, 0x05, 0x21, n]);
+                self.send(member, TagKind::Audio, at, &other);
+            }
             member.sound += 1_920;
         }
         while member.video && member.picture <= made {

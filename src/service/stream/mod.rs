@@ -1,7 +1,10 @@
 //! The live side of each stream: its ring, its pipeline, and who publishes it.
 //!
 //! A stream has the same number here and in the `Store`, which keeps its segments and playlist. It
-//! outlives its publishers: the next one continues the same playlist. Does no I/O of its own.
+//! outlives its publishers: the next one continues the same playlist. A sound track of one may be
+//! another (`tracks`). Does no I/O of its own.
+
+mod tracks;
 
 use crate::config::settings::Config;
 use crate::config::value::Encryption;
@@ -14,6 +17,7 @@ use crate::proto::rtmp::event::Reason;
 use crate::service::reactor::Bell;
 use crate::service::relay::Relays;
 use crate::service::store::{Cause, NoStreamPlace, Store, masked};
+use crate::service::stream::tracks::{Branches, Reserved};
 use crate::status::{Counter, Status};
 use crate::storage::frame_ring::Aside;
 use crate::storage::{FrameRing, Label, Place, narrow};
@@ -54,6 +58,12 @@ pub struct Stream {
     epoch: u32,
     /// Who waits for its messages.
     bells: Vec<Rc<Bell>>,
+    /// Places of the sound tracks that are taken from it.
+    branches: Branches,
+    /// The stream that it is a sound track of, while that is published.
+    taken_from: Option<usize>,
+    /// Its pictures, if any come, are not wanted.
+    is_sound_alone: bool,
 }
 
 impl Stream {
@@ -112,6 +122,9 @@ pub enum PublishRefusal {
     /// Misbehaved: somebody else publishes the stream.
     #[error("stream {0} is being published by another connection")]
     Busy(usize),
+    /// Misbehaved: a path at which nobody publishes.
+    #[error("the path is that of a group or of a sound track: choose another name")]
+    Reserved,
     /// Exhausted: places for streams.
     #[error(transparent)]
     Full(#[from] NoStreamPlace),
@@ -122,7 +135,7 @@ impl PublishRefusal {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Busy(_) => Reason::BadName,
+            Self::Busy(_) | Self::Reserved => Reason::BadName,
             Self::Full(_) => Reason::Rejected,
         }
     }
@@ -142,6 +155,9 @@ pub struct Streams {
     arrivals: RefCell<Vec<Rc<Bell>>>,
     next_id: core::cell::Cell<u64>,
     relays: Rc<Relays>,
+    reserved: Reserved,
+    /// Tracks of video and audio that are taken of a publisher that sends several.
+    choices: (Option<u8>, Option<u8>),
 }
 
 impl Streams {
@@ -157,7 +173,6 @@ impl Streams {
         let target = Ticks::from_millis(config.hls_segment_ms.into());
         let pipeline = || {
             let mut pipeline = Pipeline::new(target);
-            pipeline.choose(config.media_video_track, config.media_audio_track);
             pipeline.pack_audio(config.hls_packed_audio);
             pipeline.carry_metadata(config.hls_id3);
             if config.hls_encryption == Encryption::SampleAes {
@@ -172,6 +187,9 @@ impl Streams {
             publisher: None,
             epoch: 0,
             bells: Vec::new(),
+            branches: Branches::new(),
+            taken_from: None,
+            is_sound_alone: false,
         };
         Self {
             places: (0..config.limits_streams).map(|_| RefCell::new(stream())).collect(),
@@ -180,6 +198,8 @@ impl Streams {
             arrivals: RefCell::new(Vec::new()),
             next_id: core::cell::Cell::new(0),
             relays: Rc::default(),
+            reserved: Reserved::new(config),
+            choices: (config.media_video_track, config.media_audio_track),
         }
     }
 
@@ -213,6 +233,9 @@ impl Streams {
         now: Instant,
         silence: Duration,
     ) -> Result<(usize, Option<Replaced>), PublishRefusal> {
+        if self.reserved.holds(path) {
+            return Err(PublishRefusal::Reserved);
+        }
         let present = self.store.borrow().stream(path);
         let used = present.or_else(|| self.store.borrow().evictable(now));
         self.step_aside(used, now);
@@ -229,12 +252,15 @@ impl Streams {
         if let Some(stream) = self.places.get(index) {
             let mut stream = stream.borrow_mut();
             stream.publisher = Some(Publisher { id, right, heard: now });
+            stream.pipeline.choose(self.choices.0, self.choices.1);
+            stream.is_sound_alone = false;
             stream.ring.restart();
             if present.is_none() {
                 stream.epoch = stream.epoch.wrapping_add(1);
             }
             stream.ring_bells();
         }
+        self.begin_tracks(index, path, Publisher { id, right, heard: now });
         for bell in self.arrivals.borrow_mut().drain(..) {
             bell.ring();
         }
@@ -250,6 +276,8 @@ impl Streams {
             return false;
         }
         place.publisher = Some(Publisher { id, right: Right::StandIn, heard: now });
+        place.pipeline.choose(None, None);
+        place.is_sound_alone = self.reserved.is_track(path);
         place.ring.restart();
         place.ring_bells();
         true
@@ -265,13 +293,17 @@ impl Streams {
     }
 
     /// Ends the publishing of `stream` if `id` is its publisher: the last segment is written. Says
-    /// whether it was.
+    /// whether it was. A sound track leaves with what it is taken from.
     pub fn leave(&self, stream: usize, id: PublisherId, now: Instant) -> bool {
         let Some(place) = self.places.get(stream) else { return false };
         let mut place = place.borrow_mut();
+        if place.taken_from.is_some() {
+            return false;
+        }
         let Some(publisher) = place.publisher.take_if(|publisher| publisher.id == id) else {
             return false;
         };
+        self.leave_tracks(&mut place, now);
         let Stream { ring, pipeline, .. } = &mut *place;
         let mut store = self.store.borrow_mut();
         pipeline.leave(ring, &mut store.sink(stream, now), &self.status);
@@ -290,6 +322,12 @@ impl Streams {
         self.step_aside(Some(stream), now);
         if let Some(holder) = self.holder(path) {
             self.leave(stream, holder.id, now);
+        }
+        if self.places.get(stream).is_some_and(|place| place.borrow().taken_from.is_some()) {
+            return false;
+        }
+        for track in self.tracks_of(path) {
+            self.end(track, now);
         }
         self.store.borrow_mut().end(stream, now, Cause::Command)
     }
@@ -314,11 +352,13 @@ impl Streams {
         }
     }
 
-    /// Who publishes the stream at `path`, if somebody does; nobody who only stands in.
+    /// Who publishes the stream at `path`, if somebody does; nobody who only stands in, and not
+    /// who publishes the stream that it is a track of.
     #[must_use]
     pub fn holder(&self, path: &str) -> Option<Publisher> {
         let stream = self.store.borrow().stream(path)?;
-        let publisher = self.places.get(stream)?.borrow().publisher;
+        let place = self.places.get(stream)?.borrow();
+        let publisher = place.publisher.filter(|_| place.taken_from.is_none());
         publisher.filter(|publisher| publisher.right != Right::StandIn)
     }
 
@@ -381,7 +421,7 @@ impl Streams {
     ) -> bool {
         let Some(cell) = self.places.get(stream) else { return false };
         let mut cell = cell.borrow_mut();
-        let Stream { ring, pipeline, publisher, .. } = &mut *cell;
+        let Stream { ring, pipeline, publisher, branches, is_sound_alone, .. } = &mut *cell;
         let Some(publisher) = publisher.as_mut().filter(|publisher| publisher.id == id) else {
             return false;
         };
@@ -399,8 +439,13 @@ impl Streams {
         }
         ring.push(place, Label { kind: kind.code(), at, keyframe });
         let message = Message { video: kind == TagKind::Video, at, place };
-        let mut store = self.store.borrow_mut();
-        pipeline.message(message, ring, &mut store.sink(stream, now), &self.status);
+        if !(message.video && *is_sound_alone) {
+            let mut store = self.store.borrow_mut();
+            pipeline.message(message, ring, &mut store.sink(stream, now), &self.status);
+        }
+        if !message.video && !branches.is_empty() {
+            self.sound_of_tracks(branches, message, ring, now);
+        }
         true
     }
 
@@ -449,6 +494,14 @@ impl Streams {
 
     /// Tells store and page what the pipeline has found out; to be called once a turn.
     pub fn settle(&self, stream: usize) {
+        self.settle_one(stream);
+        let Some(place) = self.places.get(stream) else { return };
+        for &track in &place.borrow().branches {
+            self.settle_one(track);
+        }
+    }
+
+    fn settle_one(&self, stream: usize) {
         let Some(place) = self.places.get(stream) else { return };
         let mut place = place.borrow_mut();
         let mut store = self.store.borrow_mut();
@@ -487,7 +540,10 @@ impl Streams {
         let crowded = place.listeners() >= GATHER_CROWD;
         let time = if crowded { GATHER_TIME_CROWD } else { GATHER_TIME };
         let ticks = Ticks::from_millis(i64::try_from(time.as_millis()).unwrap_or(0));
-        if place.pipeline.may_cut_within(ticks) { Duration::ZERO } else { time }
+        let cuts = |stream: &Stream| stream.pipeline.may_cut_within(ticks);
+        let mut tracks = place.branches.iter().filter_map(|&track| self.places.get(track));
+        let may_cut = cuts(&place) || tracks.any(|track| cuts(&track.borrow()));
+        if may_cut { Duration::ZERO } else { time }
     }
 
     /// Asserts what must always hold.
