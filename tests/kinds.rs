@@ -20,10 +20,8 @@
     reason = "tests: threads and clocks are theirs, and a panic is how they speak"
 )]
 
-use aes::Aes128;
-use cbc::Decryptor;
-use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use rillcast::config::settings::{Config, Draft};
+use rillcast::media::cipher::decrypt_segment;
 use rillcast::media::history::{Allowance, Answer, Class, History, Next};
 use rillcast::media::pipeline::{Message, Pipeline};
 use rillcast::media::sink::{Segment, Sink as _};
@@ -52,21 +50,6 @@ const TODAY: u64 = 1_790_000_000_000;
 
 thread_local! {
     static WALL: Cell<u64> = const { Cell::new(TODAY) };
-}
-
-/// Takes AES-128 in CBC and PKCS #7 padding off.
-fn decipher(key: &[u8; 16], iv: &[u8; 16], bytes: &mut Vec<u8>) -> bool {
-    let mut cipher = Decryptor::<Aes128>::new(key.into(), iv.into());
-    let (blocks, rest) = bytes.as_chunks_mut::<16>();
-    let whole = rest.is_empty() && !blocks.is_empty();
-    for block in blocks {
-        cipher.decrypt_block(block.into());
-    }
-    let pad = bytes.last().copied().unwrap_or(0);
-    let len = bytes.len().saturating_sub(pad.into());
-    let padded = (1..=16).contains(&pad) && bytes[len..].iter().all(|byte| *byte == pad);
-    bytes.truncate(len);
-    whole && padded
 }
 
 fn config(folder: &Path, pairs: &[&str]) -> Config {
@@ -188,7 +171,7 @@ impl House {
         let url = format!("{HOST}live/cam/{file}");
         // A camera may be away.
         let allowance = Allowance { stale: true, ..Allowance::default() };
-        self.history = Some(History::new(&url, allowance, Some(decipher)));
+        self.history = Some(History::new(&url, allowance, Some(decrypt_segment)));
         self.store.set_clock(|| Some(UnixMillis(WALL.get())));
     }
 

@@ -13,6 +13,7 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use crate::limits::{
     CHECK_BODY_BYTES_MAX, CHECK_CONNECT_TIME_MAX, CHECK_HEAD_BYTES_MAX, CHECK_READ_TIME_MAX,
 };
+use crate::media::cipher::decrypt_segment;
 use crate::media::history::{Allowance, Answer, Class, Finding, History, Next, Numbers, Want};
 use crate::service::clock;
 use crate::storage::widen;
@@ -136,7 +137,7 @@ pub fn follow(
     step: &mut dyn FnMut(&History) -> Step,
 ) -> Result<Watched, CheckFault> {
     let start = clock::now();
-    let mut history = History::new(url, allowance, None);
+    let mut history = History::new(url, allowance, Some(decrypt_segment));
     let mut line = Line::new(url)?;
     loop {
         match step(&history) {

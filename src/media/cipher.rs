@@ -8,9 +8,12 @@
 //! (RFC 5652 §6.3).
 
 use aes::Aes128;
-use cbc::Encryptor;
 use cbc::cipher::block_padding::Pkcs7;
-use cbc::cipher::{Array, BlockModeEncrypt as _, IvState as _, KeyIvInit as _, SetIvState as _};
+use cbc::cipher::{
+    Array, BlockModeDecrypt as _, BlockModeEncrypt as _, IvState as _, KeyIvInit as _,
+    SetIvState as _,
+};
+use cbc::{Decryptor, Encryptor};
 use core::fmt;
 
 use crate::wire::writer::{Full, Writer};
@@ -78,6 +81,20 @@ pub fn encrypt_segment(
     let encrypted = cipher.encrypt_padded::<Pkcs7>(room, bytes).map_err(|_| full)?;
     debug_assert_eq!(encrypted.len(), full.need);
     Ok(encrypted.len())
+}
+
+/// Decrypts a whole segment in place and takes its padding off, for who judges what it holds; false
+/// if the padding is not PKCS #7, when `bytes` may be anything.
+#[must_use]
+pub fn decrypt_segment(
+    key: &[u8; BLOCK_BYTES],
+    iv: &[u8; BLOCK_BYTES],
+    bytes: &mut Vec<u8>,
+) -> bool {
+    let cipher = Decryptor::<Aes128>::new(key.into(), iv.into());
+    let clear = cipher.decrypt_padded::<Pkcs7>(bytes).map(<[u8]>::len);
+    bytes.truncate(clear.unwrap_or(0));
+    clear.is_ok()
 }
 
 /// Encrypts the samples of one segment; every protected sample begins a chain of its own.
@@ -179,7 +196,6 @@ pub const fn slice_bytes_max(bytes: usize) -> usize {
 mod tests {
     use super::*;
     use cbc::Decryptor;
-    use cbc::cipher::BlockModeDecrypt as _;
     use core::fmt::Write as _;
     use proptest::prelude::*;
     use ring::digest::{SHA256, digest};
@@ -254,6 +270,18 @@ mod tests {
         room[0] = 0x47;
         encrypt_segment(&key(), IV, &mut room, 188).unwrap();
         assert_eq!(hex(&room[..16]), "6b2b37d7baa817b7ccfecd3a4a1c6bd6");
+    }
+
+    #[test]
+    fn segment_is_decrypted_to_what_it_was() {
+        let mut room = vec![0x47; encrypted_len(376)];
+        encrypt_segment(&key(), IV, &mut room, 376).unwrap();
+        let sealed = room.clone();
+        assert!(decrypt_segment(key().bytes(), &IV, &mut room));
+        assert_eq!(room, [0x47; 376]);
+        for (bytes, key) in [(&sealed[..sealed.len() - 8], *key().bytes()), (&sealed, [9; 16])] {
+            assert!(!decrypt_segment(&key, &IV, &mut bytes.to_vec()), "cut off, or another key");
+        }
     }
 
     #[test]

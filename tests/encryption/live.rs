@@ -6,8 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::player::{Entry, entries, openssl};
-use crate::support::process::{Running, Scratch, wait_for};
-use crate::support::rillcast::Rillcast;
+use crate::support::process::{self, Running, Scratch, wait_for};
+use crate::support::rillcast::{BINARY, Rillcast};
+use crate::support::serve::Folder;
 use crate::support::{http, media, outside};
 
 /// A server with an ffmpeg that publishes to `live/cam`.
@@ -145,4 +146,37 @@ fn hls_js_plays_sample_aes() {
     let seconds = outside::hls_js_plays(&rillcast.playlist_url("cam"), 8);
     let said = outside::played(&seconds, (320, 240), 4.0).unwrap_or_else(|e| panic!("hls.js: {e}"));
     println!("hls.js, {said}");
+}
+
+/// What the program's own judge says of a playlist: whether it passes, and why not.
+fn checked(url: &str, seconds: &str) -> (bool, String) {
+    let mut command = Command::new(BINARY);
+    command.args(["check", url, "--seconds", seconds]);
+    let done = process::run("rillcast check", &mut command, Duration::from_secs(40));
+    (done.status.success(), done.text)
+}
+
+#[test]
+fn r50_r51_checker_looks_into_encrypted_segments() {
+    let settings = [("hls.encryption", "aes-128"), ("hls.key_segments", "2")];
+    let (rillcast, _publisher, scratch) = on_air(&settings, 30);
+    let (text, entries) = listed(&rillcast, "", 5);
+    let (passes, said) = checked(&rillcast.playlist_url("cam"), "8");
+    assert!(passes, "{said}");
+    // The same from another server, first as it is, then with a key that is another.
+    let folder = scratch.path().join("copy");
+    std::fs::create_dir(&folder).unwrap();
+    let keys = entries.iter().filter_map(|entry| Some(entry.key.clone()?.1));
+    for uri in entries.iter().map(|entry| entry.uri.clone()).chain(keys) {
+        std::fs::write(folder.join(&uri), get(&rillcast, &uri).body).unwrap();
+    }
+    std::fs::write(folder.join("index.m3u8"), text + "#EXT-X-ENDLIST\n").unwrap();
+    let copy = Folder::start(folder.clone());
+    let url = format!("http://{}/index.m3u8", copy.address);
+    let (_, said) = checked(&url, "3");
+    assert!(!said.contains("R51") && !said.contains("R50"), "{said}");
+    let key = entries[0].key.clone().expect("R52").1;
+    std::fs::write(folder.join(key), [7; 16]).unwrap();
+    let (passes, said) = checked(&url, "3");
+    assert!(!passes && said.contains("its key and vector do not decrypt it"), "{said}");
 }

@@ -80,6 +80,7 @@ impl Streams {
             place.publisher = Some(publisher);
             (place.taken_from, place.is_sound_alone) = (Some(stream), true);
             place.ring.restart();
+            place.ring_bells();
             if present.is_none() {
                 place.epoch = place.epoch.wrapping_add(1);
             }
