@@ -6,8 +6,8 @@
 //! them is decided elsewhere.
 
 use crate::limits::{
-    GROUP_AUDIO_MAX, GROUP_PARTS_MAX, GROUP_VARIANTS_MAX, GROUPS_MAX, LANGUAGE_BYTES_MAX,
-    NAME_BYTES_MAX, RENDITION_NAME_BYTES_MAX,
+    GROUP_AUDIO_MAX, GROUP_PARTS_MAX, GROUP_TRACKS_MAX, GROUP_VARIANTS_MAX, GROUPS_MAX,
+    LANGUAGE_BYTES_MAX, NAME_BYTES_MAX, RENDITION_NAME_BYTES_MAX,
 };
 
 /// A sound track of a published stream that is a stream of its own.
@@ -134,6 +134,9 @@ pub enum GroupError {
         /// The limit.
         max: usize,
     },
+    /// Exhausted: sound tracks of one stream.
+    #[error("groups take more than {GROUP_TRACKS_MAX} sound tracks of {0}: remove one")]
+    Tracks(String),
     /// Misbehaved: a group without variants.
     #[error("group.{0}.variants is missing: write it like [\"live/cam_hi\", \"live/cam_lo\"]")]
     Empty(String),
@@ -228,6 +231,13 @@ pub fn check(groups: &[GroupConfig], max: u32) -> Result<(), GroupError> {
     let wanted = groups.iter().flat_map(GroupConfig::members).count();
     if u32::try_from(wanted).is_ok_and(|wanted| wanted > max) {
         return Err(GroupError::Places { max, wanted });
+    }
+    for track in groups.iter().flat_map(GroupConfig::tracks) {
+        let all = groups.iter().flat_map(GroupConfig::tracks).filter(|one| one.of == track.of);
+        let numbers: std::collections::BTreeSet<u8> = all.map(|one| one.track).collect();
+        if numbers.len() > GROUP_TRACKS_MAX {
+            return Err(GroupError::Tracks(track.of.clone()));
+        }
     }
     for (number, group) in groups.iter().enumerate() {
         let path = &group.path;
@@ -390,6 +400,27 @@ mod tests {
         let error = check(&groups, 2).unwrap_err().to_string();
         let want = "limits.streams is 2: the groups have 3 streams; set it to 3 or more";
         assert_eq!(error, want);
+    }
+
+    #[test]
+    fn sound_tracks_of_one_stream_are_bounded_over_all_groups() {
+        let tracks = |from: usize, many: usize| {
+            let one = |n| format!("live/hi#{n} de n{n}");
+            (from..from + many).map(one).collect::<Vec<_>>().join(",")
+        };
+        let groups = |more: usize| {
+            let (first, then) = (tracks(0, GROUP_AUDIO_MAX), tracks(GROUP_AUDIO_MAX, more));
+            all(&[
+                ("group.live/a.variants", "live/hi"),
+                ("group.live/a.audio", &first),
+                ("group.live/b.variants", "live/lo"),
+                ("group.live/b.audio", &then),
+            ])
+        };
+        let rest = GROUP_TRACKS_MAX - GROUP_AUDIO_MAX;
+        assert!(groups(rest).is_ok());
+        let error = groups(rest + 1).unwrap_err();
+        assert_eq!(error, "groups take more than 9 sound tracks of live/hi: remove one");
     }
 
     #[test]

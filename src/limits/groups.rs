@@ -12,6 +12,9 @@ pub const GROUP_VARIANTS_MAX: usize = 6;
 /// Audio renditions of one group: the languages of one building.
 pub const GROUP_AUDIO_MAX: usize = 8;
 
+/// Sound tracks that are taken from one stream: as many as one group has streams without pictures.
+pub const GROUP_TRACKS_MAX: usize = GROUP_AUDIO_MAX + 1;
+
 /// Streams of one group: its variants, its audio renditions, and the variant without pictures.
 pub const GROUP_MEMBERS_MAX: usize = GROUP_VARIANTS_MAX + GROUP_AUDIO_MAX + 1;
 

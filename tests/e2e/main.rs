@@ -27,6 +27,7 @@ mod support;
 mod access;
 mod continuity;
 mod dates;
+mod doctor;
 mod encrypted;
 mod enhanced;
 mod field;

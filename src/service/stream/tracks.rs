@@ -13,15 +13,15 @@
 use super::{Publisher, Stream, Streams};
 use crate::config::group::{GroupConfig, SoundTrack};
 use crate::config::settings::Config;
-use crate::limits::GROUP_AUDIO_MAX;
+use crate::limits::GROUP_TRACKS_MAX;
 use crate::media::pipeline::Message;
 use crate::service::store::masked;
 use crate::status::Counter;
 use crate::storage::FrameRing;
 use crate::time::Instant;
 
-/// Places of the tracks of one stream: the renditions of a group, and its variant of sound alone.
-pub(super) type Branches = heapless::Vec<usize, { GROUP_AUDIO_MAX + 1 }>;
+/// Places of the tracks of one stream.
+pub(super) type Branches = heapless::Vec<usize, GROUP_TRACKS_MAX>;
 
 /// What no publisher may have.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Streams {
                 place.epoch = place.epoch.wrapping_add(1);
             }
             let listed = source.borrow_mut().branches.push(own);
-            debug_assert!(listed.is_ok(), "no more tracks than a group may have");
+            debug_assert!(listed.is_ok(), "the settings were checked for that");
         }
     }
 
