@@ -60,7 +60,9 @@ impl Player for Browser {
         let seconds = outside::seconds(&self.running.text());
         let last = seconds.last().ok_or("no video element")?;
         if last.error != "none" {
-            return Err(format!("error {} at {}", last.error, last.time));
+            let text = self.running.text();
+            let said: Vec<&str> = text.lines().filter(|line| line.starts_with("media ")).collect();
+            return Err(format!("error {} at {}:\n{}", last.error, last.time, said.join("\n")));
         }
         let played = played(&seconds);
         let longest = longest_halt(&seconds);

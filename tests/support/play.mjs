@@ -2,8 +2,8 @@
 //
 // usage: node play.mjs PAGE_URL SECONDS PROFILE_FOLDER
 // Each second one line: key=value pairs (time, width, height, ready, error,
-// and the page's own `notes`). The last line is
-// `end reason=...`. The page is any page with one <video>; it is muted and told to play.
+// and the page's own `notes`), and what the browser's media log says of faults, as
+// `media ...`. The last line is `end reason=...`. The page is any page with one <video>; it is muted and told to play.
 // Does NOT download anything: the browser is the one that the system has.
 import { spawn } from 'node:child_process';
 
@@ -29,6 +29,14 @@ browser.stdio[4].on('data', (text) => {
   for (let end = rest.indexOf('\0'); end >= 0; end = rest.indexOf('\0')) {
     const message = JSON.parse(rest.slice(0, end));
     rest = rest.slice(end + 1);
+    if (message.method === 'Media.playerErrorsRaised') {
+      console.log(`media ${JSON.stringify(message.params.errors)}`);
+    }
+    if (message.method === 'Media.playerMessagesLogged') {
+      for (const { level, message: text } of message.params.messages) {
+        if (level === 'error' || level === 'warning') console.log(`media ${level} ${text}`);
+      }
+    }
     waiting.get(message.id)?.(message);
     waiting.delete(message.id);
   }
@@ -69,6 +77,7 @@ const look = `(() => {
 const { result: target } = await call('Target.createTarget', { url: 'about:blank' });
 const { result: attached } = await call('Target.attachToTarget', { targetId: target.targetId, flatten: true });
 const session = attached.sessionId;
+await call('Media.enable', {}, session);
 await call('Page.navigate', { url: page }, session);
 for (let second = 0; second < Number(seconds); second += 1) {
   await new Promise((resolve) => setTimeout(resolve, 1000));
