@@ -234,9 +234,11 @@ pub fn check(groups: &[GroupConfig], max: u32) -> Result<(), GroupError> {
     }
     for track in groups.iter().flat_map(GroupConfig::tracks) {
         let all = groups.iter().flat_map(GroupConfig::tracks).filter(|one| one.of == track.of);
-        let numbers: std::collections::BTreeSet<u8> = all.map(|one| one.track).collect();
-        if numbers.len() > GROUP_TRACKS_MAX {
-            return Err(GroupError::Tracks(track.of.clone()));
+        let mut numbers = heapless::Vec::<u8, GROUP_TRACKS_MAX>::new();
+        for one in all {
+            if !numbers.contains(&one.track) && numbers.push(one.track).is_err() {
+                return Err(GroupError::Tracks(track.of.clone()));
+            }
         }
     }
     for (number, group) in groups.iter().enumerate() {
