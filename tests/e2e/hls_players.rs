@@ -74,11 +74,7 @@ fn chromium_plays_on_behind_a_last_segment_shorter_than_a_second() {
     let clock = Board::new(true, 0);
     let rillcast = Rillcast::start_under(&[], &[], &clock.environment());
     let file = |name: &str| rillcast.scratch.join(name);
-    let camera = |input: &str, life: &str| {
-        let (truth, log) = (file(&format!("{life}.flv")), file(&format!("{life}.log")));
-        peers::ffmpeg(input, &rillcast.publish_url("cam"), &truth, &log)
-    };
-    let mut first = camera(&media::plain_cut_off(), "first");
+    let mut first = rillcast.camera_of(&media::plain_cut_off(), 1);
     let mut follower = rillcast.follow("cam");
     assert!(follower.until(Duration::from_secs(20), |f| f.segments.len() >= 3));
     let page = outside::native_page(&rillcast.playlist_url("cam"), file("page").as_ref());
@@ -90,7 +86,7 @@ fn chromium_plays_on_behind_a_last_segment_shorter_than_a_second() {
     let short = |f: &Follower| f.segments.iter().position(|got| got.entry.extinf_us < 700_000);
     assert!(!follower.until(Duration::from_secs(4), |f| short(f).is_some()));
     assert!(follower.last_text.contains("PROGRAM-DATE-TIME"), "{}", follower.last_text);
-    let _second = camera(&media::plain(20), "second");
+    let _second = rillcast.camera_of(&media::plain(20), 2);
     assert!(follower.until(Duration::from_secs(10), |f| short(f).is_some()), "nothing is lost");
     let next = short(&follower).unwrap() + 1;
     assert!(follower.segments[next].entry.discontinuity, "{}", follower.last_text);

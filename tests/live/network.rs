@@ -26,24 +26,15 @@ pub fn is_inside(test: &str) -> bool {
     }
     // There is no way out from inside.
     outside::node_folder();
-    let (passed, said) = run_inside(test);
-    assert!(passed, "{test} in a network of its own:\n{said}");
-    false
-}
-
-/// Whether `test` passed in a network of its own, and all that it printed.
-fn run_inside(test: &str) -> (bool, String) {
     let is_root = Path::new("/proc/1/root").read_dir().is_ok();
     let mut command = Command::new("unshare");
     // Who is not root becomes the root of a namespace of users.
     command.args(["--net"].iter().chain(if is_root { &[][..] } else { &["--map-root-user"] }));
     command.arg(std::env::current_exe().expect("this program"));
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
-    let output = command.output().expect("unshare");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    println!("{text}");
-    (output.status.success(), text)
+    let status = command.status().expect("unshare");
+    assert!(status.success(), "{test} in a network of its own: {status}");
+    false
 }
 
 fn run(command: &mut Command) {
@@ -97,11 +88,7 @@ impl Cable {
     pub fn within(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
         inside.args(["--net", &format!("--target={}", self.holder.id()), "--"]);
-        inside.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            inside.env(name, value.expect("no variable is taken away"));
-        }
-        inside
+        process::around(inside, command)
     }
 
     /// The box answers nothing any more.

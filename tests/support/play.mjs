@@ -3,7 +3,8 @@
 // usage: node play.mjs PAGE_URL SECONDS PROFILE_FOLDER
 // Each second one line: key=value pairs (time, width, height, ready, error,
 // and the page's own `notes`), and what the browser's media log says of faults, as
-// `media ...`. The last line is `end reason=...`. The page is any page with one <video>; it is muted and told to play.
+// `media ...`. The last line is `end reason=...`. The page is any page with one <video>; it is
+// muted and told to play.
 // Does NOT download anything: the browser is the one that the system has.
 import { spawn } from 'node:child_process';
 

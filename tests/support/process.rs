@@ -78,6 +78,15 @@ pub fn accepts(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
 }
 
+/// `outer`, which runs what its last arguments say, with `inner` and its environment.
+pub fn around(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        outer.env(name, value.expect("no variable is taken away"));
+    }
+    outer
+}
+
 /// Ends a program at once that one of ours has started.
 pub fn kill(id: u32) {
     let status = Command::new("kill").args(["-s", "KILL", &id.to_string()]).status();

@@ -46,11 +46,7 @@ pub fn held(command: &Command, pause_s: f64, addresses: &[SocketAddr]) -> Comman
     let mut held = Command::new("python3");
     held.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/manager.py"));
     held.arg(pause_s.to_string()).args(addresses.iter().map(SocketAddr::to_string)).arg("--");
-    held.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        held.env(name, value.expect("no variable is taken away"));
-    }
-    held
+    process::around(held, command)
 }
 
 /// The id of the program that a service manager started last, and how often it has; `text` is what
@@ -126,9 +122,14 @@ impl Rillcast {
     /// A camera at `live/cam` that publishes for half a minute, or until the program goes; `life`
     /// is for the names of its files.
     pub fn camera(&self, life: u32) -> Running {
+        self.camera_of(&media::plain(30), life)
+    }
+
+    /// The same of what is in this file.
+    pub fn camera_of(&self, input: &str, life: u32) -> Running {
         let file = |name: &str| self.scratch.join(&format!("{name}.{life}"));
         let (truth, log) = (file("camera.flv"), file("camera.log"));
-        peers::ffmpeg(&media::plain(30), &self.publish_url("cam"), &truth, &log)
+        peers::ffmpeg(input, &self.publish_url("cam"), &truth, &log)
     }
 
     pub fn playlist_path(key: &str) -> String {
