@@ -6,8 +6,9 @@ use core::time::Duration;
 // ---- RTMP: chunk stream ---------------------------------------------------------------------
 
 /// Bytes held per ingest connection between two reads: one whole default-size chunk and its
-/// header can always arrive, and a large read amortises the system call.
-pub const RX_BYTES: usize = 64 << 10;
+/// header can always arrive, and a large read amortises the system call: half as much costs a
+/// publisher that sends as fast as it can a fourteenth more.
+pub const RX_BYTES: usize = 128 << 10;
 const _: () = assert!(RX_BYTES.is_power_of_two());
 const _: () = assert!(RX_BYTES > 2 * HANDSHAKE_BYTES, "C2 and the first commands arrive together");
 

@@ -15,6 +15,7 @@ use crate::service::store::row::{Row, Use};
 use crate::storage::narrow;
 use crate::sys::random;
 use core::net::IpAddr;
+use std::io;
 
 /// A key and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +119,8 @@ pub(super) fn seal(row: &mut Row, sequence: u64, bytes: usize) -> Option<usize> 
     let reserved = row.slot.reserve(encrypted_len(bytes));
     let sealed = key.segment(sequence, row.slot.bytes_mut(0), bytes);
     if sealed.is_none() {
-        log::error!("segment cannot be encrypted sequence={sequence} room={reserved:?}");
+        let cause = reserved.map_or_else(io::Error::from, |()| io::Error::other("no room"));
+        log::error!("segment cannot be encrypted sequence={sequence} cause=\"{cause}\"");
     }
     sealed
 }

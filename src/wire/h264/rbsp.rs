@@ -23,7 +23,7 @@ pub(in crate::wire) struct Rbsp<'a> {
     zeros: u8,
     current: u8,
     /// Bits of `current` not yet read.
-    left: u8,
+    left: u32,
 }
 
 impl<'a> Rbsp<'a> {
@@ -34,21 +34,22 @@ impl<'a> Rbsp<'a> {
 
     #[inline]
     pub(in crate::wire) fn bit(&mut self, field: &'static str) -> Result<bool, RbspError> {
-        if self.left == 0 {
-            self.current = self.next_byte().ok_or(RbspError::Ended(field))?;
-            self.left = 8;
-        }
+        self.load(field)?;
         self.left -= 1;
         Ok(self.current >> self.left & 1 == 1)
     }
 
-    /// `n` bits, at most 32.
+    /// `n` bits, at most 32, as many at once as one byte has.
     #[inline]
     pub(in crate::wire) fn bits(&mut self, n: u32, field: &'static str) -> Result<u32, RbspError> {
         debug_assert!(n <= 32);
-        let mut value = 0;
-        for _ in 0..n {
-            value = value << 1 | u32::from(self.bit(field)?);
+        let (mut value, mut missing) = (0, n);
+        while missing > 0 {
+            self.load(field)?;
+            let now = missing.min(self.left);
+            self.left -= now;
+            missing -= now;
+            value = value << now | u32::from(self.current) >> self.left & ((1 << now) - 1);
         }
         Ok(value)
     }
@@ -76,6 +77,16 @@ impl<'a> Rbsp<'a> {
         let code = self.ue(field)?;
         let half = (code / 2 + code % 2).cast_signed();
         Ok(if code % 2 == 1 { half } else { -half })
+    }
+
+    /// Makes sure that there is a bit to be read.
+    #[inline]
+    fn load(&mut self, field: &'static str) -> Result<(), RbspError> {
+        if self.left == 0 {
+            self.current = self.next_byte().ok_or(RbspError::Ended(field))?;
+            self.left = 8;
+        }
+        Ok(())
     }
 
     fn next_byte(&mut self) -> Option<u8> {
