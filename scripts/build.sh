@@ -63,7 +63,8 @@ build() {
         made=${CARGO_TARGET_DIR:-target}/$target/release/rillcast
     else
         make_toolchain
-        RUSTFLAGS="${RUSTFLAGS:-} $small_code" \
+        cargo fetch --locked
+        RUSTFLAGS="${RUSTFLAGS:-} $(small_code)" \
             arm_cargo build "$target" --release --locked --bin rillcast "${small_std[@]}"
         made=$cross_dir/build/$target/release/rillcast
     fi
