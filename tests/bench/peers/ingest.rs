@@ -172,7 +172,7 @@ pub(crate) fn binary(bench: &Bench, _: &Tools) -> Vec<Row> {
     let bytes = std::fs::metadata(&bench.program).unwrap().len();
     size.ours.push(bytes as f64 / f64::from(1 << 20));
     size.note = format!("{bytes} bytes");
-    let mut start = Row::new("start to both ports listening", "ms", Target::None);
+    let mut start = Row::new("start to first answer over HTTP", "ms", Target::None);
     for _ in 0..5 {
         start.ours.push(Server::start_with(bench, Kind::Ours, &[]).start_ms);
         start.peer.push(Server::start(bench, Kind::Peer).start_ms);

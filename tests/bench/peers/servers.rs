@@ -5,6 +5,7 @@
 
 use super::process::Running;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,7 +32,7 @@ pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) rtmp: SocketAddr,
     pub(crate) http: SocketAddr,
-    /// From the start of the program until both ports listened.
+    /// From the start of the program until it answered over HTTP.
     pub(crate) start_ms: f64,
     pub(crate) folder: PathBuf,
 }
@@ -85,6 +86,11 @@ impl Server {
                 std::thread::sleep(Duration::from_micros(100));
             }
         }
+        // The kernel listens before the program does.
+        let mut client = TcpStream::connect(http).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        client.read_exact(&mut [0]).expect("no answer over HTTP");
         let start_ms = start.elapsed().as_secs_f64() * 1e3;
         std::thread::sleep(Duration::from_millis(200));
         Self { running, kind, rtmp, http, start_ms, folder }
