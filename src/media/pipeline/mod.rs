@@ -171,6 +171,13 @@ impl Pipeline {
         sink.note(Note::Encoding(&Encoding::UNKNOWN));
     }
 
+    /// The place is another stream's from now on: nothing of the one before is remembered. Its
+    /// publisher has left.
+    pub fn forget(&mut self) {
+        self.forget_silence();
+        self.segmenter.forget();
+    }
+
     /// Sets the longest a segment may last, once the playlist knows.
     pub const fn set_limit(&mut self, limit: Option<Ticks>) {
         self.segmenter.set_limit(limit);

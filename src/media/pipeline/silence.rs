@@ -166,6 +166,11 @@ impl Pipeline {
         true
     }
 
+    /// No audio was ever heard.
+    pub(super) const fn forget_silence(&mut self) {
+        self.silence = Silence { wanted: self.silence.wanted, ..Silence::new() };
+    }
+
     /// A picture is about to be written: audio that is far behind it has stopped.
     pub(super) fn keep_sounding(&mut self, dts: Ticks, out: &mut Outlet<'_, impl Sink>) {
         self.silence.picture = dts;

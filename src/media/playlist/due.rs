@@ -17,8 +17,7 @@ use crate::time::Instant;
 impl Playlist {
     /// When `poll` will make the next version; `None` if nothing waits, or only the next segment
     /// brings it about.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let updated_at = self.updated_at.filter(|_| self.waiting() > 0 && !self.ends_in_rest())?;
         let half = u64::from(self.target_s?) * 500_000;
         Some(updated_at.after(Duration::from_micros(half)))

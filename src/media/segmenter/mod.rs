@@ -156,6 +156,12 @@ impl Segmenter {
         }
     }
 
+    /// What comes next is another stream: nothing stands before its first segment.
+    pub fn forget(&mut self) {
+        debug_assert!(self.open.is_none());
+        (self.named, self.limit, self.discontinuity) = (None, None, false);
+    }
+
     /// Sets the longest a segment may last, once the target duration is settled.
     pub const fn set_limit(&mut self, limit: Option<Ticks>) {
         self.limit = limit;

@@ -98,6 +98,17 @@ impl Stream {
         self.pipeline.moment(at)
     }
 
+    /// `publisher` begins, and of what it sends the tracks of these numbers are taken, of video and
+    /// of audio.
+    fn begin(&mut self, publisher: Publisher, (video, audio): (Option<u8>, Option<u8>)) {
+        debug_assert!(self.publisher.is_none());
+        self.publisher = Some(publisher);
+        self.pipeline.choose(video, audio);
+        (self.taken_from, self.is_sound_alone) = (None, false);
+        self.ring.restart();
+        self.ring_bells();
+    }
+
     fn ring_bells(&self) {
         for bell in &self.bells {
             bell.ring();
@@ -236,35 +247,41 @@ impl Streams {
         if self.reserved.holds(path) {
             return Err(PublishRefusal::Reserved);
         }
-        let present = self.store.borrow().stream(path);
-        let used = present.or_else(|| self.store.borrow().evictable(now));
-        self.step_aside(used, now);
-        let holder = self.holder(path);
         let mut replaced = None;
-        if let (Some(index), Some(holder)) = (present, holder) {
+        if let (Some(index), Some(holder)) = (self.find(path), self.holder(path)) {
             if holder.id == id || now.since(holder.heard) < silence {
                 return Err(PublishRefusal::Busy(index));
             }
             self.leave(index, holder.id, now);
             replaced = Some(Replaced(holder.id));
         }
-        let index = self.store.borrow_mut().publish(path, now)?;
-        if let Some(stream) = self.places.get(index) {
-            let mut stream = stream.borrow_mut();
-            stream.publisher = Some(Publisher { id, right, heard: now });
-            stream.pipeline.choose(self.choices.0, self.choices.1);
-            stream.is_sound_alone = false;
-            stream.ring.restart();
-            if present.is_none() {
-                stream.epoch = stream.epoch.wrapping_add(1);
-            }
-            stream.ring_bells();
+        let index = self.take_place(path, now)?;
+        let publisher = Publisher { id, right, heard: now };
+        if let Some(place) = self.places.get(index) {
+            place.borrow_mut().begin(publisher, self.choices);
         }
-        self.begin_tracks(index, path, Publisher { id, right, heard: now });
+        self.begin_tracks(index, path, publisher);
         for bell in self.arrivals.borrow_mut().drain(..) {
             bell.ring();
         }
         Ok((index, replaced))
+    }
+
+    /// A place for the stream at `path`: its own, or that of one which is long gone. Who stands in
+    /// for a camera there ends.
+    fn take_place(&self, path: &str, now: Instant) -> Result<usize, NoStreamPlace> {
+        let present = self.find(path);
+        let used = present.or_else(|| self.store.borrow().evictable(now));
+        self.step_aside(used, now);
+        let index = self.store.borrow_mut().publish(path, now)?;
+        if present.is_none()
+            && let Some(place) = self.places.get(index)
+        {
+            let mut place = place.borrow_mut();
+            place.epoch = place.epoch.wrapping_add(1);
+            place.pipeline.forget();
+        }
+        Ok(index)
     }
 
     /// Lets `id` stand in for the camera of `stream`, which is at `path`, until somebody else
@@ -275,11 +292,8 @@ impl Streams {
         if place.publisher.is_some() || self.store.borrow().path(stream) != Some(path) {
             return false;
         }
-        place.publisher = Some(Publisher { id, right: Right::StandIn, heard: now });
-        place.pipeline.choose(None, None);
+        place.begin(Publisher { id, right: Right::StandIn, heard: now }, (None, None));
         place.is_sound_alone = self.reserved.is_track(path);
-        place.ring.restart();
-        place.ring_bells();
         true
     }
 

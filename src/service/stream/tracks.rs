@@ -58,11 +58,7 @@ impl Streams {
     /// place for them.
     pub(super) fn begin_tracks(&self, stream: usize, path: &str, publisher: Publisher) {
         for track in self.reserved.tracks.iter().filter(|track| track.of == path) {
-            let present = self.store.borrow().stream(&track.path);
-            let used = present.or_else(|| self.store.borrow().evictable(publisher.heard));
-            self.step_aside(used, publisher.heard);
-            let begun = self.store.borrow_mut().publish(&track.path, publisher.heard);
-            let own = match begun {
+            let own = match self.take_place(&track.path, publisher.heard) {
                 Ok(own) => own,
                 Err(refusal) => {
                     let stream = masked(&track.path);
@@ -76,14 +72,8 @@ impl Streams {
                 continue;
             };
             let mut place = place.borrow_mut();
-            place.pipeline.choose(None, Some(track.track));
-            place.publisher = Some(publisher);
+            place.begin(publisher, (None, Some(track.track)));
             (place.taken_from, place.is_sound_alone) = (Some(stream), true);
-            place.ring.restart();
-            place.ring_bells();
-            if present.is_none() {
-                place.epoch = place.epoch.wrapping_add(1);
-            }
             let listed = source.borrow_mut().branches.push(own);
             debug_assert!(listed.is_ok(), "the settings were checked for that");
         }
