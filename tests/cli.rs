@@ -23,6 +23,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -183,10 +184,31 @@ fn serve_ends_in_good_order_on_each_signal() {
         let mut child = start(&serve_args(&hls, "127.0.0.1:0"));
         let is_up = look(|| hls.is_dir() || child.try_wait().unwrap().is_some());
         assert!(is_up, "serve did not make its folder");
+        let asked = Instant::now();
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
         let status = ended(&mut child);
         assert_eq!(status.code(), Some(0), "{signal}: {status}");
+        assert!(asked.elapsed() < Duration::from_secs(1), "{signal}: {:?}", asked.elapsed());
     }
+}
+
+#[test]
+fn segment_shows_its_progress_on_a_terminal_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (card, out) = (folder.path().join("card.flv"), folder.path().join("out"));
+    let output = rillcast(&["testcard", text(&card), "--seconds", "8"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = rillcast(&["segment", text(&card), text(&out)]);
+    assert!(!stderr(&output).contains('%'), "{}", stderr(&output));
+    fs::remove_dir_all(&out).unwrap();
+    // `script` gives it a terminal.
+    let command =
+        format!("{} segment {} {}", env!("CARGO_BIN_EXE_rillcast"), text(&card), text(&out));
+    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = stdout(&output);
+    let steps = shown.matches(" %").count();
+    assert!(steps > 3 && shown.contains("\r100 %"), "{shown}");
 }
 
 #[test]

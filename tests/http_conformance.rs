@@ -22,8 +22,9 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
 use rillcast::limits::{
-    HTTP_BODY_BYTES, HTTP_DISCARD_BYTES, HTTP_HOLDS, HTTP_LINGER_BYTES, HTTP_PER_ADDRESS,
-    HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS,
+    HTTP_BODY_BYTES, HTTP_DISCARD_BYTES, HTTP_FIRST_BYTE_TIME_MAX, HTTP_HEAD_TIME_MAX, HTTP_HOLDS,
+    HTTP_IDLE_TIME_MAX, HTTP_LINGER_BYTES, HTTP_LINGER_TIME_MAX, HTTP_PER_ADDRESS,
+    HTTP_QUERY_BYTES_KEPT, HTTP_REQUESTS_PER_CONNECTION, HTTP_SPILLS, HTTP_STALL_TIME_MAX,
 };
 use rillcast::service::clock;
 use rillcast::service::http::{Deadlines, HttpContext, HttpSettings};
@@ -485,6 +486,13 @@ fn playlist_is_tagged_and_never_kept() {
         assert!(moved.contains("Location: http://box:81/hls/live/cam/\r\n"), "{moved}");
         let own = house.ask("GET /hls/live/cam HTTP/1.0\r\n\r\n").await;
         assert!(own.contains(&format!("Location: http://{}/hls/live/cam/\r\n", house.address)));
+        // What lets a viewer in comes along.
+        let kept = "k".repeat(HTTP_QUERY_BYTES_KEPT);
+        let get = format!("GET /hls/live/cam?{kept} HTTP/1.0\r\nHost: box:81\r\n\r\n");
+        let line = format!("Location: http://box:81/hls/live/cam/?{kept}\r\n");
+        assert!(house.ask(&get).await.contains(&line));
+        let longer = house.ask(&get.replace("kk ", "kkk ")).await;
+        assert_eq!(status_of(&longer), "404");
         let other = house.ask("GET /hls/live/other/index.m3u8 HTTP/1.0\r\n\r\n").await;
         assert_eq!(status_of(&other), "404");
     });
@@ -729,6 +737,54 @@ fn silent_slow_and_idle_clients_meet_their_deadlines() {
         assert_eq!(house.count(Counter::HttpTimeouts), 2);
         drop((silent, slow, idle));
         house.until("places are free", |h| h.ctx.connections() == 0).await;
+    });
+}
+
+#[test]
+fn deadlines_of_the_product_end_a_place_then_and_not_before() {
+    const SHORT: Duration = Duration::from_secs(1);
+    let kept = format!("GET {FILE} HTTP/1.1\r\nHost: x\r\n\r\n");
+    with_server(settings(), |house| async move {
+        for (sent, limit, last) in [
+            ("", HTTP_FIRST_BYTE_TIME_MAX, None),
+            ("GET / HT", HTTP_HEAD_TIME_MAX, Some("408")),
+            (&kept, HTTP_IDLE_TIME_MAX, None),
+        ] {
+            let mut client = house.client();
+            client.write_all(sent.as_bytes()).await.unwrap();
+            house.until("it has a place", |h| h.ctx.connections() == 1).await;
+            if sent.len() == kept.len() {
+                assert_eq!(status_of(&one(&mut client, false).await), "200");
+            }
+            Timer::after(Duration::from_millis(50)).await;
+            house.ctx.tick(clock::now().after(limit.saturating_sub(SHORT)));
+            assert_eq!(house.ctx.connections(), 1, "{sent:?}: before its time");
+            house.ctx.tick(clock::now().after(limit));
+            let answer = rest(&mut client).await;
+            assert_eq!(last, (!answer.is_empty()).then(|| status_of(&answer)), "{sent:?}");
+            drop(client);
+            house.until("place is free", |h| h.ctx.connections() == 0).await;
+        }
+
+        let mut client = house.client();
+        client.write_all(b"GET /%zz HTTP/1.0\r\n\r\n").await.unwrap();
+        assert_eq!(status_of(&one(&mut client, false).await), "400");
+        client.write_all(b"more").await.unwrap();
+        house.ctx.tick(clock::now().after(HTTP_LINGER_TIME_MAX.saturating_sub(SHORT)));
+        assert_eq!(house.ctx.connections(), 1, "lingers");
+        house.ctx.tick(clock::now().after(HTTP_LINGER_TIME_MAX));
+        assert_eq!(house.ctx.connections(), 0, "lingers no more");
+    });
+    with_big(settings(), |house| async move {
+        let mut client = house.client_from(THERE);
+        let request = format!("GET {FILE} HTTP/1.0\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        Timer::after(Duration::from_millis(300)).await;
+        house.ctx.tick(clock::now().after(HTTP_STALL_TIME_MAX.saturating_sub(SHORT)));
+        assert_eq!(house.ctx.connections(), 1, "stands still, but not long enough");
+        house.ctx.tick(clock::now().after(HTTP_STALL_TIME_MAX));
+        assert_eq!(house.ctx.connections(), 0, "stood still");
+        assert_eq!(house.count(Counter::HttpTimeouts), 1);
     });
 }
 

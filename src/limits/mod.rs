@@ -55,6 +55,10 @@ pub const AUDIO_EARLY_MS: i64 = 1_000;
 /// while new parameters wait for their keyframe. 64 AAC frames at 48 kHz are 1.4 s.
 pub const AUDIO_FRAMES_HELD: usize = 64;
 
+/// Audio frames in one message: encoders send one, some a dozen. Each may end a segment, and
+/// nothing else has a turn before the last.
+pub const AUDIO_FRAMES_PER_MESSAGE_MAX: u32 = 128;
+
 /// Audio this far behind the pictures has stopped, whatever the sender: silence goes on in its
 /// place. Senders that interleave badly hold one track back for up to a second.
 pub const AUDIO_MISSED_TICKS_MAX: Ticks = Ticks::from_millis(1_500);
@@ -351,10 +355,13 @@ pub const HTTP_FIELDS: usize = 64;
 /// nothing here takes a body.
 pub const HTTP_DISCARD_BYTES: u64 = 8 << 10;
 
+/// Bytes of a query that a redirect repeats: more than a key has.
+pub const HTTP_QUERY_BYTES_KEPT: usize = 512;
+
 /// Bytes of a response head: every field at its longest, with a redirect to an encoded path.
 pub const HTTP_HEAD_OUT_BYTES: usize = 8 << 10;
 const _: () = assert!(
-    HTTP_HEAD_OUT_BYTES >= 3 * HTTP_PATH_BYTES + 1024,
+    HTTP_HEAD_OUT_BYTES >= 3 * HTTP_PATH_BYTES + HTTP_QUERY_BYTES_KEPT + 1024,
     "a byte of a path is three when encoded"
 );
 
@@ -389,6 +396,25 @@ pub const HTTP_EVENTS: usize = 64;
 /// long before; on the loopback a whole segment goes at once, which costs a third less than
 /// pieces of 256 KiB in turns (measured with 100 clients).
 pub const HTTP_TURN_BYTES: u64 = 2 << 20;
+
+/// From accept to a viewer's first byte.
+pub const HTTP_FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// From the first byte of a request head to its end, however it trickles.
+pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Between two requests of one connection: more than any target duration that is chosen.
+pub const HTTP_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Without anything acknowledged while an answer waits for it.
+pub const HTTP_STALL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Below the least rate while an answer waits for it.
+pub const HTTP_SLOW_TIME_MAX: Duration = Duration::from_secs(30);
+const _: () = assert!(HTTP_SLOW_TIME_MAX.as_secs() > HTTP_STALL_TIME_MAX.as_secs());
+
+/// Reading on after the last answer.
+pub const HTTP_LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes a second that a client has to acknowledge while an answer waits for it: below this even
 /// a sound-only stream cannot be followed.

@@ -249,8 +249,17 @@ pub const LOG_WITHHELD_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a peer's description of itself that are logged.
 pub const AGENT_BYTES_SHOWN: usize = 64;
 
-/// Reads in a row before other connections get their turn: half a megabyte, under 1 ms on a Pi.
+/// Messages in one aggregate: senders put some dozens into one. Each may end a segment, and
+/// nothing else has a turn before the last.
+pub const AGGREGATE_MESSAGES_MAX: u32 = 512;
+
+/// Reads in a row before other connections get their turn: a megabyte, which takes a PC less than
+/// `READ_TIME_MAX`.
 pub const READS_PER_TURN: u32 = 8;
+
+/// Time of a row of reads, after which other connections get their turn as well: bytes in chunks
+/// of one cost many times those in chunks of 4096, and a Pi is slow. One read is the least.
+pub const READ_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// Media time that may gather in the kernel between two messages before a publisher's bytes are
 /// read: two pictures of 30 a second, and the audio with them. Not near the end of a segment.

@@ -298,7 +298,6 @@ impl Feed {
         f(follower);
         follower.cursor = cell.borrow().ring.join();
         follower.starts = true;
-        follower.rejoins = false;
     }
 
     /// Begins messages until there is no place or none is there.

@@ -6,8 +6,8 @@
 //! Source: RTMP 1.0 §5.3, §7.1.6.
 
 use crate::limits::{
-    OUTBOX_BYTES, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES, RX_BYTES,
-    SCRATCH_BYTES,
+    OUTBOX_BYTES, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES, PLAYER_SCRATCH_BYTES, READ_TIME_MAX,
+    READS_PER_TURN, RX_BYTES, SCRATCH_BYTES,
 };
 use crate::proto::rtmp::dechunk::{Arrival, ChunkError, Dechunker, Rings};
 use crate::proto::rtmp::enchunk::Outbox;
@@ -19,6 +19,44 @@ use crate::wire::flv::TagKind;
 use crate::wire::rtmp::aggregate::{AggregateError, Walk};
 use crate::wire::rtmp::message::MessageType;
 use std::io::{self, IoSliceMut};
+
+/// What one connection has had of the loop's time since it last waited.
+#[derive(Debug)]
+pub struct Share {
+    reads: u32,
+    since: Instant,
+}
+
+impl Share {
+    /// One that begins.
+    #[must_use]
+    pub const fn new(now: Instant) -> Self {
+        Self { reads: 0, since: now }
+    }
+
+    /// Counts a read that is dealt with by `now`. Whether others come first; then the next share
+    /// begins.
+    pub fn is_used_up(&mut self, now: Instant) -> bool {
+        self.reads += 1;
+        let used_up = self.reads >= READS_PER_TURN || self.is_over(now);
+        if used_up {
+            *self = Self::new(now);
+        }
+        used_up
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        now.since(self.since) >= READ_TIME_MAX
+    }
+}
 
 /// The buffers of one connection, allocated at start and used by one after another.
 #[derive(Debug)]
@@ -213,5 +251,27 @@ pub const fn tag_kind(kind: MessageType) -> Option<TagKind> {
         MessageType::Audio => Some(TagKind::Audio),
         MessageType::Video => Some(TagKind::Video),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    #[test]
+    fn share_ends_after_so_many_reads_or_so_much_time() {
+        let start = Instant(5_000_000);
+        let mut share = Share::new(start);
+        for _ in 0..3 {
+            for _ in 1..READS_PER_TURN {
+                assert!(!share.is_used_up(start));
+            }
+            assert!(share.is_used_up(start));
+        }
+        let short = READ_TIME_MAX.saturating_sub(Duration::from_micros(1));
+        assert!(!share.is_used_up(start.after(short)));
+        assert!(share.is_used_up(start.after(READ_TIME_MAX)));
+        assert!(!share.is_used_up(start.after(READ_TIME_MAX + short)), "the next one begins");
     }
 }

@@ -167,6 +167,18 @@ impl Link {
         Ok((socket.get_ref().try_clone()?, tls.into_inner()))
     }
 
+    /// Waits for nothing: to be said before a task waits for something else.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn rest(&self) -> io::Result<()> {
+        match &self.carrier {
+            Carrier::Tcp(socket) | Carrier::Tls(socket, _) => socket.rest(),
+            // These ring only while somebody waits.
+            Carrier::Tunnel(_) | Carrier::Asker(_) => Ok(()),
+        }
+    }
+
     /// Waits until there is something to read, or the end.
     ///
     /// # Errors

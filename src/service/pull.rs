@@ -5,11 +5,11 @@
 //! does, and from there its way. What goes wrong is tried again after a pause.
 //! Source: RTMP 1.0 §7.2.2.1.
 
-use crate::limits::{READS_PER_TURN, SILENCE_TIME_MAX, TAKEOVER_TIME_MIN, UPSTREAM_LOOK_TIME};
+use crate::limits::{SILENCE_TIME_MAX, TAKEOVER_TIME_MIN, UPSTREAM_LOOK_TIME};
 use crate::proto::rtmp::client::ClientEvent;
 use crate::proto::rtmp::dechunk::Bin;
 use crate::service::clock;
-use crate::service::intake::{self, Place};
+use crate::service::intake::{self, Place, Share};
 use crate::service::relay::State;
 use crate::service::store::masked;
 use crate::service::stream::{PublisherId, Right, Stream};
@@ -33,6 +33,13 @@ struct Filling<'s> {
     index: usize,
     id: PublisherId,
     cell: &'s RefCell<Stream>,
+}
+
+/// What came of it so far.
+struct Drained {
+    media: bool,
+    /// Nothing that is whole is left.
+    is_all: bool,
 }
 
 impl Filling<'_> {
@@ -97,11 +104,12 @@ impl Pull {
         filling: Filling<'_>,
     ) -> Result<(), Stop> {
         let mut heard = clock::now();
-        let mut turn = 0;
+        let mut share = Share::new(clock::now());
         loop {
             filling.check()?;
             let now = clock::now();
-            if self.drain(conversation, filling, now)? {
+            let Drained { media, is_all } = self.drain(conversation, filling, &share, now)?;
+            if media {
                 heard = now;
                 self.keeper.streams.settle(filling.index);
             }
@@ -112,34 +120,43 @@ impl Pull {
                 return Ok(());
             }
             conversation.flush()?;
+            if !is_all {
+                future::yield_now().await;
+                share = Share::new(clock::now());
+                continue;
+            }
             let read = conversation.read(Some(&mut filling.cell.borrow_mut().ring), now)?;
-            turn = (turn + 1) % READS_PER_TURN;
             if read.is_none() {
                 self.keeper.watch.at(now.after(UPSTREAM_LOOK_TIME));
                 conversation.link.news(conversation.wanted(), &self.keeper.watch.bell).await?;
-            } else if turn == 0 {
+                share = Share::new(clock::now());
+            } else if share.is_used_up(clock::now()) {
                 future::yield_now().await;
             }
         }
     }
 
-    /// Takes everything that is whole; says whether there was media.
+    /// Takes everything that is whole, as far as `share` lasts.
     fn drain(
         &self,
         conversation: &mut Conversation<'_>,
         filling: Filling<'_>,
+        share: &Share,
         now: Instant,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Drained, Stop> {
         let said = conversation.said();
         let Filling { index, id, cell } = filling;
-        let mut media = false;
-        loop {
+        let mut drained = Drained { media: false, is_all: false };
+        while !(drained.media && share.is_over(clock::now())) {
             let next = conversation.next(Some(&mut cell.borrow_mut().ring))?;
-            let Some(arrival) = next else { break };
+            let Some(arrival) = next else {
+                drained.is_all = true;
+                break;
+            };
             match arrival.bin {
                 Bin::Nowhere => {}
                 Bin::Media(_) => {
-                    media = true;
+                    drained.media = true;
                     let taken = intake::deliver(&self.keeper.streams, index, id, &arrival, now);
                     if !taken.map_err(Reason::from)? {
                         return Err(Reason::Replaced.into());
@@ -163,6 +180,6 @@ impl Pull {
             }
         }
         conversation.acknowledge();
-        Ok(media)
+        Ok(drained)
     }
 }

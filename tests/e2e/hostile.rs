@@ -10,6 +10,7 @@ use crate::support::rillcast::Rillcast;
 use crate::support::rtmp::{self, Message, NULL, Raw};
 use crate::support::session::{self, Expect};
 use crate::support::{flv, http, media};
+use rillcast::limits::{HANDSHAKE_TIME_MAX, SETUP_TIME_MAX, SILENCE_TIME_MAX};
 
 /// Publishes a good stream while `hostile` acts, and judges the good stream whole.
 fn beside_a_good_stream(name: &str, settings: &[(&str, &str)], hostile: impl FnOnce(&Rillcast)) {
@@ -373,19 +374,68 @@ fn publish_before_connect_and_broken_commands_do_no_harm() {
             ("publish before connect", publish),
             ("a tower of objects", deep),
             ("a string past the end", long),
-            ("an array of four billion", counted),
             ("a command that is no string", vec![0; 30]),
-            ("a name of 65535 bytes", rtmp::string(&"n".repeat(65_535))),
         ] {
             let mut raw = Raw::open(rillcast.rtmp);
             raw.handshake();
             raw.message(&Message::new(3, 20, 0, &body));
-            // Refused with an answer or closed: both are right; hanging on to a place is not
-            // checked here.
+            closed_and_named(name, rillcast, &mut raw, Some(3));
+        }
+        // An array says how many it holds and ends where it ends; a name that nobody knows is an
+        // error of its own.
+        for (name, body, answered) in [
+            ("an array of four billion", counted, 5),
+            ("a name of 65535 bytes", rtmp::string(&"n".repeat(65_535)), 20),
+        ] {
+            let mut raw = Raw::open(rillcast.rtmp);
+            raw.handshake();
+            raw.message(&Message::new(3, 20, 0, &body));
             let answer = raw.next(Duration::from_secs(2));
-            println!("{name}: answered {:?}, closed {}", answer.map(|m| m.kind), raw.is_closed());
+            assert_eq!(answer.map(|message| message.kind), Some(answered), "{name}");
+            assert!(!raw.is_closed(), "{name}");
         }
         assert_eq!(http::get(rillcast.http, "/status.json").unwrap().status, 200);
+    });
+}
+
+/// Three peers send all that the socket takes in chunks of one byte, of which two carry one byte
+/// of a message. Each has its share of the loop and no more, so that who asks meanwhile is
+/// answered.
+#[test]
+fn flood_of_chunks_of_one_byte_has_its_share_and_no_more() {
+    beside_a_good_stream("a flood of small chunks", &[("limits.publishers", "8")], |rillcast| {
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let (rtmp, over) = (rillcast.rtmp, &over);
+        std::thread::scope(|scope| {
+            let floods: Vec<_> = (0..3)
+                .map(|n| {
+                    scope.spawn(move || {
+                        let mut raw = Raw::start(rtmp, &format!("flood{n}"), 1);
+                        // A picture of no codec in particular.
+                        let body = vec![0x27; 60_000];
+                        let bytes = rtmp::chunked(&Message::new(6, 9, 1, &body), 1);
+                        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                            assert!(raw.send(&bytes), "the flood was closed");
+                        }
+                        raw.sent
+                    })
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(500));
+            let mut waits = Vec::new();
+            for _ in 0..40 {
+                let asked = std::time::Instant::now();
+                assert_eq!(http::get(rillcast.http, "/status.json").unwrap().status, 200);
+                waits.push(asked.elapsed());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let sent: usize = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
+            waits.sort_unstable();
+            println!("floods sent {sent} bytes; answers took {:?} to {:?}", waits[0], waits[39]);
+            assert!(sent > 4 << 20, "{sent} bytes are no flood");
+            assert!(waits[20] < Duration::from_millis(150), "{waits:?}");
+        });
     });
 }
 
@@ -394,34 +444,37 @@ fn publish_before_connect_and_broken_commands_do_no_harm() {
 fn silent_peers_are_closed_by_a_deadline() {
     let rillcast = Rillcast::start(&[("limits.publishers", "8"), ("limits.streams", "4")]);
     let start = std::time::Instant::now();
-    let mut peers: Vec<(&str, Raw)> = Vec::new();
-    peers.push(("no byte at all", Raw::open(rillcast.rtmp)));
+    let mut peers: Vec<(&str, Raw, Duration, &str)> = Vec::new();
+    let (handshake, setup) = ("no handshake in time", "no publish in time");
+    peers.push(("no byte at all", Raw::open(rillcast.rtmp), HANDSHAKE_TIME_MAX, handshake));
     let mut raw = Raw::open(rillcast.rtmp);
     raw.send(&[3; 700]);
-    peers.push(("half a handshake", raw));
+    peers.push(("half a handshake", raw, HANDSHAKE_TIME_MAX, handshake));
     let mut raw = Raw::open(rillcast.rtmp);
     raw.handshake();
-    peers.push(("no connect", raw));
+    peers.push(("no connect", raw, SETUP_TIME_MAX, setup));
     let mut raw = Raw::open(rillcast.rtmp);
     raw.handshake();
     raw.connect("live");
-    peers.push(("no publish", raw));
+    peers.push(("no publish", raw, SETUP_TIME_MAX, setup));
     let mut raw = Raw::start(rillcast.rtmp, "never", 1 << 20);
-    raw.send(&head(6, 4 << 20, 9, 1));
+    raw.send(&head(6, 1 << 20, 9, 1));
     raw.send(&[0x27; 50_000]);
-    peers.push(("a chunk that never ends", raw));
+    let silent = "publisher is silent";
+    peers.push(("a chunk that never ends", raw, SILENCE_TIME_MAX, silent));
     let mut raw = Raw::start(rillcast.rtmp, "silent", 128);
     let tags = media::before(&flv::read_file(&media::plain(4)), 2500);
     raw.tags(&tags, 0.0);
-    peers.push(("a publisher that fell silent", raw));
-    for (name, raw) in &mut peers {
-        let left = Duration::from_secs(60).saturating_sub(start.elapsed());
-        assert!(raw.closes_within(left).is_some(), "{name}: still open after 60 s");
-        println!(
-            "{name}: closed after {:?} at most: {}",
-            start.elapsed(),
-            rillcast.wait_line(&[&raw.local.to_string()])
-        );
+    peers.push(("a publisher that fell silent", raw, SILENCE_TIME_MAX, silent));
+    for (name, raw, limit, cause) in &mut peers {
+        // A second for what was sent before it fell silent, and for the machine.
+        let left = (*limit + Duration::from_secs(2)).saturating_sub(start.elapsed());
+        let closed = raw.closes_within(left.max(Duration::from_millis(1)));
+        assert!(closed.is_some(), "{name}: still open after {:?}", start.elapsed());
+        let line = one_line(name, &rillcast, raw.local);
+        assert!(line.contains(&format!("cause=\"{cause}\"")), "{name}: {line}");
+        assert!(line.contains(" byte=") && line.contains(" csid="), "{name}: {line}");
+        println!("{name}: closed after {:?} at most: {line}", start.elapsed());
     }
     let sent = flv::sent(&tags);
     let mut follower = rillcast.follow("silent");
@@ -437,8 +490,7 @@ fn silent_peers_are_closed_by_a_deadline() {
     drop(Raw::start(rillcast.rtmp, "silent", 128));
 }
 
-/// A trickle is not silence, but it is bounded too: one byte at a time never completes a handshake
-/// in time.
+/// A trickle that is over in time is a handshake like any other.
 #[test]
 fn handshake_one_byte_at_a_time_is_read_whole() {
     let rillcast = Rillcast::start(&[]);
@@ -448,17 +500,21 @@ fn handshake_one_byte_at_a_time_is_read_whole() {
     for byte in &hello {
         raw.socket.write_all(&[*byte]).unwrap();
     }
-    raw.send(&[]);
-    let answered = raw.closes_within(Duration::from_millis(500));
-    assert!(answered.is_none(), "closed a slow but correct handshake");
+    raw.skip_handshake();
+    raw.send(&[7; 1536]);
+    raw.connect("live");
 }
 
-/// Viewers that hold their places do not stop the publisher, and one more is told so.
+/// Viewers that hold their places do not stop the publisher, and one more is told so: it has an
+/// answer that it can read, and a place when they are gone.
 #[test]
 fn silent_viewers_fill_only_their_own_places() {
     beside_a_good_stream("silent viewers", &[("limits.viewers", "4")], |rillcast| {
-        let idle: Vec<Raw> = (0..12).map(|_| Raw::open(rillcast.http)).collect();
-        std::thread::sleep(Duration::from_millis(300));
+        let mut idle: Vec<Raw> = (0..12).map(|_| Raw::open(rillcast.http)).collect();
+        assert!(idle.iter_mut().all(|raw| raw.send(b"G")));
+        process::wait_for("viewers to have all places", Duration::from_secs(5), || {
+            http::get(rillcast.http, "/status.json").ok().filter(|answer| answer.status == 503)
+        });
         drop(idle);
         process::wait_for(
             "the HTTP port after silent viewers left",

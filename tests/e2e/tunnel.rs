@@ -186,6 +186,52 @@ pub fn refuse_wrong_requests(rillcast: &Rillcast, port: SocketAddr) {
     assert!(refused >= 1.0);
 }
 
+/// Row 20 of the conformance table: 100, and then the final answer.
+#[test]
+fn client_that_waits_for_100_is_told_to_send_its_body() {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let rillcast = Rillcast::start(&[]);
+    let id = ask(rillcast.http, "POST", "/open/1", &[0]).text();
+    let mut socket = TcpStream::connect(rillcast.http).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut hello = vec![7; 1537];
+    hello[0] = 3;
+    // On one connection, which is kept.
+    for (number, body, answered) in [(0, &hello[..], 1 + 1 + 2 * 1536), (1, &[7; 1536], 1)] {
+        let head = format!(
+            "POST /send/{}/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\
+             Expect: 100-continue\r\n\r\n",
+            id.trim_end(),
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut room = [0; CONTINUE.len()];
+        socket.read_exact(&mut room).unwrap();
+        assert_eq!(room, CONTINUE);
+        socket.write_all(body).unwrap();
+        let mut bytes = Vec::new();
+        let whole = loop {
+            let mut room = [0; 4096];
+            let n = socket.read(&mut room).unwrap_or_else(|e| panic!("{number}: {e}: {bytes:?}"));
+            assert!(n > 0, "closed");
+            bytes.extend(&room[..n]);
+            if let Ok(answer) = http::parse(&bytes)
+                && answer.body.len() >= answered
+            {
+                break answer;
+            }
+        };
+        assert_eq!((whole.status, whole.body.len()), (200, answered));
+    }
+    // Who asks for anything else is told that it is not to be had.
+    let mut socket = TcpStream::connect(rillcast.http).unwrap();
+    let head = "POST /open/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: more\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut room = [0; 12];
+    socket.read_exact(&mut room).unwrap();
+    assert_eq!(&room, b"HTTP/1.1 417");
+}
+
 #[test]
 fn abandoned_session_gives_its_place_back() {
     let rillcast = Rillcast::start(&[("limits.tunnels", "1")]);

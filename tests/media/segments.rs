@@ -7,13 +7,13 @@ use crate::camera::{
     AUDIO, Camera, I_SLICE, Judged, LEAD, Out, PPS, RECOVERY, SPS, Sent, VIDEO, adts,
     assert_nothing_is_lost, judge,
 };
-use crate::ts;
+use crate::{enhanced, ts};
 use proptest::prelude::*;
 use rillcast::limits::{
-    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_HELD_TICKS_MAX, AUDIO_PES_BYTES_MAX,
-    COMPOSITION_LEAD_MS, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX, FRAME_MS_DEFAULT,
-    PARAMETER_BYTES_MAX, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX, STREAM_PROBLEM_BYTES_MAX,
-    TIMELINE_EPOCH, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
+    AUDIO_ALONE_TICKS, AUDIO_FRAMES_HELD, AUDIO_FRAMES_PER_MESSAGE_MAX, AUDIO_HELD_TICKS_MAX,
+    AUDIO_PES_BYTES_MAX, COMPOSITION_LEAD_MS, CUT_SLACK_TICKS, FIRST_KEYFRAME_TICKS_MAX,
+    FRAME_MS_DEFAULT, PARAMETER_BYTES_MAX, PCR_LEAD_TICKS, SEGMENT_TICKS_MAX,
+    STREAM_PROBLEM_BYTES_MAX, TIMELINE_EPOCH, VIDEO_LATE_TICKS, VIDEO_STARVED_TICKS,
 };
 use rillcast::status::Counter;
 use rillcast::time::Ticks;
@@ -670,21 +670,35 @@ fn mp3_goes_through_whole_in_groups_and_in_halves() {
     }
 }
 
+/// The ADTS header of a frame of so many bytes.
+fn adts_header(bytes: usize) -> [u8; 7] {
+    let len = bytes + 7;
+    [0xff, 0xf1, 0x4c, 0x80 | (len >> 11) as u8, (len >> 3) as u8, (len << 5) as u8 | 0x1f, 0xfc]
+}
+
+#[test]
+fn message_has_so_many_audio_frames_and_the_rest_is_counted() {
+    let most = AUDIO_FRAMES_PER_MESSAGE_MAX as usize;
+    for (frames, lost) in [(most, 0), (most + 1, 1), (3 * most, 1)] {
+        let mut camera = Camera::new(60_000);
+        let one = [&adts_header(4)[..], &[0x21, 1, 2, 3]].concat();
+        camera.send(false, 0, &[&[0xaf, 1][..], &one.repeat(frames)].concat());
+        let mut ac3 = Camera::new(60_000);
+        let frame = enhanced::ac3_frame(1);
+        ac3.send(false, 0, &enhanced::audio(b"ac-3", enhanced::FRAMES, &frame.repeat(frames)));
+        for mut camera in [camera, ac3] {
+            let total: i64 = camera.end().iter().map(|one| one.segment.duration.0).sum();
+            let each = total / most as i64;
+            assert!([1_920, 2_880].contains(&each) && total == each * most as i64, "{total}");
+            assert_eq!(camera.count(Counter::MediaMalformed), lost, "{frames} frames");
+        }
+    }
+}
+
 #[test]
 fn adts_in_a_message_is_not_doubled() {
     let mut camera = Camera::new(2_000);
-    let header = |bytes: usize| {
-        let len = bytes + 7;
-        [
-            0xff,
-            0xf1,
-            0x4c,
-            0x80 | (len >> 11) as u8,
-            (len >> 3) as u8,
-            (len << 5) as u8 | 0x1f,
-            0xfc,
-        ]
-    };
+    let header = adts_header;
     for n in 0..100u32 {
         let (a, b) = (camera.nal(0x21, 100), camera.nal(0x21, 120));
         let payload = [&[0xaf, 1][..], &header(100), &a, &header(120), &b].concat();

@@ -4,7 +4,7 @@
 //! front of a frame is made here. Holds no payload.
 //! Source: ISO/IEC 14496-3 §1.A.2.2; ISO/IEC 11172-3 §2.4; ATSC A/52; RFC 6716 §3.1.
 
-use crate::limits::COMPOSITION_LEAD_MS;
+use crate::limits::{AUDIO_FRAMES_PER_MESSAGE_MAX, COMPOSITION_LEAD_MS};
 use crate::media::carriage::AudioFormat;
 use crate::media::codecs::{aac_name, audio_name};
 use crate::media::mux::Track;
@@ -74,6 +74,10 @@ impl Pipeline {
         };
         let (samples, rate) = (u32::from(config.samples_per_frame()), config.sample_rate());
         for (i, frame) in (0u32..).zip(frames) {
+            if i >= AUDIO_FRAMES_PER_MESSAGE_MAX {
+                out.status.add(Counter::MediaMalformed, 1);
+                break;
+            }
             let adts = match config.adts_header(frame.len()) {
                 Ok(adts) => adts,
                 Err(AacError::FrameTooLong(_)) => {
@@ -156,7 +160,11 @@ impl Pipeline {
     pub(super) fn ac3(&mut self, heard: Heard<'_>, out: &mut Outlet<'_, impl Sink>) {
         let mut units = ac3::units(heard.data);
         let mut passed = 0;
-        for unit in units.by_ref() {
+        for (i, unit) in (0u32..).zip(units.by_ref()) {
+            if i >= AUDIO_FRAMES_PER_MESSAGE_MAX {
+                out.status.add(Counter::MediaMalformed, 1);
+                return;
+            }
             let Some(format) = self.ac3_format(&unit) else { continue };
             let (samples, rate) = (u32::from(unit.header.samples), unit.header.sample_rate);
             self.set_audio(Audio::Plain { sample_rate: rate, format }, out);

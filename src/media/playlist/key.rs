@@ -9,7 +9,6 @@
 //! one, so that samples must not get another vector there.
 //! Source: draft-pantos-http-live-streaming-12 §3.4.4, §5.2; RFC 8216 §4.3.2.4, §4.3.4.5.
 
-use crate::limits::KEY_LINE_BYTES_MAX;
 use crate::media::cipher::{BLOCK_BYTES, sequence_iv};
 use crate::wire::m3u8::{Line, put};
 use crate::wire::writer::{Full, Writer};
@@ -98,12 +97,21 @@ impl KeyTag {
         put(w, format_args!("{:08x}-{}.key", self.epoch, self.number))
     }
 
-    /// Whether `file` is its file name: a key has one, without other cases or leading zeros.
+    /// Epoch and number of the key whose file name this is: a key has one, without other cases or
+    /// leading zeros.
     #[must_use]
-    pub fn is_named(&self, file: &str) -> bool {
-        let mut room = [0; KEY_LINE_BYTES_MAX];
-        let mut w = Writer::new(&mut room);
-        self.name(&mut w).is_ok() && w.written() == file.as_bytes()
+    pub fn parse_name(file: &str) -> Option<(u32, u64)> {
+        let (epoch, number) = file.strip_suffix(".key")?.split_once('-')?;
+        let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let is_plain = |b: u8| b.is_ascii_digit();
+        let as_written = epoch.len() == 8
+            && epoch.bytes().all(is_hex)
+            && number.bytes().all(is_plain)
+            && (number == "0" || !number.starts_with('0'));
+        if !as_written {
+            return None;
+        }
+        Some((u32::from_str_radix(epoch, 16).ok()?, number.parse().ok()?))
     }
 
     /// Initialization vector of the segment `sequence`.
@@ -142,6 +150,7 @@ impl KeyTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::KEY_LINE_BYTES_MAX;
     use crate::wire::m3u8::{AttributeValue, Attributes};
 
     const KEY: KeyTag = KeyTag { method: Method::Aes128, epoch: 0x5f3a_0c11, number: 12 };
@@ -193,9 +202,27 @@ mod tests {
 
     #[test]
     fn key_has_one_name() {
-        assert!(KEY.is_named("5f3a0c11-12.key"));
-        for other in ["5F3a0c11-12.key", "5f3a0c11-012.key", "5f3a0c11-12", "", "5f3a0c11-12.ts"] {
-            assert!(!KEY.is_named(other), "{other}");
+        for key in [KEY, KeyTag { epoch: 0, number: 0, ..KEY }, KeyTag { number: u64::MAX, ..KEY }]
+        {
+            let mut room = [0; KEY_LINE_BYTES_MAX];
+            let mut w = Writer::new(&mut room);
+            key.name(&mut w).unwrap();
+            let name = core::str::from_utf8(w.written()).unwrap();
+            assert_eq!(KeyTag::parse_name(name), Some((key.epoch, key.number)), "{name}");
+        }
+        assert_eq!(KeyTag::parse_name("5f3a0c11-12.key"), Some((KEY.epoch, KEY.number)));
+        for other in [
+            "5F3a0c11-12.key",
+            "5f3a0c11-012.key",
+            "5f3a0c11-12",
+            "",
+            "5f3a0c11-12.ts",
+            "f3a0c11-12.key",
+            "5f3a0c11-.key",
+            "5f3a0c11-+12.key",
+            "5f3a0c11-18446744073709551616.key",
+        ] {
+            assert_eq!(KeyTag::parse_name(other), None, "{other}");
         }
     }
 

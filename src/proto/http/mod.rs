@@ -341,7 +341,8 @@ fn read_head<'a>(
     })
 }
 
-/// Joins continuation lines with one space (RFC 1945 §4.2), moving what follows up.
+/// Joins continuation lines by making spaces of the line ends between (RFC 9112 §5.2): the head
+/// is as long as it was, and read again it is the same.
 fn unfold(block: &mut [u8], version: Version) -> Result<&[u8], RequestError> {
     let folded = |line: &[u8]| matches!(line, [b' ' | b'\t', ..]);
     if !block.split(|&b| b == b'\n').any(folded) {
@@ -350,31 +351,15 @@ fn unfold(block: &mut [u8], version: Version) -> Result<&[u8], RequestError> {
     if version == Version::Http11 || folded(block) {
         return Err(RequestError::Folded);
     }
-    let mut kept = 0;
-    let mut read = 0;
-    while let Some(&b) = block.get(read) {
-        read += 1;
-        let next = block.get(read).copied();
-        if b == b'\n' && matches!(next, Some(b' ' | b'\t')) {
-            while matches!(block.get(read), Some(b' ' | b'\t')) {
-                read += 1;
+    for at in 1..block.len() {
+        if let Some([before, end @ b'\n', b' ' | b'\t']) = block.get_mut(at - 1..at + 2) {
+            *end = b' ';
+            if *before == b'\r' {
+                *before = b' ';
             }
-            let before = block.get(..kept).unwrap_or_default();
-            kept = before.trim_ascii_end().len();
-            put(block, &mut kept, b' ');
-        } else {
-            put(block, &mut kept, b);
         }
     }
-    debug_assert!(kept < read);
-    Ok(block.get(..kept).unwrap_or_default())
-}
-
-fn put(block: &mut [u8], at: &mut usize, b: u8) {
-    if let Some(place) = block.get_mut(*at) {
-        *place = b;
-        *at += 1;
-    }
+    Ok(block)
 }
 
 /// Authority, path and query of a target.

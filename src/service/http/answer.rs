@@ -30,7 +30,7 @@ use super::guard;
 use super::long::Source;
 use super::tunnelled::Tunnelled;
 use crate::config::secret::Secret;
-use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_SPILLS};
+use crate::limits::{HTTP_BODY_BYTES, HTTP_HEAD_OUT_BYTES, HTTP_QUERY_BYTES_KEPT, HTTP_SPILLS};
 use crate::proto::http::{Request, RequestError, Resource, Verdict, judge};
 use crate::service::door::Door;
 use crate::service::relay::Relays;
@@ -488,12 +488,13 @@ impl Desk {
         let mut path = crate::proto::http::PathBuffer::new();
         let whole =
             path.extend_from_slice(request.path.as_bytes()).is_ok() && path.push(b'/').is_ok();
+        let whole = whole && request.query.len() <= HTTP_QUERY_BYTES_KEPT;
         let (true, Ok(path)) = (whole, core::str::from_utf8(&path)) else {
             return self.not_found(head, request, &"the address is too long");
         };
         let head = ResponseHead {
             code: Code::MovedPermanently,
-            location: Some(Location { authority: &own.0, path }),
+            location: Some(Location { authority: &own.0, path, query: request.query }),
             ..head
         };
         self.plain(head, request, &"the address ends with a slash")

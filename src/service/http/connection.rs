@@ -328,8 +328,7 @@ impl Connection {
     /// Sends the text of an answer and makes the rest of it the state.
     fn begin(&mut self, answer: Answer, linger: bool, desk: &mut Desk) -> Option<Outcome> {
         if let Some(tunnelled) = answer.tunnel {
-            self.enter_tunnel(tunnelled, desk);
-            return None;
+            return self.enter_tunnel(tunnelled, desk);
         }
         let socket = self.socket.as_mut()?;
         if self.holds.is_empty() {

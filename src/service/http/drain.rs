@@ -54,8 +54,9 @@ impl Drain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{HTTP_SLOW_TIME_MAX, HTTP_STALL_TIME_MAX};
 
-    const LIMITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+    const LIMITS: (Duration, Duration) = (HTTP_STALL_TIME_MAX, HTTP_SLOW_TIME_MAX);
 
     #[test]
     fn drain_tells_slow_from_gone() {

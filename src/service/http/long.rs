@@ -131,7 +131,8 @@ impl Part {
         if guard::with_key(piece, key, &mut w) == 0 {
             return None;
         }
-        let moved = net::transmit(socket, w.written().get(skip..)?, true);
+        let more = self.at + widen(piece.len()) < self.end;
+        let moved = net::transmit(socket, w.written().get(skip..)?, more);
         if let Transfer::Moved(n) = moved {
             let sent = skip + n;
             let is_whole = sent == w.position();

@@ -38,8 +38,9 @@ use super::store::Store;
 use super::tls::TlsStream;
 use super::tunnel::Tunnels;
 use crate::limits::{
-    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
-    HTTP_REQUESTS_PER_CONNECTION, HTTP_VIEWERS_MAX,
+    HTTP_ACCEPT_BURST, HTTP_EVENTS, HTTP_FIRST_BYTE_TIME_MAX, HTTP_HEAD_TIME_MAX,
+    HTTP_IDLE_TIME_MAX, HTTP_LINGER_TIME_MAX, HTTP_PER_ADDRESS, HTTP_REQUEST_BYTES,
+    HTTP_REQUESTS_PER_CONNECTION, HTTP_SLOW_TIME_MAX, HTTP_STALL_TIME_MAX, HTTP_VIEWERS_MAX,
 };
 use crate::status::{Counter, Status};
 use crate::storage::widen;
@@ -68,12 +69,12 @@ pub struct Deadlines {
 impl Deadlines {
     /// The values of the product.
     pub const STANDARD: Self = Self {
-        first_byte: Duration::from_secs(5),
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(15),
-        stall: Duration::from_secs(10),
-        slow_window: Duration::from_secs(30),
-        linger: Duration::from_secs(2),
+        first_byte: HTTP_FIRST_BYTE_TIME_MAX,
+        head: HTTP_HEAD_TIME_MAX,
+        idle: HTTP_IDLE_TIME_MAX,
+        stall: HTTP_STALL_TIME_MAX,
+        slow_window: HTTP_SLOW_TIME_MAX,
+        linger: HTTP_LINGER_TIME_MAX,
     };
 }
 
@@ -241,7 +242,9 @@ pub async fn serve(
             ctx.turn();
         }
         if ctx.has_tunnelled() {
-            // The RTMP side was woken before, and has its turn first.
+            // The RTMP side was woken before, and has its turn first; where a session was opened
+            // just now, it is a turn until there is one.
+            future::yield_now().await;
             future::yield_now().await;
             ctx.tunnel_turn();
         }

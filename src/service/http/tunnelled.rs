@@ -13,7 +13,7 @@ use crate::service::tunnel::Lane;
 use crate::status::Counter;
 use crate::storage::widen;
 use crate::sys::net::{Interest, Transfer};
-use crate::wire::http::{After, Cache, Code, Method, ResponseHead, Version};
+use crate::wire::http::{After, CONTINUE, Cache, Code, Method, ResponseHead, Version};
 use core::fmt::Write as _;
 use std::rc::Rc;
 
@@ -29,6 +29,8 @@ pub(super) struct Tunnelled {
     stage: Stage,
     version: Version,
     after: After,
+    /// The client sends the body when it is told to.
+    is_awaited: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +61,6 @@ impl Desk {
         if request.method != Method::Post {
             let head = ResponseHead { code: Code::BadRequest, ..head };
             return Some(self.plain(head, request, &"a tunnel is asked by POST"));
-        }
-        if request.expects_continue {
-            let head = ResponseHead { code: Code::ExpectationFailed, ..head };
-            return Some(self.plain(head, request, &"a tunnel does not ask for bodies"));
         }
         Some(match call {
             Call::Open => self.open_tunnel(head, request),
@@ -115,8 +113,8 @@ impl Desk {
         let skip = if verb == Verb::Idle { body } else { turn.skip.min(body) };
         let after = if request.keep_alive { After::Keep } else { After::Close };
         let stage = Stage::Body { skip, left: body - skip };
-        let version = request.version;
-        let tunnelled = Tunnelled { lane: index, token, stage, version, after };
+        let (version, is_awaited) = (request.version, request.expects_continue);
+        let tunnelled = Tunnelled { lane: index, token, stage, version, after, is_awaited };
         Answer { text: 0..0, part: None, after, tunnel: Some(tunnelled), waits: false }
     }
 
@@ -155,12 +153,26 @@ impl Desk {
 }
 
 impl Connection {
-    /// Takes a request on that a tunnel has to do with.
-    pub(super) fn enter_tunnel(&mut self, tunnelled: Tunnelled, desk: &Desk) {
+    /// Takes a request on that a tunnel has to do with. `None`: look at the state.
+    pub(super) fn enter_tunnel(
+        &mut self,
+        tunnelled: Tunnelled,
+        desk: &mut Desk,
+    ) -> Option<Outcome> {
         // The body is the tunnel's.
         self.skip = 0;
         self.deadline = desk.now.after(TUNNEL_REQUEST_TIME_MAX);
         self.state = State::Tunnel(tunnelled);
+        if tunnelled.is_awaited {
+            match self.socket.as_mut()?.transmit(CONTINUE, false) {
+                Transfer::Moved(n) if n == CONTINUE.len() => self.queued += widen(n),
+                // So little always fits, unless the client reads nothing of what it asks for.
+                Transfer::Moved(_) | Transfer::Blocked | Transfer::Ended => {
+                    return Some(self.reset(desk));
+                }
+            }
+        }
+        None
     }
 
     /// Ends what the tunnel has to do with this connection.

@@ -20,7 +20,7 @@ use crate::proto::rtmp::seal::Seal;
 use crate::proto::rtmp::server::{Session, SessionError};
 use crate::service::clock;
 use crate::service::door::{Ask, Connect, Denial, Door, Grant, NotYet, Purpose, StreamPath};
-use crate::service::intake::{self, Intake, Place, Received};
+use crate::service::intake::{self, Intake, Place, Received, Share};
 use crate::service::store::{masked, masked_pair};
 use crate::service::stream::{PublishRefusal, Stream, Streams};
 use crate::status::{Counter, Status};
@@ -102,6 +102,9 @@ pub(super) struct Connection {
     /// What it may publish if who does is gone.
     pub(super) claim: Option<Claim>,
     pub(super) playing: Option<Box<Playing>>,
+    /// There are bytes that `advance` has not looked at: its time was over. To be gone on with
+    /// before the next read.
+    pub(super) is_unfinished: bool,
     /// Whether its place is a player's.
     pub(super) is_slim: bool,
 }
@@ -155,6 +158,7 @@ impl Connection {
             user: None,
             claim: None,
             playing: None,
+            is_unfinished: false,
             is_slim: false,
         })
     }
@@ -272,7 +276,7 @@ impl Connection {
         let cause = match (outcome, self.live.ended.get()) {
             (_, Some(why)) => {
                 if told {
-                    log::warn!("ingest ended peer={peer} byte={byte} cause=\"{why}\"");
+                    log::warn!("ingest ended peer={peer} byte={byte} csid={csid} cause=\"{why}\"");
                 }
                 return;
             }
@@ -375,8 +379,11 @@ impl Connection {
         self.ingest.streams.check_invariants();
     }
 
-    /// Handles every message that the byte ring completes.
+    /// Handles every message that the byte ring completes, as far as a row of reads lasts: a few
+    /// bytes may be a message, and a message may end a segment.
     fn messages(&mut self, now: Instant) -> Result<(), Fault> {
+        let share = Share::new(clock::now());
+        self.is_unfinished = false;
         while self.claim.is_none() {
             let Some(place) = &mut self.place else { return Ok(()) };
             let arrival = {
@@ -387,6 +394,10 @@ impl Connection {
             let Some(arrival) = arrival else { return Ok(()) };
             self.ingest.status.add(Counter::RtmpMessagesIn, 1);
             self.arrived(&arrival, now)?;
+            if share.is_over(clock::now()) {
+                self.is_unfinished = true;
+                break;
+            }
         }
         Ok(())
     }

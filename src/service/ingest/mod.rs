@@ -18,7 +18,7 @@ mod tests;
 
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, CROWD_PAUSE, GATHER_PAUSE_MAX, HANDSHAKE_TIME_MAX,
-    LINGER_TIME_MAX, PLAYER_STALL_TIME_MAX, READS_PER_TURN, REFUSAL_PLACES, RTMPE_BLOCK_BYTES,
+    LINGER_TIME_MAX, PLAYER_STALL_TIME_MAX, REFUSAL_PLACES, RTMPE_BLOCK_BYTES,
     RTMPE_HANDSHAKES_BURST, RTMPE_HANDSHAKES_PER_S, SETUP_TIME_MAX, SILENCE_TIME_MAX,
     TAKEOVER_TIME_MIN,
 };
@@ -29,7 +29,7 @@ use crate::service::clock;
 use crate::service::door::{Access, Door};
 use crate::service::feed::Sent;
 use crate::service::http::HttpContext;
-use crate::service::intake::Place;
+use crate::service::intake::{Place, Share};
 use crate::service::link::Link;
 use crate::service::reactor::{Bell, Reactor, Source};
 use crate::service::stream::{PublisherId, Streams};
@@ -427,19 +427,31 @@ fn hand_on(connection: Box<Connection>, live: Rc<Live>) {
 /// Reads, advances and sends until either side ends.
 async fn converse(connection: &mut Connection) -> Result<(), Fault> {
     let live = connection.live();
-    let mut turn = 0;
+    let mut share = Share::new(clock::now());
     let mut there = Interest::Read;
     loop {
         if connection.claims() {
             // What it sends meanwhile waits with the kernel.
+            live.link.rest()?;
             live.bell.rung().await;
-            let outcome = connection.claim_again(clock::now());
+            share = Share::new(clock::now());
+            let outcome = connection.claim_again(share.since());
             flush(connection, &live.link).await?;
             outcome?;
             continue;
         }
         let mut more = false;
-        if matches!(there, Interest::Read | Interest::Both) {
+        if connection.is_unfinished {
+            // Others come first.
+            future::yield_now().await;
+            share = Share::new(clock::now());
+            let outcome = connection.advance(0, share.since());
+            if !connection.plays() {
+                flush(connection, &live.link).await?;
+            }
+            outcome?;
+            more = true;
+        } else if matches!(there, Interest::Read | Interest::Both) {
             match connection.receive(&live.link) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => {
@@ -452,7 +464,7 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
                     if read.bytes == 0 {
                         return Ok(());
                     }
-                    more = read.filled;
+                    more = read.filled || connection.is_unfinished;
                 }
             }
         }
@@ -465,18 +477,20 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
                 Sent::Turn => more = true,
             }
         }
-        turn = (turn + 1) % READS_PER_TURN;
-        if more && turn == 0 {
+        if more && share.is_used_up(clock::now()) {
             future::yield_now().await;
         }
-        there = if more || connection.claims() {
-            Interest::Read
-        } else if connection.plays() {
+        if more || connection.claims() {
+            there = Interest::Read;
+            continue;
+        }
+        there = if connection.plays() {
             live.link.news(wanted, &live.bell).await?
         } else {
             live.link.readable().await?;
             Interest::Read
         };
+        share = Share::new(clock::now());
     }
 }
 

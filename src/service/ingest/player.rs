@@ -43,13 +43,24 @@ struct Waiting {
 impl Playing {
     /// Message stream `id` follows nothing any more.
     fn leave(&mut self, id: u32, streams: &Streams, bell: &Rc<Bell>) {
+        self.change(streams, bell, |feed| feed.leave(id));
+    }
+
+    /// Lets `f` change what is followed, and listens no more to what is not.
+    fn change<T>(
+        &mut self,
+        streams: &Streams,
+        bell: &Rc<Bell>,
+        f: impl FnOnce(&mut Feed) -> T,
+    ) -> T {
         let followed: heapless::Vec<usize, PLAYS_MAX> = self.feed.streams().collect();
-        self.feed.leave(id);
+        let outcome = f(&mut self.feed);
         for stream in followed {
             if !self.feed.streams().any(|still| still == stream) {
                 streams.hang_up(stream, bell);
             }
         }
+        outcome
     }
 }
 
@@ -68,6 +79,8 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Fault> {
         self.ingest.status.add(Counter::RtmpPlays, 1);
+        // What it played so far is over, whatever comes of this.
+        self.stop(id);
         let Entry { verdict, shown } = entry;
         let path = match verdict {
             Ok(grant) => grant.path,
@@ -104,7 +117,9 @@ impl Connection {
         }
         self.ingest.streams.await_arrival(&self.live.bell);
         playing.waiting = Some(Waiting { id, path, wish, until: now.after(patience) });
-        self.live.enter(Phase::Waiting, now);
+        if self.published.is_empty() {
+            self.live.enter(Phase::Waiting, now);
+        }
         Ok(())
     }
 
@@ -143,7 +158,7 @@ impl Connection {
         // Once more for what is told behind the last message of a publisher.
         for _ in 0..2 {
             let mut complete = heapless::Vec::<u32, PLAYS_MAX>::new();
-            playing.feed.watch(streams, |id, news| match news {
+            let mut say = |id, news| match news {
                 News::Unpublished => session.notify_play(id, false, &mut place.out),
                 News::Published => session.notify_play(id, true, &mut place.out),
                 News::Gone => session.end_play(id, &mut place.out),
@@ -151,7 +166,8 @@ impl Connection {
                     let _room = complete.push(id);
                     session.complete_play(id, length, &mut place.out)
                 }
-            })?;
+            };
+            playing.change(streams, &self.live.bell, |feed| feed.watch(streams, &mut say))?;
             for id in complete {
                 playing.leave(id, streams, &self.live.bell);
             }
@@ -161,11 +177,15 @@ impl Connection {
             }
         }
         let moved = place.out.total_sent() > before;
-        if moved || (sent == Sent::All && playing.waiting.is_none()) {
-            self.live.enter(Phase::Playing, now);
-        }
-        if sent == Sent::Blocked {
-            self.live.enter(Phase::Stalled, now);
+        let waits = playing.waiting.is_some();
+        // The deadlines of who publishes as well are those of a publisher.
+        if self.published.is_empty() {
+            if moved || sent != Sent::Blocked {
+                self.live.enter(if waits { Phase::Waiting } else { Phase::Playing }, now);
+            }
+            if sent == Sent::Blocked {
+                self.live.enter(Phase::Stalled, now);
+            }
         }
         Ok(sent)
     }
@@ -195,13 +215,13 @@ impl Connection {
         let (Some(playing), Some(place)) = (&mut self.playing, &mut self.place) else {
             return Ok(());
         };
-        let streams = &self.ingest.streams;
+        let (streams, bell) = (&self.ingest.streams, &self.live.bell);
         self.session.accept_play(id, wish.reset, &mut place.out)?;
-        let listed = playing.feed.follow(id, stream, wish.length, streams);
+        let follow = |feed: &mut Feed| feed.follow(id, stream, wish.length, streams);
+        let listed = playing.change(streams, bell, follow);
         debug_assert!(listed, "the session bounds plays");
-        streams.listen(stream, &self.live.bell);
+        streams.listen(stream, bell);
         let now = crate::service::clock::now();
-        self.live.enter(Phase::Playing, now);
         if self.ingest.strangers.takes(now) {
             log::info!("stream played stream={} peer={}", masked(path), self.live.peer);
         }

@@ -140,6 +140,7 @@ impl Store {
     fn find_key(&self, path: &str) -> Option<Key> {
         let (stream, file) = path.rsplit_once('/')?;
         let index = self.stream(stream)?;
+        let name = KeyTag::parse_name(file)?;
         let newest = self.streams.get(index)?.as_ref()?.key;
         let first = index * self.rows_per_stream;
         let rows = self.rows.get(first..first + self.rows_per_stream)?;
@@ -148,7 +149,7 @@ impl Store {
             Use::Free | Use::Writing => false,
         });
         let mut keys = asked.filter_map(|row| row.key).chain(newest);
-        keys.find(|key| key.tag.is_named(file)).map(|key| key.key)
+        keys.find(|key| (key.tag.epoch, key.tag.number) == name).map(|key| key.key)
     }
 
     /// Gives the stream the key of the segment that begins now: a new one if the last has lasted

@@ -36,6 +36,8 @@ pub(super) struct Scroll {
     files: [Option<Version>; 2],
     /// Which of `TURNS` is in use.
     turn: usize,
+    /// The folder did not take the present text: the file in use holds an older one.
+    is_behind: bool,
 }
 
 /// A file and what it holds of the text.
@@ -53,13 +55,14 @@ impl Scroll {
     /// Nothing is written.
     pub(super) const fn new() -> Self {
         let files = [None, None];
-        Self { lines: 0, first: 0, next: 0, ended: false, rewritten: 0, files, turn: 0 }
+        let (lines, first, next, rewritten, turn) = (0, 0, 0, 0, 0);
+        Self { lines, first, next, ended: false, rewritten, files, turn, is_behind: false }
     }
 
-    /// The file in use: what it holds so far never changes.
+    /// The file in use, if it holds the present text: what it holds so far never changes.
     pub(super) fn edition(&self) -> Option<u64> {
         let [version, _] = &self.files;
-        version.as_ref().map(|version| version.edition)
+        version.as_ref().filter(|_| !self.is_behind).map(|version| version.edition)
     }
 
     /// The file of an edition, in use or until just now.
@@ -102,6 +105,7 @@ impl Text {
         } else {
             self.put(folder, names, edition)
         };
+        self.scroll.is_behind = written.is_err();
         if let Err(cause) = written {
             let stream = masked(stream);
             log::error!("playlist cannot be written stream={stream} name={name} cause=\"{cause}\"");
@@ -118,9 +122,10 @@ impl Text {
         if is_anew {
             let lines = PLAYLIST_HEAD_BYTES_MAX;
             (self.start, self.bytes) = (lines, lines);
-            let Scroll { files, turn, .. } = core::mem::replace(&mut self.scroll, Scroll::new());
-            let next = first;
-            self.scroll = Scroll { lines, first, next, ended: false, rewritten, files, turn };
+            let Scroll { files, turn, is_behind, .. } =
+                core::mem::replace(&mut self.scroll, Scroll::new());
+            let (next, ended) = (first, false);
+            self.scroll = Scroll { lines, first, next, ended, rewritten, files, turn, is_behind };
         }
         while self.scroll.first < first {
             self.drop_first();
@@ -200,7 +205,8 @@ impl Text {
         Ok(())
     }
 
-    /// Brings the file whose turn it is up to date and gives it the name.
+    /// Brings the file whose turn it is up to date and gives it the name. Where that fails it has
+    /// its turn again: the other one still bears the name.
     fn append(
         &mut self,
         folder: &Folder,
@@ -208,10 +214,9 @@ impl Text {
         edition: u64,
     ) -> io::Result<()> {
         let Scroll { files, turn, .. } = &mut self.scroll;
-        *turn = 1 - *turn;
-        let own = TURNS.get(*turn).copied().unwrap_or_default().as_bytes();
-        files.reverse();
-        let [version, _] = files;
+        let next = 1 - *turn;
+        let own = TURNS.get(next).copied().unwrap_or_default().as_bytes();
+        let [_, version] = files;
         let body = self.room.get(self.start..self.bytes).unwrap_or_default();
         if version.as_ref().is_none_or(|version| !version.is_prefix) {
             let file = folder.fresh(own)?;
@@ -222,7 +227,10 @@ impl Text {
             version.file.write_all_at(rest, u64::try_from(version.bytes).unwrap_or(u64::MAX))?;
             version.bytes = body.len();
         }
-        folder.rename_link(own, temporary, name)
+        folder.rename_link(own, temporary, name)?;
+        *turn = next;
+        files.reverse();
+        Ok(())
     }
 }
 
@@ -354,6 +362,45 @@ mod tests {
         }
         let names = fs::read_dir(shelf.root.path()).unwrap().count();
         assert_eq!(names, 3, "two that take turns, and the name");
+    }
+
+    #[test]
+    fn folder_that_takes_no_file_for_a_while_has_the_whole_text_afterwards() {
+        for event in [false, true] {
+            let window = Ticks::from_millis(40_000);
+            let kind = if event { PlaylistKind::Event } else { PlaylistKind::Live { window } };
+            let mut p = playlist(kind, 100);
+            let mut shelf = Shelf::new(100);
+            let mut take = |shelf: &mut Shelf, n: u32| {
+                assert!(p.closed(Instant(u64::from(n) * 2_000_000), closed(n)).updated);
+                shelf.edition += 1;
+                let names = (Some(&shelf.folder), "list", ".new");
+                shelf.text.scroll((&p, 0xab, shelf.edition), names, "live/cam");
+                whole(&p)
+            };
+            let list = shelf.root.path().join("list");
+            for n in 0..4 {
+                assert_eq!(take(&mut shelf, n), fs::read(&list).unwrap());
+            }
+            let before = fs::read(&list).unwrap();
+            // What is in the way can neither be replaced nor removed as a file.
+            fs::create_dir(shelf.root.path().join(".new")).unwrap();
+            for n in 4..7 {
+                let wanted = take(&mut shelf, n);
+                assert_eq!(fs::read(&list).unwrap(), before, "never half of one");
+                assert_eq!(shelf.text.body(), wanted, "it is served from memory where it is short");
+                assert_eq!(shelf.text.scroll.edition(), None, "event: {event}");
+            }
+            fs::remove_dir(shelf.root.path().join(".new")).unwrap();
+            for n in 7..10 {
+                let wanted = take(&mut shelf, n);
+                assert_eq!(fs::read(&list).unwrap(), wanted);
+                let edition = shelf.text.scroll.edition().unwrap();
+                let mut seen = vec![0; wanted.len()];
+                shelf.text.scroll.file(edition).unwrap().read_exact_at(&mut seen, 0).unwrap();
+                assert_eq!(seen, wanted);
+            }
+        }
     }
 
     #[test]

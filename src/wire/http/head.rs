@@ -9,6 +9,9 @@ use core::fmt::{self, Write as _};
 use super::{DateText, EntityTag, Span, Version, hex_digit};
 use crate::wire::writer::{Full, Writer};
 
+/// The interim answer to a client that sends its body when it is told to (RFC 9110 §10.1.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Status codes that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -117,6 +120,8 @@ pub struct Location<'a> {
     pub authority: &'a str,
     /// Decoded path, from its first slash; encoded again here.
     pub path: &'a str,
+    /// What follows the path behind a `?`, as it came; left out if it is empty.
+    pub query: &'a str,
 }
 
 /// Whether `text` can stand as host and port in an address that we send.
@@ -238,6 +243,11 @@ impl ResponseHead<'_> {
             w.bytes(b"Location: http://")?;
             w.bytes(location.authority.as_bytes())?;
             encode_path(w, location.path)?;
+            let is_plain = location.query.bytes().all(|b| b.is_ascii_graphic());
+            if is_plain && !location.query.is_empty() {
+                w.bytes(b"?")?;
+                w.bytes(location.query.as_bytes())?;
+            }
             w.bytes(b"\r\n")?;
         }
         if let Some(seconds) = self.retry_after_s {
@@ -382,7 +392,7 @@ impl fmt::Write for Text<'_, '_> {
 mod tests {
     use super::super::{date_text, decimal};
     use super::*;
-    use crate::limits::{HTTP_HEAD_OUT_BYTES, HTTP_PATH_BYTES};
+    use crate::limits::{HTTP_HEAD_OUT_BYTES, HTTP_PATH_BYTES, HTTP_QUERY_BYTES_KEPT};
     use proptest::prelude::*;
 
     fn emitted(head: &ResponseHead<'_>) -> String {
@@ -415,8 +425,14 @@ mod tests {
     #[test]
     fn location_never_carries_line_ends_from_input() {
         let mut head = ResponseHead::new(Version::Http11, Code::MovedPermanently, After::Keep);
-        head.location = Some(Location { authority: "box:8080", path: "/hls/a b\r\nX: y/" });
-        assert!(emitted(&head).contains("Location: http://box:8080/hls/a%20b%0D%0AX%3A%20y/\r\n"));
+        let (authority, path) = ("box:8080", "/hls/a b\r\nX: y/");
+        head.location = Some(Location { authority, path, query: "" });
+        let line = "Location: http://box:8080/hls/a%20b%0D%0AX%3A%20y/";
+        assert!(emitted(&head).contains(&format!("{line}\r\n")));
+        head.location = Some(Location { authority, path, query: "key=a%20b&c" });
+        assert!(emitted(&head).contains(&format!("{line}?key=a%20b&c\r\n")));
+        head.location = Some(Location { authority, path, query: "key\r\nX: y" });
+        assert!(emitted(&head).contains(&format!("{line}\r\n")));
         assert!(!is_authority("a\r\nb") && !is_authority("") && is_authority("[::1]:80"));
     }
 
@@ -424,6 +440,7 @@ mod tests {
     fn fullest_head_with_the_longest_path_fits() {
         let date = date_text(784_111_777);
         let (authority, path) = ("x".repeat(256), "\"".repeat(HTTP_PATH_BYTES));
+        let query = "x".repeat(HTTP_QUERY_BYTES_KEPT);
         let head = ResponseHead {
             date,
             content_type: Some("application/vnd.apple.mpegurl"),
@@ -432,7 +449,7 @@ mod tests {
             etag: Some(EntityTag(u64::MAX)),
             last_modified: date,
             cache: Some(Cache::Immutable { max_age_s: u32::MAX, expires: date }),
-            location: Some(Location { authority: &authority, path: &path }),
+            location: Some(Location { authority: &authority, path: &path, query: &query }),
             gzip: true,
             varies: true,
             accept_ranges: true,

@@ -18,7 +18,7 @@ mod answer;
 mod head;
 
 pub use answer::{AnswerError, AnswerHead};
-pub use head::{After, Cache, Code, Location, ResponseHead, Text, is_authority};
+pub use head::{After, CONTINUE, Cache, Code, Location, ResponseHead, Text, is_authority};
 
 /// Methods that exist; which of them a resource allows is not decided here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,10 +313,11 @@ pub struct EntityTag(pub u64);
 
 impl EntityTag {
     /// The tag of the same version as a gzip member. The low half counts versions, which do not
-    /// reach its highest bit: at two a second it would take 34 years.
+    /// reach its highest bit: at two a second it would take 34 years. Where all bits are a digest,
+    /// it is another one.
     #[must_use]
     pub const fn gzip(self) -> Self {
-        Self(self.0 | 1 << 31)
+        Self(self.0 ^ 1 << 31)
     }
 
     /// The tag as sent, with its quotes.

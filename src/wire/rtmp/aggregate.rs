@@ -5,6 +5,7 @@
 //! and receiver uses the FLV tag header, whose time has its top byte last; so does this.
 //! Quirk: the last back pointer may be missing or cut, and the value of any is ignored.
 
+use crate::limits::AGGREGATE_MESSAGES_MAX;
 use crate::time::Millis;
 use crate::wire::reader::{Reader, Short};
 use crate::wire::rtmp::message::MessageType;
@@ -18,6 +19,12 @@ pub enum AggregateError {
     /// Unsupported: an aggregate inside an aggregate.
     #[error("aggregate message holds another aggregate message")]
     Nested,
+    /// Exhausted: messages in one.
+    #[error("aggregate message holds more than {max} messages")]
+    TooMany {
+        /// The most that are taken.
+        max: u32,
+    },
 }
 
 /// One message out of an aggregate.
@@ -55,10 +62,11 @@ impl<'a> Iterator for Aggregate<'a> {
 }
 
 /// How far an aggregate has been taken apart. Borrows nothing, so that its payload may be looked
-/// at anew for each message: half a million fit into one, and none may be walked over twice.
+/// at anew for each message, and none is walked over twice.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     at: usize,
+    count: u32,
     timestamp: Millis,
     /// What turns a message's time into the aggregate's.
     offset: Option<u32>,
@@ -69,7 +77,7 @@ impl Walk {
     /// Before the first message of an aggregate with this time.
     #[must_use]
     pub const fn new(timestamp: Millis) -> Self {
-        Self { at: 0, timestamp, offset: None, ended: false }
+        Self { at: 0, count: 0, timestamp, offset: None, ended: false }
     }
 
     /// The next message of `payload`, which is the same at each call; `None` after the last, and
@@ -86,6 +94,10 @@ impl Walk {
 
     // | type (8) | length (24) | time low (24) | high (8) | stream id (24) | payload | back (32) |
     fn step<'a>(&mut self, mut r: Reader<'a>) -> Result<SubMessage<'a>, AggregateError> {
+        self.count += 1;
+        if self.count > AGGREGATE_MESSAGES_MAX {
+            return Err(AggregateError::TooMany { max: AGGREGATE_MESSAGES_MAX });
+        }
         let kind = MessageType::from(r.u8("sub-message type")?);
         let length = r.u24("sub-message length")?;
         let low = r.u24("sub-message time")?;
@@ -137,6 +149,18 @@ mod tests {
         bytes.extend(sub(8, 0, &[1]));
         let mut aggregate = Aggregate::new(Millis(0), &bytes);
         assert_eq!(aggregate.next(), Some(Err(AggregateError::Nested)));
+        assert_eq!(aggregate.next(), None);
+    }
+
+    #[test]
+    fn aggregate_holds_so_many_and_no_more() {
+        let one = [sub(8, 0, &[1]), vec![0; 4]].concat();
+        let most = usize::try_from(AGGREGATE_MESSAGES_MAX).unwrap();
+        assert!(Aggregate::new(Millis(0), &one.repeat(most)).all(|item| item.is_ok()));
+        let bytes = one.repeat(most + 1);
+        let mut aggregate = Aggregate::new(Millis(0), &bytes).skip(most);
+        let refused = Err(AggregateError::TooMany { max: AGGREGATE_MESSAGES_MAX });
+        assert_eq!(aggregate.next(), Some(refused));
         assert_eq!(aggregate.next(), None);
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::{
     GATHER_CROWD, GATHER_TIME, GATHER_TIME_CROWD, PLAYER_OUTBOX_BYTES, PLAYER_RX_BYTES,
-    PLAYER_SCRATCH_BYTES,
+    PLAYER_SCRATCH_BYTES, SILENCE_TIME_MAX,
 };
 use crate::service::reactor::Bell;
 use core::time::Duration;
@@ -164,6 +164,102 @@ fn player_waits_for_a_stream_only_so_long_and_only_if_it_asked_to() {
     assert!(camera.publish(&house, 1, "cam"));
     assert!(holds(&patient.pump(&house, true).1, "NetStream.Play.Start"));
     for mut peer in [hasty, patient, camera] {
+        peer.leave(&house);
+    }
+    house.check_empty();
+}
+
+#[test]
+fn player_that_changes_streams_listens_to_the_new_one_alone() {
+    let house = House::new();
+    let mut cameras = [house.connected("live"), house.connected("live")];
+    for (camera, name) in cameras.iter_mut().zip(["a", "b"]) {
+        assert!(camera.publish(&house, 1, name));
+    }
+    let listeners = || [0, 1].map(|n| house.streams.get(n).unwrap().borrow().listeners());
+    let mut player = house.connected("live");
+    player.deaf = true;
+    assert!(player.play(&house, "a", -1000.0));
+    assert_eq!(listeners(), [1, 0]);
+    assert!(player.play(&house, "b", -1000.0));
+    assert_eq!(listeners(), [0, 1]);
+    assert!(player.play(&house, "none", -1000.0));
+    assert_eq!(listeners(), [0, 0], "what it played is over");
+    assert!(holds(&player.pump(&house, true).1, "StreamNotFound"));
+    assert!(cameras[1].say(&house, 8, 1, &[0xaf, 1, 7]));
+    assert_eq!(player.pump(&house, true).1, []);
+    player.leave(&house);
+    for mut camera in cameras {
+        camera.leave(&house);
+    }
+    house.check_empty();
+}
+
+#[test]
+fn player_of_a_stream_that_lost_its_place_listens_to_nobody() {
+    let mut house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "a"));
+    let mut player = house.connected("live");
+    player.deaf = true;
+    assert!(player.play(&house, "a", -1000.0));
+    assert!(holds(&player.pump(&house, true).1, "NetStream.Play.Start"));
+    camera.leave(&house);
+    let epoch = house.streams.get(0).unwrap().borrow().epoch();
+    let mut others = Vec::new();
+    for name in ["b", "c"] {
+        house.tick(3_600_000_000);
+        let mut other = house.connected("live");
+        assert!(other.publish(&house, 1, name));
+        others.push(other);
+    }
+    assert_ne!(house.streams.get(0).unwrap().borrow().epoch(), epoch, "it lost its place");
+    player.pump(&house, true);
+    assert_eq!(house.streams.get(0).unwrap().borrow().listeners(), 0);
+    player.leave(&house);
+    for mut other in others {
+        other.leave(&house);
+    }
+    house.check_empty();
+}
+
+#[test]
+fn player_that_waits_is_told_in_time_whatever_else_it_is_sent() {
+    let mut house = House::new();
+    let mut player = house.connected("live");
+    player.deaf = true;
+    assert!(player.play(&house, "cam", -2000.0));
+    assert!(player.say(&house, 4, 0, &[0, 6, 0, 0, 0, 1]), "a ping, which is answered");
+    assert!(!player.pump(&house, true).1.is_empty());
+    assert_eq!(player.phase(), Phase::Waiting);
+    let wait = u64::try_from(house.ingest.deadlines.play_wait.as_micros()).unwrap();
+    house.tick(wait);
+    assert!(holds(&player.pump(&house, true).1, "StreamNotFound"));
+    player.leave(&house);
+    house.check_empty();
+}
+
+#[test]
+fn who_publishes_and_plays_has_the_deadlines_of_a_publisher() {
+    let mut house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    let mut both = house.connected("live");
+    assert!(both.play(&house, "cam", -1000.0));
+    assert_eq!(both.pump(&house, true).0, Sent::All);
+    assert_eq!(both.phase(), Phase::Playing);
+    assert!(both.say(&house, 20, 0, &command("createStream", 3.0, &[&[5]])));
+    assert!(both.publish(&house, 2, "other"));
+    for takes in [true, false] {
+        assert!(camera.say(&house, 8, 1, &[0xaf, 1, 7]));
+        both.pump(&house, takes);
+        assert_eq!(both.phase(), Phase::Publishing);
+    }
+    let live = both.connection.as_ref().unwrap().live();
+    house.tick(u64::try_from(SILENCE_TIME_MAX.as_micros()).unwrap());
+    assert_eq!(live.ended.get(), Some("publisher is silent"));
+    drop(live);
+    for mut peer in [camera, both] {
         peer.leave(&house);
     }
     house.check_empty();
