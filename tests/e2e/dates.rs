@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::board::{Board, unix_ms};
 use crate::support::follow::Got;
 use crate::support::process::{self, Scratch};
-use crate::support::rillcast::{BINARY, Rillcast};
+use crate::support::rillcast::{Rillcast, segment};
 use crate::support::rtmp::Raw;
 use crate::support::{flv, media, outside, session, ts};
 use rillcast::wire::date;
@@ -164,10 +164,7 @@ fn r24_recordings_of_sound_are_packed_and_ffmpeg_reads_their_time() {
     );
     for (path, suffix, codec) in [(media::audio_only(8), ".aac", "aac"), (mp3, ".mp3", "mp3")] {
         let scratch = Scratch::new("packed");
-        let mut command = Command::new(BINARY);
-        command.args(["segment", &path, &scratch.join("out")]);
-        command.args(["--set", "hls.segment_ms=1000", "--set", "hls.packed_audio=true"]);
-        let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+        let done = segment(&path, &scratch.join("out"), &["hls.packed_audio=true"]);
         assert!(done.status.success(), "{}", done.text);
         let playlist = scratch.join("out/index.m3u8");
         let text = std::fs::read_to_string(&playlist).unwrap();
@@ -260,10 +257,7 @@ fn r43_recording_that_says_when_it_was_made_is_dated() {
     );
     for (setting, dated) in [("hls.dates=true", 3), ("hls.dates=false", 0)] {
         let scratch = Scratch::new("dated");
-        let mut command = Command::new(BINARY);
-        command.args(["segment", &path, &scratch.join("out"), "--set", "hls.segment_ms=1000"]);
-        command.args(["--set", setting]);
-        let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+        let done = segment(&path, &scratch.join("out"), &[setting]);
         assert!(done.status.success(), "{}", done.text);
         let text = std::fs::read_to_string(scratch.join("out/index.m3u8")).unwrap();
         let tag = "#EXT-X-PROGRAM-DATE-TIME:";

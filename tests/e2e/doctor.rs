@@ -1,7 +1,6 @@
 //! What `media-doctor` says of our transport streams and playlists: a judge that shares no line
 //! with ours, and a different reading of ISO/IEC 13818-1 and of RFC 8216.
 
-use std::process::Command;
 use std::time::Duration;
 
 use media_doctor::{
@@ -9,8 +8,8 @@ use media_doctor::{
     PtsCheck, Report, Severity, SyncByteCheck, check_hls_playlist, check_playlist, run_all,
 };
 
-use super::support::process::{self, Scratch};
-use super::support::rillcast::{BINARY, Rillcast};
+use super::support::process::Scratch;
+use super::support::rillcast::{Rillcast, segment};
 use super::support::{follow, media};
 
 /// Errors and warnings in segments one after another.
@@ -48,9 +47,7 @@ fn told(report: &Report) -> Vec<String> {
 fn segmented(input: &str) -> (String, Vec<u8>) {
     let scratch = Scratch::new("doctor");
     let output = scratch.join("out");
-    let mut command = Command::new(BINARY);
-    command.args(["segment", input, &output, "--set", "hls.segment_ms=1000"]);
-    let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+    let done = segment(input, &output, &[]);
     assert!(done.status.success(), "{}", done.text);
     let (_, segments) = follow::from_folder(output.as_ref(), "index.m3u8").unwrap();
     let text = std::fs::read_to_string(format!("{output}/index.m3u8")).unwrap();

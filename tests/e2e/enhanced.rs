@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::enhanced;
 use crate::support::flv::{self, Tag};
 use crate::support::process::{self, Running, Scratch};
-use crate::support::rillcast::{BINARY, Rillcast};
+use crate::support::rillcast::{BINARY, Rillcast, segment};
 use crate::support::rtmp::Raw;
 use crate::support::ts::Demux;
 use crate::support::{follow, outside};
@@ -160,9 +160,7 @@ fn whole(name: &str, encode: &str, audio: &[u8; 4], codec: &str, stream_type: u8
     let output = scratch.join("out");
     run("ffmpeg", &format!("-v error -y -nostdin {encode} -strict -2 -f mp4 {source}"));
     std::fs::write(&flv_path, flv::write(&tags(&source, audio))).unwrap();
-    let mut command = Command::new(BINARY);
-    command.args(["segment", &flv_path, &output, "--set", "hls.segment_ms=1000"]);
-    let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+    let done = segment(&flv_path, &output, &[]);
     assert!(done.status.success(), "{name}: {}", done.text);
 
     let (_, segments) = follow::from_folder(output.as_ref(), "index.m3u8").unwrap();
@@ -339,9 +337,7 @@ fn av1_is_told_with_what_to_change() {
         body: body(enhanced::FRAMES, &[0x0a, 0x01, 0]),
     }));
     std::fs::write(&input, flv::write(&all)).unwrap();
-    let mut command = Command::new(BINARY);
-    command.args(["segment", &input, &output]);
-    let done = process::run("rillcast segment", &mut command, Duration::from_secs(30));
+    let done = segment(&input, &output, &[]);
     assert!(!done.status.success());
     let told = "video AV1 (av01.0.08M.08) cannot be carried: set the camera to H.264 or HEVC";
     assert!(done.text.contains(told), "{}", done.text);

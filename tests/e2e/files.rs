@@ -6,16 +6,13 @@ use std::time::Duration;
 use crate::support::follow;
 use crate::support::media;
 use crate::support::process::{self, Outcome, Scratch};
-use crate::support::rillcast::BINARY;
+use crate::support::rillcast::{self, BINARY};
 use crate::support::session::{self, Expect};
 use crate::support::{flv, outside};
 
 fn segment(input: &str, output: &str) -> Outcome {
-    let mut command = Command::new(BINARY);
-    command.args(["segment", input, output, "--set", "hls.segment_ms=1000"]);
     // What came is compared with what goes out, to the frame.
-    command.args(["--set", "media.fill_silence=false"]);
-    process::run("rillcast segment", &mut command, Duration::from_secs(30))
+    rillcast::segment(input, output, &["media.fill_silence=false"])
 }
 
 /// Segments a file and compares all of it.

@@ -13,18 +13,13 @@ use crate::player::{Entry, entries, number, openssl};
 use crate::support::enhanced;
 use crate::support::flv::{self, Tag};
 use crate::support::process::{self, Scratch};
-use crate::support::rillcast::BINARY;
+use crate::support::rillcast::segment as made;
 use crate::support::{es, media, outside, ts};
 
 /// The recording of `input` in a folder of `scratch`: its listed segments and its playlist.
 fn segment(scratch: &Scratch, input: &str, name: &str, settings: &[&str]) -> (String, Vec<Entry>) {
     let folder = scratch.join(name);
-    let mut command = Command::new(BINARY);
-    command.args(["segment", input, &folder, "--set", "hls.segment_ms=1000"]);
-    for setting in settings {
-        command.args(["--set", setting]);
-    }
-    let done = process::run("rillcast segment", &mut command, Duration::from_secs(60));
+    let done = made(input, &folder, settings);
     assert!(done.status.success(), "{settings:?}: {}", done.text);
     let text = std::fs::read_to_string(format!("{folder}/index.m3u8")).unwrap();
     let listed = entries(&text);

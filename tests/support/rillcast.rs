@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::follow::Follower;
-use super::process::{self, Running, Scratch};
+use super::process::{self, Outcome, Running, Scratch};
 use super::{media, peers};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_rillcast");
@@ -38,6 +38,16 @@ pub fn serve(scratch: &Scratch, rtmp: u16, http: u16, settings: &[(&str, &str)])
         command.args(["--set", &format!("{key}={value}")]);
     }
     command
+}
+
+/// `rillcast segment`, with segments of a second unless `settings` say otherwise.
+pub fn segment(input: &str, output: &str, settings: &[&str]) -> Outcome {
+    let mut command = Command::new(BINARY);
+    command.args(["segment", input, output, "--set", "hls.segment_ms=1000"]);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    process::run("rillcast segment", &mut command, Duration::from_mins(1))
 }
 
 /// `command` under a service manager that holds the sockets of `addresses` for it, and starts it
