@@ -31,6 +31,29 @@ fn hevc_record_is_that_of_libx265() {
 }
 
 #[test]
+fn hevc_record_of_level_3_1_is_that_of_libx265() {
+    // 1280x720, Main; the array of supplemental information, 2295 bytes, is cut to one short unit.
+    let want = hex("01 01 60000000 900000000000 5d f000 fc fd f8 f8 0000 0f 04
+         a0 0001 0018 40010c01ffff01600000030090000003000003005d959809
+         a1 0001 002b 42010101600000030090000003000003005da00280802d165959a4932bc05a02000003000200
+                      0003003210
+         a2 0001 0007 4401c172b46240
+         a7 0001 0006 4e0105020102");
+    let config = HevcConfig::parse(&want).unwrap();
+    assert_eq!(written(|w| config.emit(w).unwrap()), want);
+    assert_eq!(config.codec_string(), "hvc1.1.6.L93.90");
+    assert_eq!(
+        (config.profile.number, config.profile.high_tier, config.profile.level),
+        (1, false, 93)
+    );
+    let sets: Vec<&[u8]> = config.sets().collect();
+    assert_eq!(sets.iter().map(|set| set.len()).collect::<Vec<_>>(), [24, 43, 7]);
+    let sps = Sps::parse(sets[1]).unwrap();
+    assert_eq!((sps.width, sps.height, sps.bit_depth), (1280, 720, 8));
+    assert_eq!(sps.profile, config.profile);
+}
+
+#[test]
 fn av1_record_is_that_of_libaom() {
     let want = hex("81 00 0c 00 0a0b000000043cfeccdaf90040");
     let config = Av1Config::parse(&want).unwrap();

@@ -61,6 +61,27 @@ fn avc_record_is_that_which_ffmpeg_writes() {
     assert_eq!(written(|w| config.emit(w).unwrap()), bytes);
 }
 
+/// 320x180 in 4:4:4.
+const RECORD_444: &str =
+    "01 f4000c ff e1 0019 67f4000c919b282833f1b808800000030080000019078a14cb 01
+    0006 68ebe3c44844 ff f8 f8 00";
+
+#[test]
+fn avc_record_of_444_is_that_which_ffmpeg_writes() {
+    let bytes = hex(RECORD_444);
+    let config = AvcConfig::parse(&bytes).unwrap();
+    assert_eq!(config.codec_string(), "avc1.f4000c");
+    assert_eq!((config.profile, config.constraints, config.level), (244, 0, 12));
+    assert_eq!(config.length_bytes, LengthBytes::Four);
+    assert_eq!(config.pps().map(<[u8]>::to_vec).collect::<Vec<_>>(), [hex("68ebe3c44844")]);
+    let sps: Vec<_> = config.sps().collect();
+    assert_eq!(sps, [&bytes[8..33]]);
+    let set = Sps::parse(sps[0]).unwrap();
+    assert_eq!((set.width, set.height), (320, 180));
+    assert_eq!((set.profile, set.chroma_format, set.bit_depth), (244, 3, 8));
+    assert_eq!(written(|w| config.emit(w).unwrap()), bytes);
+}
+
 /// Checks both directions.
 fn video(want: &str, body: VideoBody<'_>) {
     assert_eq!(VideoBody::parse(&hex(want)), Ok(body), "{want}");
@@ -84,6 +105,26 @@ fn avc_bodies_are_those_that_ffmpeg_writes() {
     let data = hex("00000002 0605");
     let kinds: Vec<_> = nals(&data, LengthBytes::Four).map(|nal| nal.kind()).collect();
     assert_eq!(kinds, [NalType::Sei]);
+}
+
+#[test]
+fn avc_tags_hold_the_units_that_ffmpeg_writes() {
+    let record = hex(RECORD_444);
+    video(&format!("17 00 000000 {RECORD_444}"), VideoBody::AvcConfig { record: &record });
+    // The first unit is as long as its length says; what is in it is zeroes.
+    let sei = format!("000002ab 0605 {} 00000004 65888400", "00".repeat(0x2ab - 2));
+    let slice = format!("0000012a 41 {}", "00".repeat(0x12a - 1));
+    for (head, data, frame_type, composition_ms, kinds) in [
+        ("17 01 000050", sei, FrameType::Key, 80, &[NalType::Sei, NalType::Idr][..]),
+        ("27 01 0000a0", slice.clone(), FrameType::Inter, 160, &[NalType::Slice]),
+        ("27 01 ffffe0", slice, FrameType::Inter, -32, &[NalType::Slice]),
+    ] {
+        let units = hex(&data);
+        let frame = VideoBody::AvcFrame { frame_type, composition_ms, offset_ns: 0, nals: &units };
+        video(&format!("{head} {data}"), frame);
+        let walk = nals(&units, LengthBytes::Four);
+        assert_eq!(walk.map(|nal| nal.kind()).collect::<Vec<_>>(), kinds, "{head}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 use crate::vectors::hex;
 use rillcast::limits::HANDSHAKE_BYTES;
+use rillcast::proto::rtmp::enchunk::Outbox;
 use rillcast::time::Millis;
 use rillcast::wire::amf0::Value;
 use rillcast::wire::reader::Reader;
@@ -150,6 +151,48 @@ fn user_control_matches_vectors_both_ways() {
         panic!("not a response")
     };
     assert_eq!(data.len(), 42);
+}
+
+/// Checks a whole message both ways, and once more as it goes out.
+fn control_both_ways(text: &str, event: UserControl<'_>) {
+    let bytes = hex(text);
+    let kind = MessageType::UserControl;
+    let length = event.encoded_len();
+    let header = full(0, u32::try_from(length).unwrap(), kind.into(), 0);
+    let basic = BasicHeader { fmt: 0, csid: 2 };
+    let written = emitted(|w| {
+        basic.emit(w)?;
+        header.emit(w)?;
+        event.emit(w)
+    });
+    assert_eq!(written, bytes, "{text}");
+    let mut r = Reader::new(&bytes);
+    assert_eq!(BasicHeader::parse(&mut r), Ok(basic), "{text}");
+    assert_eq!(MessageHeader::parse(0, &mut r), Ok((header, None)), "{text}");
+    assert_eq!(r.len(), length, "{text}");
+    assert_eq!(UserControl::parse(r.rest()), Ok(event), "{text}");
+    let mut outbox = Outbox::with_room(64);
+    outbox.message(2, kind, 0, Millis(0), r.rest()).unwrap();
+    assert_eq!(outbox.pending(), bytes, "{text}");
+}
+
+#[test]
+fn user_control_messages_match_vectors_whole() {
+    let buffer = UserControl::SetBufferLength { stream: 1, buffer_ms: 3000 };
+    for (text, event) in [
+        ("020000000000060400000000 000000000001", UserControl::StreamBegin(1)),
+        ("020000000000060400000000 000100000001", UserControl::StreamEof(1)),
+        ("020000000000060400000000 000200000001", UserControl::StreamDry(1)),
+        ("0200000000000a0400000000 00030000000100000bb8", buffer),
+        ("020000000000060400000000 000400000001", UserControl::StreamIsRecorded(1)),
+        ("020000000000060400000000 00060001e240", UserControl::PingRequest(123_456)),
+        ("020000000000060400000000 00070001e240", UserControl::PingResponse(123_456)),
+        ("020000000000020400000000 001a", UserControl::SwfRequest(&[])),
+        ("020000000000060400000000 001f00000001", UserControl::BufferEmpty(1)),
+        ("020000000000060400000000 002000000001", UserControl::BufferReady(1)),
+    ] {
+        control_both_ways(text, event);
+    }
 }
 
 #[test]

@@ -6,8 +6,10 @@
 )]
 
 use crate::vectors::{hex, written};
+use rillcast::media::carriage::{AudioFormat, VideoFormat};
 use rillcast::time::Ticks;
 use rillcast::wire::aac::{AdtsHeader, AudioSpecificConfig};
+use rillcast::wire::id3::{Frame, Frames, TIMESTAMP_OWNER, timestamp};
 use rillcast::wire::mpa::{FrameHeader, Layer};
 use rillcast::wire::ts::packet::{AdaptationField, Header, Packet, Pcr, packet_count};
 use rillcast::wire::ts::pes::{PesHeader, STREAM_AUDIO, STREAM_PRIVATE, STREAM_VIDEO};
@@ -165,6 +167,60 @@ fn map_tables_with_descriptors_are_those_of_13818() {
             (0xcf, 0x101, "0f0461616364050e617061647a616163000001021210"),
         ],
     );
+}
+
+#[test]
+fn map_tables_register_what_ffmpeg_registers() {
+    let video = |format: VideoFormat| (format.stream_type(), format.descriptors().to_vec());
+    let audio = |format: AudioFormat| (format.stream_type(), format.descriptors().to_vec());
+    for ((stream_type, descriptors), want_type, want, table) in [
+        (
+            video(VideoFormat::Hevc),
+            0x24,
+            "05 04 48455643",
+            "02b0180001c10000e100f00024e100f006050448455643cb9e0052",
+        ),
+        (
+            audio(AudioFormat::Ac3),
+            0x81,
+            "05 04 41432d33",
+            "02b0180001c10000e100f00081e100f006050441432d33d3017de3",
+        ),
+        (
+            audio(AudioFormat::Eac3),
+            0x87,
+            "05 04 45414333",
+            "02b0180001c10000e100f00087e100f006050445414333be57e57c",
+        ),
+        (
+            audio(AudioFormat::Opus { channels: 1 }),
+            0x06,
+            "05 04 4f707573 7f 02 80 01",
+            "02b01c0001c10000e100f00006e100f00a05044f7075737f028001a8a19bf1",
+        ),
+    ] {
+        assert_eq!((stream_type, descriptors), (want_type, hex(want)), "{want}");
+        map_table(table, 0x100, "", &[(want_type, 0x100, want)]);
+    }
+    map_table(
+        "02b01d0001c10000e100f0001be100f00081e101f006050441432d33ce50fcbc",
+        0x100,
+        "",
+        &[(0x1b, 0x100, ""), (0x81, 0x101, "05 04 41432d33")],
+    );
+}
+
+#[test]
+fn time_before_packed_audio_is_that_of_rfc_8216() {
+    let want = hex("4944330400000000003f 50524956 00000035 0000
+         636f6d2e6170706c652e73747265616d696e672e7472616e73706f727453747265616d54696d657374616d70
+         00 00000000000dbba0");
+    assert_eq!(want.len(), 73);
+    assert_eq!(timestamp(Ticks(900_000)).to_vec(), want);
+    let (mut frames, size) = Frames::parse(&want).unwrap();
+    let data = &want[65..];
+    assert_eq!(frames.next(), Some(Frame::Private { owner: TIMESTAMP_OWNER, data }));
+    assert_eq!((frames.next(), size), (None, 73));
 }
 
 #[test]

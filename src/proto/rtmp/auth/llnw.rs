@@ -41,4 +41,14 @@ mod tests {
         assert_eq!(response(bob, "live", nonces), "afb836f101a31d10b23e4bc9eec23261");
         assert_eq!(response(bob, "live/inst", nonces), "a617afc26e1977e6351afd7899b91f4c");
     }
+
+    #[test]
+    fn llnw_hashes_account_and_application_as_the_vectors_say() {
+        let first: Response = hex(&md5(&["bob", ":live:", "secret"]));
+        assert_eq!(first, "162b451c06574893ebe39ae4e93213c6");
+        let second: Response = hex(&md5(&["publish:/", "live", "/_definst_"]));
+        assert_eq!(second, "a2d981c976a6851bc5ed3f2beab823c8");
+        let all: Response = hex(&md5(&[&first, ":abc123:00000001:0a1b2c3d:auth:", &second]));
+        assert_eq!(all, "afb836f101a31d10b23e4bc9eec23261");
+    }
 }
