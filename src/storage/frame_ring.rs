@@ -556,30 +556,93 @@ mod tests {
         assert_eq!(place.part(usize::MAX, 2), None);
     }
 
+    const BYTES: usize = 128;
+    const ENTRIES: usize = 16;
+
     #[derive(Clone, Debug)]
     enum Step {
         Reserve(usize),
-        Finish(usize),
+        Finish(usize, Label),
         Cancel(usize),
     }
 
+    /// Messages of which the bytes are too many first, or so short that the entries are.
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            (0usize..70).prop_map(Step::Reserve),
-            (0usize..8).prop_map(Step::Finish),
-            (0usize..8).prop_map(Step::Cancel),
-        ];
-        proptest::collection::vec(step, 1..300)
+        prop_oneof![Just(BYTES / 2 + 6), Just(BYTES / ENTRIES)].prop_flat_map(|most| {
+            let kind = proptest::sample::select(&[8u8, 9, 18][..]);
+            let label = (kind, any::<u32>(), proptest::bool::weighted(0.3))
+                .prop_map(|(kind, at, keyframe)| Label { kind, at: Millis(at), keyframe });
+            let step = prop_oneof![
+                3 => (0..most).prop_map(Step::Reserve),
+                3 => (0usize..4, label).prop_map(|(i, label)| Step::Finish(i, label)),
+                1 => (0usize..4).prop_map(Step::Cancel),
+            ];
+            proptest::collection::vec(step, 1..300)
+        })
+    }
+
+    /// What a message was when it was reserved and listed.
+    #[derive(Clone, Debug)]
+    struct Kept {
+        start: usize,
+        content: Vec<u8>,
+        label: Label,
+    }
+
+    /// Keeps every message for ever, each in its own `Vec`, and counts what was reserved since.
+    #[derive(Debug, Default)]
+    struct Model {
+        head: usize,
+        done: Vec<Kept>,
+    }
+
+    impl Model {
+        /// Where the next `n` bytes begin: not across the end of the buffer.
+        fn reserve(&mut self, n: usize) -> usize {
+            let left = BYTES - self.head % BYTES;
+            let start = if n > left { self.head + left } else { self.head };
+            self.head = start + n;
+            start
+        }
+
+        /// Whether message `i` cannot have been overwritten, nor its entry.
+        fn holds(&self, i: usize) -> bool {
+            self.done[i].start + BYTES >= self.head && i + ENTRIES >= self.done.len()
+        }
+
+        /// Where a reader may begin, of the messages from `from` on.
+        fn keyframes(&self, from: usize) -> impl DoubleEndedIterator<Item = usize> {
+            (from..self.done.len()).filter(|i| self.done[*i].label.keyframe && self.holds(*i))
+        }
+
+        /// What a cursor at message `i` must find.
+        fn check(&self, ring: &FrameRing, i: usize) -> Result<(), TestCaseError> {
+            let mut cursor = Cursor(widen(i));
+            let read = ring.read(&mut cursor);
+            if self.holds(i) {
+                let Kept { content, label, .. } = &self.done[i];
+                prop_assert_eq!(read, Read::Message(*label, content));
+                prop_assert_eq!(cursor.0, widen(i) + 1);
+                let (peeked, place) = ring.peek(Cursor(widen(i))).unwrap();
+                prop_assert_eq!((peeked, ring.bytes(place)), (*label, Some(&content[..])));
+            } else {
+                let next = widen(self.keyframes(i).next().unwrap_or(self.done.len()));
+                prop_assert_eq!(read, Read::Overrun { lost: next - widen(i) });
+                prop_assert_eq!(cursor.0, next);
+                prop_assert_eq!(ring.peek(Cursor(widen(i))), None);
+            }
+            Ok(())
+        }
     }
 
     proptest! {
-        /// The model keeps every message for ever in its own `Vec`: what the ring still lists must
-        /// equal it byte for byte, and what is open must be untouched by others.
+        /// What the ring still holds equals the model byte for byte and label for label, what it
+        /// has lost may be lost, and what is open is untouched by others.
         #[test]
         fn frame_ring_equals_a_naive_model(steps in steps()) {
-            let mut ring = FrameRing::new(128, 16);
-            let mut open: Vec<(Place, Vec<u8>)> = Vec::new();
-            let mut done: Vec<Vec<u8>> = Vec::new();
+            let mut ring = FrameRing::new(BYTES, ENTRIES);
+            let mut model = Model::default();
+            let mut open: Vec<(Place, usize, Vec<u8>)> = Vec::new();
             let mut fill = 0u8;
             for step in steps {
                 match step {
@@ -587,34 +650,32 @@ mod tests {
                         fill = fill.wrapping_add(1);
                         let content = vec![fill; n];
                         ring.window(place).copy_from_slice(&content);
-                        open.push((place, content));
+                        open.push((place, model.reserve(n), content));
                     },
-                    Step::Finish(i) if i < open.len() => {
-                        let (place, content) = open.remove(i);
+                    Step::Finish(i, label) if i < open.len() => {
+                        let (place, start, content) = open.remove(i);
                         prop_assert_eq!(ring.bytes(place), Some(&content[..]));
                         ring.close(place);
-                        ring.push(place, KEY);
-                        done.push(content);
+                        ring.push(place, label);
+                        // The newest message can be read, however long it was open.
+                        let read = ring.read(&mut Cursor(widen(model.done.len())));
+                        prop_assert_eq!(read, Read::Message(label, &content));
+                        model.done.push(Kept { start, content, label });
                     }
                     Step::Cancel(i) if i < open.len() => ring.close(open.remove(i).0),
-                    Step::Finish(_) | Step::Cancel(_) => {}
+                    Step::Finish(..) | Step::Cancel(_) => {}
                 }
                 ring.check_invariants();
-                for (place, content) in &open {
+                for (place, _, content) in &open {
                     prop_assert_eq!(ring.bytes(*place), Some(&content[..]));
                 }
-                let mut cursor = Cursor(0);
-                loop {
-                    let at = cursor.0;
-                    match ring.read(&mut cursor) {
-                        Read::Message(_, bytes) => {
-                            prop_assert_eq!(bytes, &done[usize::try_from(at).unwrap()][..]);
-                        }
-                        Read::Overrun { lost } => prop_assert!(lost > 0),
-                        Read::Empty => break,
-                    }
+                for i in 0..model.done.len() {
+                    model.check(&ring, i)?;
                 }
-                prop_assert_eq!(cursor.0, widen(done.len()));
+                let end = model.done.len();
+                prop_assert_eq!(ring.read(&mut Cursor(widen(end))), Read::Empty);
+                let joined = model.keyframes(0).next_back().unwrap_or(end);
+                prop_assert_eq!(ring.join().0, widen(joined));
             }
         }
     }
