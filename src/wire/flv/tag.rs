@@ -202,6 +202,40 @@ mod tests {
 
     proptest! {
         #[test]
+        fn file_header_survives_the_wire(audio: bool, video: bool, data_offset in 9u32..) {
+            let header = FileHeader { audio, video, data_offset };
+            let mut buffer = [0; 9];
+            let mut w = Writer::new(&mut buffer);
+            header.emit(&mut w).unwrap();
+            prop_assert_eq!(FileHeader::parse(w.finish()), Ok(header));
+        }
+
+        #[test]
+        fn headers_of_any_bytes_are_refused_or_survive_the_wire(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..20),
+            signed: bool,
+        ) {
+            let mut buffer = [0; 11];
+            if let Ok(header) = TagHeader::parse(&bytes) {
+                let mut w = Writer::new(&mut buffer);
+                header.emit(&mut w).unwrap();
+                // The first byte has two bits that nobody may set.
+                prop_assert_eq!(buffer[0], bytes[0] & 0x3f);
+                prop_assert_eq!(&buffer[1..], &bytes[1..11]);
+            }
+            if signed {
+                for (byte, head) in bytes.iter_mut().zip(b"FLV\x01") {
+                    *byte = *head;
+                }
+            }
+            if let Ok(header) = FileHeader::parse(&bytes) {
+                let mut w = Writer::new(&mut buffer);
+                header.emit(&mut w).unwrap();
+                prop_assert_eq!(FileHeader::parse(w.finish()), Ok(header));
+            }
+        }
+
+        #[test]
         fn tag_header_survives_the_wire(
             code in 0u8..32,
             filtered: bool,

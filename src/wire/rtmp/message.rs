@@ -333,5 +333,29 @@ mod tests {
             abort.emit(&mut Writer::new(&mut buffer)).unwrap();
             prop_assert_eq!(Abort::parse(&buffer), Ok(abort));
         }
+
+        #[test]
+        fn chunk_size_parse_inverts_emit(
+            bytes in prop_oneof![1..=limits::CHUNK_BYTES_MAX, 1..=200u32],
+        ) {
+            let mut buffer = [0; 4];
+            let size = SetChunkSize { bytes };
+            size.emit(&mut Writer::new(&mut buffer)).unwrap();
+            prop_assert_eq!(SetChunkSize::parse(&buffer), Ok(size));
+        }
+
+        #[test]
+        fn control_payload_of_any_bytes_is_read_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let whole = bytes.len() >= 4;
+            prop_assert_eq!(Abort::parse(&bytes).is_ok(), whole);
+            prop_assert_eq!(Acknowledgement::parse(&bytes).is_ok(), whole);
+            prop_assert_eq!(WindowAckSize::parse(&bytes).is_ok(), whole);
+            prop_assert_eq!(SetPeerBandwidth::parse(&bytes).is_ok(), bytes.len() >= 5);
+            if let Ok(SetChunkSize { bytes }) = SetChunkSize::parse(&bytes) {
+                prop_assert!((1..=limits::CHUNK_BYTES_MAX).contains(&bytes));
+            }
+        }
     }
 }

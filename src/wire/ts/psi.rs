@@ -421,6 +421,20 @@ mod tests {
 
     proptest! {
         #[test]
+        fn pat_survives_the_wire(
+            transport_stream: u16,
+            version in 0u8..32,
+            program in 1u16..,
+            pmt_pid in 0u16..0x2000,
+        ) {
+            let pat = Pat { transport_stream, version, program, pmt_pid };
+            let mut buffer = [0; PACKET_BYTES];
+            let mut w = Writer::new(&mut buffer);
+            pat.emit(&mut w).unwrap();
+            prop_assert_eq!(Pat::parse(w.finish()), Ok(pat));
+        }
+
+        #[test]
         fn pmt_survives_the_wire(
             pcr_pid in 0u16..0x2000,
             version in 0u8..32,
