@@ -101,15 +101,27 @@ fn basic(fmt: u8, csid: u32) -> Vec<u8> {
 
 /// The chunks of one message with a type 0 header, as (header and data) pieces.
 fn chunks(message: &Message, chunk: usize, repeat: bool) -> Vec<Vec<u8>> {
-    let extended = message.at >= 0xff_ffff;
-    let mut first = basic(0, message.csid);
-    let short = if extended { 0xff_ffff } else { message.at };
-    first.extend_from_slice(&short.to_be_bytes()[1..]);
-    first.extend_from_slice(&u32::try_from(message.payload.len()).unwrap().to_be_bytes()[1..]);
-    first.push(message.kind);
-    first.extend_from_slice(&message.stream.to_le_bytes());
-    if extended {
-        first.extend_from_slice(&message.at.to_be_bytes());
+    chunks_of(0, message.at, message, chunk, repeat)
+}
+
+/// The chunks of one message whose header of type `fmt` says `time`, which type 3 has from before;
+/// where that is extended, `repeat` has it on type 3 chunks too.
+fn chunks_of(fmt: u8, time: u32, message: &Message, chunk: usize, repeat: bool) -> Vec<Vec<u8>> {
+    let extended = time >= 0xff_ffff;
+    let mut first = basic(fmt, message.csid);
+    if fmt < 3 {
+        let short = if extended { 0xff_ffff } else { time };
+        first.extend_from_slice(&short.to_be_bytes()[1..]);
+    }
+    if fmt < 2 {
+        first.extend_from_slice(&u32::try_from(message.payload.len()).unwrap().to_be_bytes()[1..]);
+        first.push(message.kind);
+    }
+    if fmt == 0 {
+        first.extend_from_slice(&message.stream.to_le_bytes());
+    }
+    if extended && (fmt < 3 || repeat) {
+        first.extend_from_slice(&time.to_be_bytes());
     }
     let mut pieces = message.payload.chunks(chunk);
     first.extend_from_slice(pieces.next().unwrap_or_default());
@@ -117,7 +129,7 @@ fn chunks(message: &Message, chunk: usize, repeat: bool) -> Vec<Vec<u8>> {
     for piece in pieces {
         let mut next = basic(3, message.csid);
         if extended && repeat {
-            next.extend_from_slice(&message.at.to_be_bytes());
+            next.extend_from_slice(&time.to_be_bytes());
         }
         next.extend_from_slice(piece);
         out.push(next);
@@ -182,6 +194,86 @@ fn dechunk_extended_timestamps_at_the_edge() {
     }
 }
 
+/// A message at 1000 ms, and one whose header of type `fmt` says `time`.
+fn edge(fmt: u8, time: u32, bytes: usize) -> [Message; 2] {
+    let (first_bytes, kind) = if fmt == 2 { (bytes, 9) } else { (77, 8) };
+    let at = if fmt == 0 { time } else { 1000 + time };
+    [video(6, 1000, first_bytes), Message { kind, ..video(6, at, bytes) }]
+}
+
+/// Feeds whole, byte by byte and in sevens.
+fn assert_read(wire: &[u8], sent: &[Message], case: &str) {
+    for step in [wire.len(), 1, 7] {
+        let mut r = Receiver::new();
+        for part in wire.chunks(step) {
+            r.feed(part).unwrap();
+        }
+        assert_eq!(r.got, sent, "{case}, {step} bytes at a time");
+        assert!(r.held.is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn dechunk_times_around_the_extended_field_in_each_header_type() {
+    for time in [16_777_214, 16_777_215, 16_777_216] {
+        for fmt in [0, 1, 2] {
+            for (bytes, repeat) in
+                [(5, true), (128, true), (129, true), (400, true), (129, false), (400, false)]
+            {
+                let [first, second] = edge(fmt, time, bytes);
+                let second_wire = chunks_of(fmt, time, &second, 128, repeat).concat();
+                let wire = [flat(&first, 128), second_wire].concat();
+                let case = format!("type {fmt}, {time}, {bytes} bytes, repeat {repeat}");
+                assert_read(&wire, &[first, second], &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn dechunk_type_3_starts_a_message_after_each_header_type_around_the_extended_field() {
+    for time in [16_777_214, 16_777_215, 16_777_216] {
+        for fmt in [0, 1, 2] {
+            for (bytes, repeat) in
+                [5, 128, 129, 400].into_iter().flat_map(|n| [(n, true), (n, false)])
+            {
+                // Who leaves the field out is known by a continuation: short messages have none.
+                let telling = video(7, 17_000_000, 300);
+                let [first, second] = edge(fmt, time, bytes);
+                let third = Message { at: second.at + time, ..second.clone() };
+                let fourth = Message { at: third.at + time, ..second.clone() };
+                let wire = [
+                    chunks(&telling, 128, repeat).concat(),
+                    flat(&first, 128),
+                    chunks_of(fmt, time, &second, 128, repeat).concat(),
+                    chunks_of(3, time, &third, 128, repeat).concat(),
+                    chunks_of(3, time, &fourth, 128, repeat).concat(),
+                ];
+                let case = format!("type {fmt}, {time}, {bytes} bytes, repeat {repeat}");
+                assert_read(&wire.concat(), &[telling, first, second, third, fourth], &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn dechunk_reads_each_header_type_around_the_extended_field_from_bytes() {
+    for (time, short, extended) in [
+        (16_777_214, "fffffe", ""),
+        (16_777_215, "ffffff", "00ffffff"),
+        (16_777_216, "ffffff", "01000000"),
+    ] {
+        let mut r = Receiver::new();
+        r.feed(&hex(&format!("06 {short} 000001 09 01000000 {extended} aa"))).unwrap();
+        r.feed(&hex(&format!("46 {short} 000002 08 {extended} bbbb"))).unwrap();
+        r.feed(&hex(&format!("86 {short} {extended} cccc"))).unwrap();
+        r.feed(&hex(&format!("c6 {extended} dddd"))).unwrap();
+        assert_eq!(r.times(), [time, 2 * time, 3 * time, 4 * time]);
+        assert_eq!(r.got.iter().map(|m| m.kind).collect::<Vec<_>>(), [9, 8, 8, 8]);
+        assert_eq!(r.got[3].payload, [0xdd, 0xdd]);
+    }
+}
+
 #[test]
 fn dechunk_extended_delta_wraps_modulo_2_32() {
     // librtmp: audio and video share a chunk stream, so a step back of 10 ms is a delta near 2^32.
@@ -230,6 +322,23 @@ fn dechunk_type_3_starts_a_message_with_the_last_field_as_delta() {
     r.feed(&hex("84 ffffff 01000000 ee")).unwrap();
     r.feed(&hex("c4 01000000 ff")).unwrap();
     assert_eq!(r.times()[4..], [214 + 0x100_0000, 214 + 0x200_0000]);
+}
+
+#[test]
+fn dechunk_type_3_repeats_the_delta_of_a_type_1() {
+    let mut r = Receiver::new();
+    r.feed(&hex("04 0003e8 000001 09 01000000 aa")).unwrap();
+    // Length and type are those of the type 1 as well.
+    r.feed(&hex("44 000014 000002 08 bbbb")).unwrap();
+    r.feed(&hex("c4 cccc c4 dddd")).unwrap();
+    assert_eq!(r.times(), [1000, 1020, 1040, 1060]);
+    assert!(r.got[1..].iter().all(|m| (m.kind, m.payload.len(), m.stream) == (8, 2, STREAM)));
+    // Of several chunks each, the first type 3 begins the message and the others go on with it.
+    let first = video(4, 1100, 300);
+    let second = Message { at: 1140, ..first.clone() };
+    r.feed(&chunks_of(1, 40, &first, 128, true).concat()).unwrap();
+    r.feed(&chunks_of(3, 40, &second, 128, true).concat()).unwrap();
+    assert_eq!(r.got[4..], [first, second]);
 }
 
 #[test]
