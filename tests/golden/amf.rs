@@ -20,6 +20,9 @@ use rillcast::wire::amf0::{self, AmfError, Value, Values};
 use rillcast::wire::amf3::{self, Tree};
 use rillcast::wire::writer::Writer;
 
+/// Bytes that hold any value written here.
+const ROOM: usize = 16 << 20;
+
 fn one(bytes: &[u8]) -> Value<'_> {
     let mut values = Values::new(bytes);
     let value = values.next().unwrap().unwrap();
@@ -32,7 +35,7 @@ fn error(bytes: &[u8]) -> AmfError {
 }
 
 fn emitted0(value: &Value<'_>) -> Vec<u8> {
-    let mut buffer = vec![0; 200_000];
+    let mut buffer = vec![0; ROOM];
     let mut w = Writer::new(&mut buffer);
     value.emit(&mut amf0::Emitter::new(&mut w)).unwrap();
     w.written().to_vec()
@@ -400,56 +403,71 @@ fn amf3_is_bounded_in_depth_properties_and_tables() {
     }
 }
 
-/// What a generated AMF0 value holds, owned.
+/// What a generated AMF0 value holds, owned. References are any number until `settle`.
 #[derive(Clone, Debug, PartialEq)]
 enum Model {
     Number(f64),
     Boolean(bool),
     Text(Vec<u8>),
-    Object(Vec<(Vec<u8>, Model)>),
-    Ecma(u32, Vec<(Vec<u8>, Model)>),
-    Typed(Vec<u8>, Vec<(Vec<u8>, Model)>),
+    Object(Pairs),
+    Ecma(u32, Pairs),
+    Typed(Vec<u8>, Pairs),
     Strict(Vec<Model>),
     Date(f64, i16),
     Null,
     Undefined,
+    Unsupported,
+    Reference(u16),
+    Xml(Vec<u8>),
+    Avm(Model3),
 }
 
+type Pairs = Vec<(Vec<u8>, Model)>;
+
 impl Model {
-    fn emit(&self, e: &mut amf0::Emitter<'_, '_>) {
-        let properties = |e: &mut amf0::Emitter<'_, '_>, list: &[(Vec<u8>, Self)]| {
-            for (name, value) in list {
-                e.key(name).unwrap();
-                value.emit(e);
-            }
-            e.end().unwrap();
-        };
+    fn emit(&self, w: &mut Writer<'_>) {
+        let mut e = amf0::Emitter::new(w);
         match self {
             Self::Number(n) => e.number(*n).unwrap(),
             Self::Boolean(b) => e.boolean(*b).unwrap(),
             Self::Text(t) => e.string(t).unwrap(),
             Self::Object(list) => {
                 e.object().unwrap();
-                properties(e, list);
+                Self::emit_properties(w, list);
             }
             Self::Ecma(count, list) => {
                 e.ecma_array(*count).unwrap();
-                properties(e, list);
+                Self::emit_properties(w, list);
             }
             Self::Typed(class, list) => {
                 e.typed_object(class).unwrap();
-                properties(e, list);
+                Self::emit_properties(w, list);
             }
             Self::Strict(items) => {
                 e.strict_array(u32::try_from(items.len()).unwrap()).unwrap();
                 for item in items {
-                    item.emit(e);
+                    item.emit(w);
                 }
             }
             Self::Date(ms, zone) => e.date(*ms, *zone).unwrap(),
             Self::Null => e.null().unwrap(),
             Self::Undefined => e.undefined().unwrap(),
+            Self::Unsupported => e.unsupported().unwrap(),
+            Self::Reference(index) => e.reference(*index).unwrap(),
+            Self::Xml(text) => e.xml(text).unwrap(),
+            Self::Avm(model) => {
+                e.avm().unwrap();
+                model.emit(&mut Seen::new(&[true]), w);
+            }
         }
+    }
+
+    fn emit_properties(w: &mut Writer<'_>, list: &Pairs) {
+        for (name, value) in list {
+            amf0::Emitter::new(w).key(name).unwrap();
+            value.emit(w);
+        }
+        amf0::Emitter::new(w).end().unwrap();
     }
 
     fn of(value: Value<'_>) -> Self {
@@ -468,33 +486,102 @@ impl Model {
             Value::Date { ms, zone } => Self::Date(ms, zone),
             Value::Null => Self::Null,
             Value::Undefined => Self::Undefined,
-            other => panic!("not generated: {other:?}"),
+            Value::Unsupported => Self::Unsupported,
+            Value::Reference(index) => Self::Reference(index),
+            Value::Xml(text) => Self::Xml(text.to_vec()),
+            Value::Avm(bytes) => {
+                let tree = Tree::parse(bytes).unwrap();
+                Self::Avm(Model3::of(&tree, tree.root().unwrap()))
+            }
         }
+    }
+
+    /// Makes each reference one to a container that began before it; null where there is none.
+    fn settle(&mut self, began: &mut u16) {
+        match self {
+            Self::Reference(_) if *began == 0 => *self = Self::Null,
+            Self::Reference(index) => *index %= *began,
+            Self::Object(list) | Self::Ecma(_, list) | Self::Typed(_, list) => {
+                *began += 1;
+                for (_, value) in list {
+                    value.settle(began);
+                }
+            }
+            Self::Strict(items) => {
+                *began += 1;
+                for item in items {
+                    item.settle(began);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What references can stand for, in the order of their numbers.
+    fn targets(&self) -> Vec<&Self> {
+        let inner: Vec<&Self> = match self {
+            Self::Object(list) | Self::Ecma(_, list) | Self::Typed(_, list) => {
+                list.iter().flat_map(|(_, value)| value.targets()).collect()
+            }
+            Self::Strict(items) => items.iter().flat_map(Self::targets).collect(),
+            _ => return Vec::new(),
+        };
+        [vec![self], inner].concat()
     }
 }
 
-fn models() -> impl Strategy<Value = Model> {
-    let text = || proptest::collection::vec(any::<u8>(), 0..12);
+/// Every number but those that equal nothing.
+fn floats() -> impl Strategy<Value = f64> {
+    use proptest::num::f64::{INFINITE, NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO | INFINITE
+}
+
+/// Any bytes, and some that come again.
+fn texts() -> impl Strategy<Value = Vec<u8>> + Clone {
+    let word = proptest::sample::select(vec!["", "a", "code", "level"]);
+    let word = word.prop_map(|word| word.as_bytes().to_vec());
+    prop_oneof![2 => proptest::collection::vec(any::<u8>(), 0..12), 3 => word]
+}
+
+/// Texts that the marker of strings has no length for.
+fn long_texts() -> impl Strategy<Value = Vec<u8>> {
+    (65_536..65_600usize, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
+}
+
+/// The values of a message.
+fn models() -> impl Strategy<Value = Vec<Model>> {
     let leaf = prop_oneof![
-        (-1e9..1e9f64).prop_map(Model::Number),
-        any::<bool>().prop_map(Model::Boolean),
-        text().prop_map(Model::Text),
-        ((-1e9..1e9f64), any::<i16>()).prop_map(|(ms, zone)| Model::Date(ms, zone)),
-        Just(Model::Null),
-        Just(Model::Undefined),
+        4 => floats().prop_map(Model::Number),
+        2 => any::<bool>().prop_map(Model::Boolean),
+        4 => texts().prop_map(Model::Text),
+        1 => long_texts().prop_map(Model::Text),
+        2 => (floats(), any::<i16>()).prop_map(|(ms, zone)| Model::Date(ms, zone)),
+        1 => Just(Model::Null),
+        1 => Just(Model::Undefined),
+        1 => Just(Model::Unsupported),
+        4 => any::<u16>().prop_map(Model::Reference),
+        2 => texts().prop_map(Model::Xml),
+        3 => models3(2, 8).prop_map(Model::Avm),
     ];
-    leaf.prop_recursive(4, 40, 6, move |inner| {
-        let list = proptest::collection::vec((text(), inner.clone()), 0..6);
+    let tree = leaf.prop_recursive(4, 40, 6, move |inner| {
+        let list = proptest::collection::vec((texts(), inner.clone()), 0..6);
         prop_oneof![
             list.clone().prop_map(Model::Object),
             (any::<u32>(), list.clone()).prop_map(|(count, list)| Model::Ecma(count, list)),
-            (text(), list).prop_map(|(class, list)| Model::Typed(class, list)),
+            (texts(), list).prop_map(|(class, list)| Model::Typed(class, list)),
             proptest::collection::vec(inner, 0..6).prop_map(Model::Strict),
         ]
+    });
+    proptest::collection::vec(tree, 1..4).prop_map(|mut message| {
+        let mut began = 0;
+        for value in &mut message {
+            value.settle(&mut began);
+        }
+        message
     })
 }
 
-/// What a generated AMF3 value holds, owned.
+/// What a generated AMF3 value holds, owned. References are any number until `settle`.
 #[derive(Clone, Debug, PartialEq)]
 enum Model3 {
     Integer(i32),
@@ -503,56 +590,175 @@ enum Model3 {
     Null,
     Undefined,
     Text(Vec<u8>),
+    XmlDocument(Vec<u8>),
+    Date(f64),
+    Array(Pairs3, Vec<Model3>),
+    Object(Vec<u8>, Pairs3, Pairs3),
+    Xml(Vec<u8>),
     Bytes(Vec<u8>),
-    Array(Vec<(Vec<u8>, Model3)>, Vec<Model3>),
-    Object(Vec<u8>, Vec<(Vec<u8>, Model3)>, Vec<(Vec<u8>, Model3)>),
-    Dictionary(Vec<Model3>),
+    Ints(bool, Vec<i32>),
+    Uints(bool, Vec<u32>),
+    Doubles(bool, Vec<f64>),
+    Objects(bool, Vec<u8>, Vec<Model3>),
+    Dictionary(bool, Vec<Model3>),
+    Reference(u32),
 }
 
 type Pairs3 = Vec<(Vec<u8>, Model3)>;
 
+/// Name, names of sealed properties, whether there are others.
+type Class<'m> = (&'m [u8], Vec<&'m [u8]>, bool);
+
+/// What of an AMF3 value was written so far, and whether to refer to it: `choices` in turn.
+struct Seen<'m> {
+    choices: core::iter::Cycle<core::slice::Iter<'m, bool>>,
+    strings: Vec<&'m [u8]>,
+    classes: Vec<Class<'m>>,
+    /// What each complex value began with.
+    markers: Vec<u8>,
+}
+
+impl<'m> Seen<'m> {
+    fn new(choices: &'m [bool]) -> Self {
+        let choices = choices.iter().cycle();
+        Self { choices, strings: Vec::new(), classes: Vec::new(), markers: Vec::new() }
+    }
+
+    /// Whether the tables of one value hold all this.
+    fn fits(&self) -> bool {
+        self.strings.len() <= AMF3_STRINGS_MAX
+            && self.classes.len() <= AMF3_TRAITS_MAX
+            && self.markers.len() <= AMF3_OBJECTS_MAX
+    }
+
+    /// The number to write, or none where the place is to be written itself.
+    fn refer(&mut self, place: Option<usize>) -> Option<u32> {
+        place.filter(|_| self.choices.next() == Some(&true)).map(|n| u32::try_from(n).unwrap())
+    }
+
+    fn string(&mut self, text: &'m [u8]) -> Option<u32> {
+        let place = self.strings.iter().position(|seen| *seen == text);
+        let number = self.refer(place);
+        if number.is_none() {
+            self.written(text);
+        }
+        number
+    }
+
+    /// A string was written itself; an empty one gets no number.
+    fn written(&mut self, text: &'m [u8]) {
+        if !text.is_empty() {
+            self.strings.push(text);
+        }
+    }
+}
+
 impl Model3 {
-    fn emit(&self, e: &mut amf3::Emitter<'_, '_>) {
-        let named = |e: &mut amf3::Emitter<'_, '_>, pairs: &Pairs3| {
-            for (name, value) in pairs {
-                e.key(name).unwrap();
-                value.emit(e);
-            }
-            e.end().unwrap();
-        };
+    fn emit<'m>(&'m self, seen: &mut Seen<'m>, w: &mut Writer<'_>) {
+        seen.markers.extend(self.marker());
+        let mut e = amf3::Emitter::new(w);
         match self {
             Self::Integer(n) => e.integer(*n).unwrap(),
             Self::Double(n) => e.double(*n).unwrap(),
             Self::Boolean(b) => e.boolean(*b).unwrap(),
             Self::Null => e.null().unwrap(),
             Self::Undefined => e.undefined().unwrap(),
-            Self::Text(t) => e.string(t).unwrap(),
-            Self::Bytes(b) => e.byte_array(b).unwrap(),
-            Self::Array(pairs, dense) => {
-                e.array(u32::try_from(dense.len()).unwrap()).unwrap();
-                named(e, pairs);
-                for value in dense {
-                    value.emit(e);
-                }
+            Self::Text(text) => match seen.string(text) {
+                Some(number) => e.string_reference(number).unwrap(),
+                None => e.string(text).unwrap(),
+            },
+            Self::XmlDocument(text) => e.xml_document(text).unwrap(),
+            Self::Date(ms) => e.date(*ms).unwrap(),
+            Self::Xml(text) => e.xml(text).unwrap(),
+            Self::Bytes(bytes) => e.byte_array(bytes).unwrap(),
+            Self::Ints(fixed, items) => e.vector_int(*fixed, items).unwrap(),
+            Self::Uints(fixed, items) => e.vector_uint(*fixed, items).unwrap(),
+            Self::Doubles(fixed, items) => e.vector_double(*fixed, items).unwrap(),
+            Self::Reference(index) => {
+                let marker = seen.markers[usize::try_from(*index).unwrap()];
+                e.reference(marker, *index).unwrap();
             }
-            Self::Object(class, sealed, pairs) => {
-                let keys: Vec<&[u8]> = sealed.iter().map(|(key, _)| &key[..]).collect();
-                e.object(class, &keys, !pairs.is_empty()).unwrap();
-                for (_, value) in sealed {
-                    value.emit(e);
-                }
-                if !pairs.is_empty() {
-                    named(e, pairs);
-                }
-            }
-            Self::Dictionary(items) => {
-                let pairs = u32::try_from(items.len() / 2).unwrap();
-                e.dictionary(false, pairs).unwrap();
-                for value in items {
-                    value.emit(e);
-                }
+            Self::Array(..) | Self::Object(..) | Self::Objects(..) | Self::Dictionary(..) => {
+                self.emit_container(seen, w);
             }
         }
+    }
+
+    fn emit_container<'m>(&'m self, seen: &mut Seen<'m>, w: &mut Writer<'_>) {
+        let mut e = amf3::Emitter::new(w);
+        let count = |items: &[Self]| u32::try_from(items.len()).unwrap();
+        let items = match self {
+            Self::Array(pairs, items) => {
+                e.array(count(items)).unwrap();
+                Self::emit_named(pairs, seen, w);
+                items
+            }
+            Self::Objects(fixed, class, items) => {
+                e.vector_object(*fixed, class, count(items)).unwrap();
+                seen.written(class);
+                items
+            }
+            Self::Dictionary(weak, items) => {
+                e.dictionary(*weak, count(items) / 2).unwrap();
+                items
+            }
+            Self::Object(class, sealed, pairs) => {
+                let names: Vec<&[u8]> = sealed.iter().map(|(name, _)| &name[..]).collect();
+                let traits = (&class[..], names, !pairs.is_empty());
+                let place = seen.classes.iter().position(|known| *known == traits);
+                if let Some(number) = seen.refer(place) {
+                    e.object_of_class(number).unwrap();
+                } else {
+                    e.object(class, &traits.1, traits.2).unwrap();
+                    seen.written(class);
+                    for name in &traits.1 {
+                        seen.written(name);
+                    }
+                    seen.classes.push(traits);
+                }
+                for (_, value) in sealed {
+                    value.emit(seen, w);
+                }
+                if !pairs.is_empty() {
+                    Self::emit_named(pairs, seen, w);
+                }
+                return;
+            }
+            other => panic!("holds nothing: {other:?}"),
+        };
+        for item in items {
+            item.emit(seen, w);
+        }
+    }
+
+    fn emit_named<'m>(pairs: &'m Pairs3, seen: &mut Seen<'m>, w: &mut Writer<'_>) {
+        for (name, value) in pairs {
+            let mut e = amf3::Emitter::new(w);
+            match seen.string(name) {
+                Some(number) => e.key_reference(number).unwrap(),
+                None => e.key(name).unwrap(),
+            }
+            value.emit(seen, w);
+        }
+        amf3::Emitter::new(w).end().unwrap();
+    }
+
+    /// What a value begins with that references can stand for.
+    const fn marker(&self) -> Option<u8> {
+        Some(match self {
+            Self::XmlDocument(_) => 0x07,
+            Self::Date(_) => 0x08,
+            Self::Array(..) => 0x09,
+            Self::Object(..) => 0x0a,
+            Self::Xml(_) => 0x0b,
+            Self::Bytes(_) => 0x0c,
+            Self::Ints(..) => 0x0d,
+            Self::Uints(..) => 0x0e,
+            Self::Doubles(..) => 0x0f,
+            Self::Objects(..) => 0x10,
+            Self::Dictionary(..) => 0x11,
+            _ => return None,
+        })
     }
 
     fn of(tree: &Tree<'_>, value: amf3::Value<'_>) -> Self {
@@ -565,6 +771,9 @@ impl Model3 {
             amf3::Value::Null => Self::Null,
             amf3::Value::Undefined => Self::Undefined,
             amf3::Value::String(t) => Self::Text(t.to_vec()),
+            amf3::Value::XmlDocument(t) => Self::XmlDocument(t.to_vec()),
+            amf3::Value::Date(ms) => Self::Date(ms),
+            amf3::Value::Xml(t) => Self::Xml(t.to_vec()),
             amf3::Value::ByteArray(b) => Self::Bytes(b.to_vec()),
             amf3::Value::Array(array) => {
                 Self::Array(tree.named(&array).map(own).collect(), list(array.dense))
@@ -580,38 +789,123 @@ impl Model3 {
                 let pairs = all.split_off(dynamic);
                 Self::Object(class, all, pairs)
             }
-            amf3::Value::Dictionary { items, .. } => Self::Dictionary(list(items)),
-            other => panic!("not generated: {other:?}"),
+            amf3::Value::VectorInt { fixed, items } => {
+                Self::Ints(fixed, each(items).map(i32::from_be_bytes).collect())
+            }
+            amf3::Value::VectorUint { fixed, items } => {
+                Self::Uints(fixed, each(items).map(u32::from_be_bytes).collect())
+            }
+            amf3::Value::VectorDouble { fixed, items } => {
+                Self::Doubles(fixed, each(items).map(f64::from_be_bytes).collect())
+            }
+            amf3::Value::VectorObject { fixed, class, items } => {
+                Self::Objects(fixed, class.to_vec(), list(items))
+            }
+            amf3::Value::Dictionary { weak, items } => Self::Dictionary(weak, list(items)),
+            amf3::Value::Reference(index) => Self::Reference(index),
+        }
+    }
+
+    /// The values in this one, in the order of the bytes.
+    fn inner(&mut self) -> Vec<&mut Self> {
+        let values = |pairs| {
+            let pairs: &mut Pairs3 = pairs;
+            pairs.iter_mut().map(|(_, value)| value)
+        };
+        match self {
+            Self::Array(pairs, items) => values(pairs).chain(items).collect(),
+            Self::Object(_, sealed, pairs) => values(sealed).chain(values(pairs)).collect(),
+            Self::Objects(_, _, items) | Self::Dictionary(_, items) => items.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes each reference one to a complex value that began before it; null where there is none.
+    fn settle(&mut self, began: &mut u32) {
+        match self {
+            Self::Reference(_) if *began == 0 => *self = Self::Null,
+            Self::Reference(index) => *index %= *began,
+            _ => *began += u32::from(self.marker().is_some()),
+        }
+        for value in self.inner() {
+            value.settle(began);
+        }
+    }
+
+    /// What references can stand for, in the order of their numbers.
+    fn targets(&mut self, found: &mut Vec<Self>) {
+        if self.marker().is_some() {
+            found.push(self.clone());
+        }
+        for value in self.inner() {
+            value.targets(found);
         }
     }
 }
 
-fn models3() -> impl Strategy<Value = Model3> {
-    let text = || proptest::collection::vec(any::<u8>(), 0..12);
+/// Items of `N` bytes.
+fn each<const N: usize>(items: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    items.chunks(N).map(|item| item.try_into().unwrap())
+}
+
+/// One value that holds others `levels` deep.
+fn models3(levels: u32, size: u32) -> impl Strategy<Value = Model3> {
+    let ints = proptest::collection::vec(any::<i32>(), 0..6);
+    let uints = proptest::collection::vec(any::<u32>(), 0..6);
+    let doubles = proptest::collection::vec(floats(), 0..6);
     let leaf = prop_oneof![
-        (-(1 << 28)..1 << 28).prop_map(Model3::Integer),
-        (-1e9..1e9f64).prop_map(Model3::Double),
-        any::<bool>().prop_map(Model3::Boolean),
-        Just(Model3::Null),
-        Just(Model3::Undefined),
-        text().prop_map(Model3::Text),
-        text().prop_map(Model3::Bytes),
+        1 => (-(1 << 28)..1 << 28).prop_map(Model3::Integer),
+        1 => floats().prop_map(Model3::Double),
+        1 => any::<bool>().prop_map(Model3::Boolean),
+        1 => Just(Model3::Null),
+        1 => Just(Model3::Undefined),
+        2 => texts().prop_map(Model3::Text),
+        1 => texts().prop_map(Model3::XmlDocument),
+        1 => floats().prop_map(Model3::Date),
+        1 => texts().prop_map(Model3::Xml),
+        1 => texts().prop_map(Model3::Bytes),
+        1 => (any::<bool>(), ints).prop_map(|(fixed, items)| Model3::Ints(fixed, items)),
+        1 => (any::<bool>(), uints).prop_map(|(fixed, items)| Model3::Uints(fixed, items)),
+        1 => (any::<bool>(), doubles).prop_map(|(fixed, items)| Model3::Doubles(fixed, items)),
+        2 => any::<u32>().prop_map(Model3::Reference),
     ];
-    leaf.prop_recursive(4, 40, 5, move |inner| {
+    let tree = leaf.prop_recursive(levels, size, 5, |inner| {
         let name = |range| proptest::collection::vec(range, 1..8);
-        let lower = proptest::collection::vec((name(b'a'..b'{'), inner.clone()), 0..5);
+        let lower = prop_oneof![name(b'a'..b'{'), Just(b"level".to_vec())];
+        let lower = proptest::collection::vec((lower, inner.clone()), 0..5);
         let upper = proptest::collection::vec((name(b'A'..b'['), inner.clone()), 0..5);
         let items = proptest::collection::vec(inner, 0..5);
+        let class = prop_oneof![1 => texts(), 2 => Just(b"P".to_vec())];
         prop_oneof![
-            (lower.clone(), items.clone()).prop_map(|(pairs, dense)| Model3::Array(pairs, dense)),
-            (text(), upper, lower)
-                .prop_map(|(class, sealed, pairs)| Model3::Object(class, sealed, pairs)),
-            items.prop_map(|items| {
-                let mut even = items;
-                even.truncate(even.len() / 2 * 2);
-                Model3::Dictionary(even)
+            1 => (lower.clone(), items.clone())
+                .prop_map(|(pairs, dense)| Model3::Array(pairs, dense)),
+            3 => (class.clone(), upper, lower, proptest::bool::weighted(0.7)).prop_map(
+                |(class, mut sealed, mut pairs, alike)| {
+                    // So that some classes come again.
+                    if alike {
+                        sealed.truncate(1);
+                        for (name, _) in &mut sealed {
+                            *name = b"X".to_vec();
+                        }
+                        pairs.clear();
+                    }
+                    Model3::Object(class, sealed, pairs)
+                }
+            ),
+            1 => (any::<bool>(), class, items.clone())
+                .prop_map(|(fixed, class, items)| Model3::Objects(fixed, class, items)),
+            1 => (any::<bool>(), items).prop_map(|(weak, mut items)| {
+                items.truncate(items.len() / 2 * 2);
+                Model3::Dictionary(weak, items)
             }),
         ]
+    });
+    proptest::collection::vec(tree, 1..4).prop_map(|mut values| {
+        // Beside one another, so that there is more to refer to.
+        let last = if values.len() == 1 { values.pop() } else { None };
+        let mut model = last.unwrap_or(Model3::Array(Vec::new(), values));
+        model.settle(&mut 0);
+        model
     })
 }
 
@@ -657,14 +951,22 @@ fn visit3(tree: &Tree<'_>, value: amf3::Value<'_>, depth: u8) {
 
 proptest! {
     #[test]
-    fn amf0_parse_inverts_emit(model in models()) {
-        let mut buffer = vec![0; 16 << 10];
+    fn amf0_parse_inverts_emit(message in models()) {
+        let mut buffer = vec![0; ROOM];
         let mut w = Writer::new(&mut buffer);
-        model.emit(&mut amf0::Emitter::new(&mut w));
+        for model in &message {
+            model.emit(&mut w);
+        }
         let bytes = w.finish();
-        let value = one(bytes);
-        prop_assert_eq!(Model::of(value), model);
-        prop_assert_eq!(emitted0(&value), &*bytes);
+        let mut values = Values::new(bytes);
+        let read: Vec<_> = values.by_ref().map(Result::unwrap).collect();
+        let written: Vec<u8> = read.iter().flat_map(emitted0).collect();
+        prop_assert_eq!(&written[..], &*bytes);
+        for (index, target) in (0..).zip(message.iter().flat_map(Model::targets)) {
+            let found = values.resolve(index).map(Model::of);
+            prop_assert_eq!(found.as_ref(), Some(target));
+        }
+        prop_assert_eq!(read.into_iter().map(Model::of).collect::<Vec<_>>(), message);
     }
 
     #[test]
@@ -680,14 +982,25 @@ proptest! {
     }
 
     #[test]
-    fn amf3_parse_inverts_emit(model in models3()) {
-        let mut buffer = vec![0; 16 << 10];
+    fn amf3_parse_inverts_emit(
+        mut model in models3(4, 40),
+        choices in proptest::collection::vec(any::<bool>(), 1..20),
+    ) {
+        let mut buffer = vec![0; ROOM];
         let mut w = Writer::new(&mut buffer);
-        model.emit(&mut amf3::Emitter::new(&mut w));
+        let mut seen = Seen::new(&choices);
+        model.emit(&mut seen, &mut w);
+        prop_assume!(seen.fits());
         let bytes = w.finish();
         let tree = Tree::parse(bytes).unwrap();
-        prop_assert_eq!(Model3::of(&tree, tree.root().unwrap()), model);
         prop_assert_eq!(Tree::measure(bytes, 0), Ok(bytes.len()));
+        let mut targets = Vec::new();
+        model.targets(&mut targets);
+        for (index, target) in (0..).zip(targets) {
+            let found = tree.resolve(amf3::Value::Reference(index)).unwrap();
+            prop_assert_eq!(Model3::of(&tree, found), target);
+        }
+        prop_assert_eq!(Model3::of(&tree, tree.root().unwrap()), model);
     }
 
     #[test]
