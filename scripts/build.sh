@@ -87,7 +87,9 @@ unit_tests() {
     need_packages "$(emulator_of "$target"):qemu-user-static"
     make_toolchain
     say "unit tests: $target, under emulation"
-    CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib \
+    # Widths and alignment show in few cases; this machine has seen many.
+    PROPTEST_CASES=${PROPTEST_CASES:-64} \
+        CARGO_PROFILE_DEV_DEBUG=0 RUST_BACKTRACE=0 arm_cargo test "$target" --locked --lib \
         -Zbuild-std=std,panic_abort,test
 }
 

@@ -25,7 +25,7 @@
 //!  camera           one thread, one synchronous turn per socket read             players
 //!   │ recv    ┌──────────┐ dechunk ┌───────────────────────┐ demux·timeline·mux
 //!   ├────────►│ ByteRing ├────────►│ FrameRing             ├───────────────┐
-//!   │         │ 64 KiB   │    ①    │ one per stream, MiBs  │               │ ②
+//!   │         │ 128 KiB  │    ①    │ one per stream, MiBs  │               │ ②
 //!   │         └──────────┘         │ message = contiguous  │               ▼
 //!   │                              └───────────────────────┘    ┌────────────────┐ sendfile
 //!   │  large chunks: recv straight into                         │ Slot: a tmpfs  ├──────► HLS

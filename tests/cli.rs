@@ -211,6 +211,22 @@ fn segment_shows_its_progress_on_a_terminal_and_nowhere_else() {
     assert!(steps > 3 && shown.contains("\r100 %"), "{shown}");
 }
 
+/// What else there was, such as for the file of numbers, ends when it is idle.
+#[test]
+fn serve_has_one_thread() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let hls = folder.path().join("hls");
+    let card = ["--testcard", "--set", "hls.segment_ms=1000"].map(str::to_owned);
+    let mut child = start(&[serve_args(&hls, "127.0.0.1:0"), card.to_vec()].concat());
+    let list = hls.join("live/testcard/index.m3u8");
+    assert!(look(|| list.exists()), "the card is not on the air");
+    let tasks = format!("/proc/{}/task", child.id());
+    let is_alone = look(|| fs::read_dir(&tasks).unwrap().count() == 1);
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(0));
+    assert!(is_alone, "a second thread stays");
+}
+
 #[test]
 fn serve_ends_presentations_on_sigusr1_and_goes_on_serving() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();

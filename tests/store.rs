@@ -396,9 +396,9 @@ fn folder_that_is_not_in_memory_is_warned_of_and_used() {
     let heard = EAR.0.lock().unwrap().clone();
     let ours = disk.path().to_str().unwrap();
     assert!(
-        heard
-            .lines()
-            .any(|line| line.starts_with("WARN hls.dir is not on a tmpfs") && line.contains(ours)),
+        heard.lines().any(|line| line.starts_with("WARN hls.dir is not on a tmpfs")
+            && line.contains(ours)
+            && line.contains("43 GB a day, which wears an SD card out")),
         "{heard}"
     );
 }

@@ -206,6 +206,7 @@ impl Line {
     }
 
     /// The path of an address whose host is known then.
+    #[expect(clippy::disallowed_methods, reason = "a command of its own, which waits for all else")]
     fn look_up(&mut self, url: &str) -> Result<String, CheckFault> {
         let not_http = || CheckFault::NotHttp(url.to_owned());
         let rest = url.strip_prefix("http://").ok_or_else(not_http)?;

@@ -34,15 +34,11 @@ impl Share {
         Self { reads: 0, since: now }
     }
 
-    /// Counts a read that is dealt with by `now`. Whether others come first; then the next share
-    /// begins.
+    /// Counts a read that is dealt with by `now`. Whether others come first, and then another
+    /// share.
     pub fn is_used_up(&mut self, now: Instant) -> bool {
         self.reads += 1;
-        let used_up = self.reads >= READS_PER_TURN || self.is_over(now);
-        if used_up {
-            *self = Self::new(now);
-        }
-        used_up
+        self.reads >= READS_PER_TURN || self.is_over(now)
     }
 
     /// When it began.
@@ -263,15 +259,13 @@ mod tests {
     fn share_ends_after_so_many_reads_or_so_much_time() {
         let start = Instant(5_000_000);
         let mut share = Share::new(start);
-        for _ in 0..3 {
-            for _ in 1..READS_PER_TURN {
-                assert!(!share.is_used_up(start));
-            }
-            assert!(share.is_used_up(start));
+        for _ in 1..READS_PER_TURN {
+            assert!(!share.is_used_up(start));
         }
+        assert!(share.is_used_up(start));
+        let mut share = Share::new(start);
         let short = READ_TIME_MAX.saturating_sub(Duration::from_micros(1));
         assert!(!share.is_used_up(start.after(short)));
         assert!(share.is_used_up(start.after(READ_TIME_MAX)));
-        assert!(!share.is_used_up(start.after(READ_TIME_MAX + short)), "the next one begins");
     }
 }

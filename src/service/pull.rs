@@ -132,6 +132,7 @@ impl Pull {
                 share = Share::new(clock::now());
             } else if share.is_used_up(clock::now()) {
                 future::yield_now().await;
+                share = Share::new(clock::now());
             }
         }
     }

@@ -109,7 +109,7 @@ pub enum Read<'a> {
     /// The next message.
     Message(Label, &'a [u8]),
     /// Messages were overwritten before they were read; the cursor now stands at a keyframe, or
-    /// at the newest message when no keyframe is left.
+    /// behind the newest message when no keyframe is left.
     Overrun {
         /// Messages missed.
         lost: u64,

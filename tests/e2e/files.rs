@@ -24,7 +24,7 @@ fn whole(name: &str, path: &str, expect: Expect) {
     let (list, segments) = follow::from_folder(output.as_ref(), "index.m3u8")
         .unwrap_or_else(|e| panic!("{name}: {e}"));
     assert!(list.ended, "{name}: no EXT-X-ENDLIST");
-    assert!(list.kind.as_deref().is_none_or(|kind| kind == "VOD"), "{name}: {:?}", list.kind);
+    assert_eq!(list.kind.as_deref(), Some("VOD"), "{name}");
     let text = std::fs::read_to_string(format!("{output}/index.m3u8")).unwrap();
     outside::hls_parser(&text).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
     session::judge_segments(name, &segments, &flv::sent(&flv::read_file(path)), expect);

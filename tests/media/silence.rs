@@ -1,6 +1,6 @@
 //! Silence in place of audio that stops: browsers that have begun with sound wait for it for good.
 
-use crate::camera::{AUDIO, Camera, Judged, LEAD, VIDEO, adts};
+use crate::camera::{AUDIO, Camera, Judged, LEAD, PPS, SPS, VIDEO, adts, judge};
 use rillcast::limits::{
     AUDIO_MISSED_TICKS_MAX, AUDIO_MISSED_TICKS_MIN, SILENCE_AHEAD_TICKS, SILENT_FRAMES_AT_ONCE,
 };
@@ -124,11 +124,28 @@ fn sound_that_comes_for_a_time_that_was_silent_is_dropped_and_counted() {
 }
 
 #[test]
+fn stream_that_has_the_place_of_another_has_nothing_of_its_sound() {
+    let mut camera = camera();
+    camera.run(0, 0, 6_000, 50);
+    camera.leave();
+    camera.pipeline.forget();
+    let before = camera.tape.segments.len();
+    camera.video_config(0, &SPS, &PPS);
+    pictures(&mut camera, 0, 0, 8_000);
+    assert_eq!(camera.pipeline.problem(), "");
+    camera.leave();
+    let judged = judge(&camera.tape.segments[before..]);
+    assert!(judged.len() >= 3);
+    assert!(judged.iter().all(|segment| segment.tracks() == [(VIDEO, 0x1b)]), "pictures alone");
+    assert!(!judged[0].segment.discontinuity, "nothing was before");
+}
+
+#[test]
 fn publisher_that_comes_back_without_audio_has_silence_from_its_first_picture() {
     let mut camera = camera();
     camera.run(0, 0, 4_000, 50);
     camera.leave();
-    camera.video_config(0, &crate::camera::SPS, &crate::camera::PPS);
+    camera.video_config(0, &SPS, &PPS);
     pictures(&mut camera, 0, 0, 6_000);
     let judged = camera.end();
     assert!(judged.iter().all(|segment| segment.tracks() == BOTH));
@@ -143,7 +160,7 @@ fn publisher_that_comes_back_without_audio_has_silence_from_its_first_picture() 
 fn layer_iii_goes_on_as_frames_without_data() {
     let mut camera = Camera::new(2_000);
     camera.pipeline.fill_silence(true);
-    camera.video_config(0, &crate::camera::SPS, &crate::camera::PPS);
+    camera.video_config(0, &SPS, &PPS);
     let mut frame = vec![0xff, 0xfb, 0x94, 0x64];
     frame.resize(384, 0x55);
     for at in (0..4_000).step_by(40) {
@@ -167,7 +184,7 @@ fn layer_iii_goes_on_as_frames_without_data() {
 fn codecs_without_a_silence_of_their_own_stop_as_before() {
     let mut camera = Camera::new(2_000);
     camera.pipeline.fill_silence(true);
-    camera.video_config(0, &crate::camera::SPS, &crate::camera::PPS);
+    camera.video_config(0, &SPS, &PPS);
     let mut frame = vec![0xff, 0xfd, 0x94, 0x64]; // layer II
     frame.resize(480, 0x55);
     for at in (0..4_000).step_by(40) {

@@ -479,6 +479,7 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
         }
         if more && share.is_used_up(clock::now()) {
             future::yield_now().await;
+            share = Share::new(clock::now());
         }
         if more || connection.claims() {
             there = Interest::Read;

@@ -76,6 +76,7 @@ pub async fn addresses(reactor: &Rc<Reactor>, peer: &Peer) -> Result<Addresses, 
 }
 
 /// The first addresses of a name.
+#[expect(clippy::disallowed_methods, reason = "in a thread of its own")]
 async fn look_up(reactor: &Rc<Reactor>, name: &str, port: u16) -> io::Result<Addresses> {
     let name = name.to_owned();
     let found = unblock(reactor, move || {
