@@ -40,6 +40,7 @@ use crate::sys::inherited::{Inherited, InheritedError};
 use crate::sys::net::Listener;
 use crate::sys::random;
 use crate::sys::signals::{Asked, Signals};
+use crate::time::Instant;
 use core::cell::RefCell;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -48,6 +49,11 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::SystemTime;
+
+/// From here to the first picture of the test card at least: what starting may take.
+const CARD_HEADROOM_MS: u32 = 300;
+
+const DAY_MS: u32 = 86_400_000;
 
 /// Why the server does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +117,12 @@ pub fn serve(config: &Config, testcard: bool) -> Result<(), ServeError> {
     }
     drop(inherited);
     let server = Server::new(config, rtmp, rtmps, web)?;
-    let card = testcard.then(|| TestCard::new(&card_config(clock_ms()))).transpose()?;
+    // It begins with a whole second: its keyframes are on those, and so are all of its segments.
+    let now_ms = clock_ms();
+    let begins_ms = (now_ms + CARD_HEADROOM_MS).next_multiple_of(1000);
+    let begins = clock::now().after(Duration::from_millis((begins_ms - now_ms).into()));
+    let config = card_config(begins_ms % DAY_MS);
+    let card = testcard.then(|| TestCard::new(&config)).transpose()?.map(|card| (card, begins));
     let reactor = Reactor::new()?;
     reactor.run(server.run(card, signals, Rc::clone(&reactor)))??;
     Ok(())
@@ -200,7 +211,7 @@ impl Server {
     /// Starts the tasks and waits for a signal; then ends every stream's last segment.
     async fn run(
         self,
-        card: Option<TestCard>,
+        card: Option<(TestCard, Instant)>,
         signals: Signals,
         reactor: Rc<Reactor>,
     ) -> io::Result<()> {
@@ -222,9 +233,10 @@ impl Server {
                 restart("http", outcome, &web_tasks).await;
             }
         });
-        if let Some(card) = card {
+        if let Some((card, begins)) = card {
             let (streams, card_tasks) = (Rc::clone(&self.streams), Rc::clone(&reactor));
             reactor.spawn(async move {
+                card_tasks.sleep(begins.since(clock::now())).await;
                 if let Err(refusal) = card::run(card, streams, card_tasks).await {
                     log::error!("test card ended cause=\"{refusal}\"");
                 }
@@ -423,7 +435,7 @@ fn announce(rtmp: &SocketAddr, web: &SocketAddr, testcard: bool) {
 /// Milliseconds since midnight, UTC.
 fn clock_ms() -> u32 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_millis() % 86_400_000).unwrap_or(0)
+    u32::try_from(since.as_millis() % u128::from(DAY_MS)).unwrap_or(0)
 }
 
 #[cfg(test)]

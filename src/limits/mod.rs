@@ -57,7 +57,7 @@ pub const AUDIO_FRAMES_HELD: usize = 64;
 
 /// Audio frames in one message: encoders send one, some a dozen. Each may end a segment, and
 /// nothing else has a turn before the last.
-pub const AUDIO_FRAMES_PER_MESSAGE_MAX: u32 = 128;
+pub const AUDIO_FRAMES_PER_MESSAGE_MAX: u32 = 32;
 
 /// Audio this far behind the pictures has stopped, whatever the sender: silence goes on in its
 /// place. Senders that interleave badly hold one track back for up to a second.
@@ -442,6 +442,10 @@ pub const POLL_EVENTS: usize = 64;
 
 /// Tasks that run before the loop looks for news again.
 pub const TASKS_PER_TURN: u32 = 64;
+
+/// Time that they run before it does.
+pub const TURN_TIME_MAX: Duration = Duration::from_millis(4);
+const _: () = assert!(TURN_TIME_MAX.as_millis() >= 2 * READ_TIME_MAX.as_millis());
 
 /// Descriptors beside connections and slots: listeners, folders, epoll, standard streams, and
 /// connections that are still draining.

@@ -285,6 +285,8 @@ impl Live {
         if self.ended.get().is_none() {
             self.ended.set(Some(why));
             self.link.end();
+            // It may wait for nothing else.
+            self.bell.ring();
         }
     }
 
@@ -436,7 +438,9 @@ async fn converse(connection: &mut Connection) -> Result<(), Fault> {
             live.bell.rung().await;
             share = Share::new(clock::now());
             let outcome = connection.claim_again(share.since());
-            flush(connection, &live.link).await?;
+            if !connection.plays() {
+                flush(connection, &live.link).await?;
+            }
             outcome?;
             continue;
         }

@@ -178,8 +178,8 @@ impl Connection {
         }
         let moved = place.out.total_sent() > before;
         let waits = playing.waiting.is_some();
-        // The deadlines of who publishes as well are those of a publisher.
-        if self.published.is_empty() {
+        // The deadlines of who publishes as well, or is about to, are those of a publisher.
+        if self.published.is_empty() && self.claim.is_none() {
             if moved || sent != Sent::Blocked {
                 self.live.enter(if waits { Phase::Waiting } else { Phase::Playing }, now);
             }

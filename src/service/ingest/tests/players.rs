@@ -264,3 +264,31 @@ fn who_publishes_and_plays_has_the_deadlines_of_a_publisher() {
     }
     house.check_empty();
 }
+
+#[test]
+fn who_plays_and_waits_for_a_path_is_decided_on_all_the_same() {
+    let mut house = House::new();
+    let mut camera = house.connected("live");
+    assert!(camera.publish(&house, 1, "cam"));
+    let mut both = house.connected("live");
+    assert!(both.play(&house, "none", -1000.0));
+    assert_eq!(both.pump(&house, true).0, Sent::All);
+    assert!(both.say(&house, 20, 0, &command("createStream", 3.0, &[&[5]])));
+    assert!(both.publish(&house, 2, "cam"), "the same address: it may be the same camera");
+    assert!(both.connection.as_ref().unwrap().claims());
+    assert_eq!(both.pump(&house, true).0, Sent::All);
+    assert_eq!(both.phase(), Phase::Claiming);
+    house.tick(0);
+    let live = both.connection.as_ref().unwrap().live();
+    let bell = Rc::clone(&live.bell);
+    let rung = async move { bell.rung().await };
+    house.reactor.run(rung).unwrap();
+    live.end("a test");
+    let bell = Rc::clone(&live.bell);
+    house.reactor.run(async move { bell.rung().await }).unwrap();
+    drop(live);
+    for mut peer in [camera, both] {
+        peer.leave(&house);
+    }
+    house.check_empty();
+}
