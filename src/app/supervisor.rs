@@ -11,7 +11,7 @@ use crate::app::offline::card_config;
 use crate::config::relay::{RelayConfig, Way, When};
 use crate::config::settings::Config;
 use crate::limits::{
-    DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK, TICK_EARLY_MAX,
+    DAY_MS, DESCRIPTORS_SPARE, HTTP_BACKLOG, HTTP_DEFER_S, RESTART_PAUSE, TICK, TICK_EARLY_MAX,
 };
 use crate::media::testcard::{TestCard, TestCardError};
 use crate::proto::rtmp::plan::Role;
@@ -52,8 +52,6 @@ use std::time::SystemTime;
 
 /// From here to the first picture of the test card at least: what starting may take.
 const CARD_HEADROOM_MS: u32 = 300;
-
-const DAY_MS: u32 = 86_400_000;
 
 /// Why the server does not start, or stopped.
 #[derive(Debug, thiserror::Error)]

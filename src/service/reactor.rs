@@ -378,8 +378,9 @@ mod tests {
         assert!(together < Duration::from_secs(5), "{together:?}");
     }
 
-    #[test]
-    fn reactor_looks_for_news_between_so_many_tasks() {
+    /// How often a task that is always ready, and does `work` each time, runs before a reader is
+    /// told of its byte; and for how long.
+    fn runs_before_news(work: fn()) -> (u32, Duration) {
         let reactor = Reactor::new().unwrap();
         let (mut a, b) = pair(&reactor);
         a.write_all(b"x").unwrap();
@@ -389,36 +390,31 @@ mod tests {
             // Ends, so that this test does too.
             while counter.get() < 100 * TASKS_PER_TURN {
                 counter.set(counter.get() + 1);
+                work();
                 smol::future::yield_now().await;
             }
         });
+        let start = clock::now();
         let news = reactor.run(async move {
             b.readable().await.unwrap();
-            ran.get()
+            (ran.get(), clock::now().since(start))
         });
-        // The reader asked in one run of the first turn; the second one woke it.
-        assert!((1..=TASKS_PER_TURN).contains(&news.unwrap()));
+        news.unwrap()
+    }
+
+    #[test]
+    fn reactor_looks_for_news_between_so_many_tasks() {
+        let (ran, took) = runs_before_news(|| {});
+        // The reader asked in one run of the first turn; the second one woke it. Less only where
+        // the machine was away for as long as a turn lasts.
+        let least = if took < TURN_TIME_MAX { TASKS_PER_TURN - 1 } else { 1 };
+        assert!((least..=TASKS_PER_TURN).contains(&ran), "{ran} in {took:?}");
     }
 
     #[test]
     fn reactor_looks_for_news_after_so_much_time() {
-        let reactor = Reactor::new().unwrap();
-        let (mut a, b) = pair(&reactor);
-        a.write_all(b"x").unwrap();
-        let ran = Rc::new(Cell::new(0));
-        let counter = Rc::clone(&ran);
-        reactor.spawn(async move {
-            while counter.get() < TASKS_PER_TURN {
-                counter.set(counter.get() + 1);
-                std::thread::sleep(TURN_TIME_MAX);
-                smol::future::yield_now().await;
-            }
-        });
-        let news = reactor.run(async move {
-            b.readable().await.unwrap();
-            ran.get()
-        });
-        assert!((1..10).contains(&news.unwrap()));
+        let (ran, _) = runs_before_news(|| std::thread::sleep(TURN_TIME_MAX));
+        assert!((1..10).contains(&ran), "{ran}");
     }
 
     #[test]
